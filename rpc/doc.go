@@ -1,0 +1,3 @@
+// Package rpc is Serf's RPC protocol, defined once: the types, the client and
+// the server over a Backend.
+package rpc

@@ -1,0 +1,129 @@
+package swim
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// Layer is what rides above the membership machine. The machine calls it from
+// within its own inputs, in a consistent state. A Layer may call SendUser,
+// Trace and the views of the machine; it must not call an input.
+// Byte slices that it is given are valid during the call only.
+type Layer interface {
+	// Message is a user message that arrived in a packet or on a stream.
+	Message(now time.Time, from netip.AddrPort, msg []byte)
+	// Broadcasts appends messages to piggyback: each costs overhead bytes
+	// beyond its own length, together they may cost limit bytes.
+	// Each is a whole user message, its wire.TypeUser byte first.
+	Broadcasts(dst [][]byte, overhead, limit int) [][]byte
+	// AppendState appends the layer's part of a push/pull.
+	AppendState(dst []byte, join bool) []byte
+	// MergeState takes the other side's part of a push/pull.
+	MergeState(now time.Time, state []byte, join bool)
+	// AppendAckPayload appends what rides in an Ack.
+	AppendAckPayload(dst []byte) []byte
+	// PingDone: a direct ping was answered by an Ack after rtt.
+	PingDone(now time.Time, name string, rtt time.Duration, payload []byte)
+	// Joined: a member is alive that was unknown, dead or left.
+	Joined(now time.Time, m *Member)
+	// Gone: a member is dead (State Dead) or left (State Left).
+	Gone(now time.Time, m *Member)
+	// Updated: the metadata of an alive member changed.
+	Updated(now time.Time, m *Member)
+	// Conflict: someone at other claims the name of existing, which is not
+	// known to be gone.
+	Conflict(now time.Time, existing *Member, other netip.AddrPort)
+}
+
+// Member is the machine's knowledge of one member. A pointer to one is valid
+// during the call that handed it out.
+type Member struct {
+	Name        string
+	Addr        netip.AddrPort
+	Meta        []byte
+	Versions    wire.Versions
+	State       wire.NodeState
+	Incarnation uint32
+	Changed     time.Time // when State became what it is
+}
+
+// DialID names a stream that the machine asked the driver to open. It is never
+// reused within a machine.
+type DialID uint64
+
+// Output is what the inputs since the last Output produced. The driver acts on
+// it in the order of the fields. Everything in it (the slices, and the bytes
+// they point to) belongs to the machine and is valid until its next input: a
+// driver that sends later copies first. Dropping a packet is always safe; every
+// Dial must be answered by HandleDialed, at the latest after its Timeout.
+type Output struct {
+	Packets []Packet
+	Dials   []Dial
+	Joins   []JoinResult
+	Trace   []Trace
+}
+
+// Packet is one datagram to send: Data is a plain message (not sealed, not
+// compressed, no label). The driver compresses it if that is on, then puts a
+// CRC before it if CRC is set, then seals it.
+type Packet struct {
+	To   netip.AddrPort
+	Node string // the receiver's name if known
+	CRC  bool
+	Data []byte
+}
+
+// Dial asks the driver to open a stream to To, write Data (a plain message,
+// to be sealed), and, unless NoReply, read one message and hand it to
+// HandleDialed. Timeout bounds the whole of it, from now on.
+type Dial struct {
+	ID      DialID
+	To      netip.AddrPort
+	Node    string
+	Data    []byte
+	NoReply bool
+	Timeout time.Duration
+}
+
+// JoinResult ends a Join: Err is nil if the states were exchanged.
+type JoinResult struct {
+	ID  DialID
+	To  netip.AddrPort
+	Err error
+}
+
+// TraceLevel ranks trace records as Serf's log levels do.
+type TraceLevel uint8
+
+// The levels.
+const (
+	LevelTrace TraceLevel = iota
+	LevelDebug
+	LevelInfo
+	LevelWarn
+	LevelError
+)
+
+// TraceKind says what a Trace is about. The layer above numbers its own from
+// TraceLayer on.
+type TraceKind uint8
+
+// TraceLayer is the first kind that belongs to the layer.
+const TraceLayer TraceKind = 128
+
+// Trace is one typed record of what the machine did or saw. Which fields are
+// used is said at each kind. The machine does not log: the driver renders.
+type Trace struct {
+	Kind        TraceKind
+	Level       TraceLevel
+	Node        string         // whom it is about
+	From        string         // who said so
+	Addr        netip.AddrPort // where it came from or goes to
+	Incarnation uint32
+	LTime       wire.LTime
+	N, Of       int
+	Dur         time.Duration
+	Err         error
+}
