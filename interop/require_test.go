@@ -1,0 +1,7 @@
+package interop
+
+import (
+	_ "github.com/hashicorp/serf/client"
+
+	_ "github.com/ibuki-dev/ibuki/rpc"
+)
