@@ -14,7 +14,7 @@ const RTTMax = 10 * time.Second
 // Reasons why Update and Set refuse their input.
 var (
 	ErrDimensions = errors.New("coordinate has another dimension")
-	ErrInvalid    = errors.New("coordinate is not finite")
+	ErrInvalid    = errors.New("coordinate has an impossible value")
 	ErrRTT        = errors.New("round-trip time is not within 0 and 10s")
 )
 

@@ -169,6 +169,8 @@ func TestP127_RefusedObservationsChangeNothing(t *testing.T) {
 		{"nan error", bad(func(c *Coordinate) { c.Error = nan }), time.Second, ErrInvalid},
 		{"inf adjustment", bad(func(c *Coordinate) { c.Adjustment = inf }), time.Second, ErrInvalid},
 		{"inf height", bad(func(c *Coordinate) { c.Height = inf }), time.Second, ErrInvalid},
+		{"negative error", bad(func(c *Coordinate) { c.Error = -1 }), time.Second, ErrInvalid},
+		{"negative height", bad(func(c *Coordinate) { c.Height = -1e-9 }), time.Second, ErrInvalid},
 		{"negative time", ok, -1, ErrRTT},
 		{"long time", ok, RTTMax + 1, ErrRTT},
 	}

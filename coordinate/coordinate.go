@@ -29,14 +29,15 @@ func (c Coordinate) Clone() Coordinate {
 	return c
 }
 
-// Valid reports whether all numbers are finite. (P127)
+// Valid reports whether all numbers are finite, and error and height not
+// negative: a negative error would lend an observation unbounded weight. (P127)
 func (c Coordinate) Valid() bool {
 	for _, x := range c.Vec {
 		if !finite(x) {
 			return false
 		}
 	}
-	return finite(c.Error) && finite(c.Adjustment) && finite(c.Height)
+	return finite(c.Error) && finite(c.Adjustment) && finite(c.Height) && c.Error >= 0 && c.Height >= 0
 }
 
 // DistanceTo estimates the round-trip time between c and other. Where one has
