@@ -1,0 +1,424 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math"
+	"net/netip"
+)
+
+// kind is what a msgpack value is, as far as finding its end needs it.
+type kind uint8
+
+const (
+	kindBad   kind = iota // a byte that begins no value
+	kindNil               // nil
+	kindBool              // false, true
+	kindInt               // a signed number
+	kindUint              // an unsigned number
+	kindFloat             // 4 or 8 bytes
+	kindRaw               // string, old or new, or binary
+	kindArray
+	kindMap
+	kindExt
+)
+
+// token is the beginning of a value: its head, and what follows.
+type token struct {
+	kind kind
+	head int // bytes of the head
+	n    int // bytes that follow (scalars, raw, ext), or elements, or pairs
+}
+
+// headLen is the length of the head of a value whose first byte is c.
+func headLen(c byte) int {
+	switch {
+	case c == 0xc4 || c == 0xd9 || c == 0xc7:
+		return 2
+	case c == 0xc5 || c == 0xda || c == 0xdc || c == 0xde || c == 0xc8:
+		return 3
+	case c == 0xc6 || c == 0xdb || c == 0xdd || c == 0xdf || c == 0xc9:
+		return 5
+	}
+	return 1
+}
+
+// readToken reads the head at the beginning of b, which holds headLen bytes.
+func readToken(b []byte) token {
+	c := b[0]
+	switch {
+	case c <= 0x7f || c >= 0xe0:
+		return token{kindInt, 1, 0}
+	case c <= 0x8f:
+		return token{kindMap, 1, int(c & 0x0f)}
+	case c <= 0x9f:
+		return token{kindArray, 1, int(c & 0x0f)}
+	case c <= 0xbf:
+		return token{kindRaw, 1, int(c & 0x1f)}
+	case c >= 0xc4 && c <= 0xc9 || c >= 0xd9:
+		return readSized(b)
+	case c >= 0xd4:
+		return token{kindExt, 1, 1 + 1<<(c-0xd4)}
+	case c >= 0xd0:
+		return token{kindInt, 1, 1 << (c - 0xd0)}
+	case c >= 0xcc:
+		return token{kindUint, 1, 1 << (c - 0xcc)}
+	case c >= 0xca:
+		return token{kindFloat, 1, 4 << (c - 0xca)}
+	case c >= 0xc2:
+		return token{kindBool, 1, 0}
+	case c == 0xc0:
+		return token{kindNil, 1, 0}
+	}
+	return token{kindBad, 1, 0}
+}
+
+// readSized is readToken for the heads that carry a length.
+func readSized(b []byte) token {
+	h := headLen(b[0])
+	n := 0
+	switch h {
+	case 2:
+		n = int(b[1])
+	case 3:
+		n = int(binary.BigEndian.Uint16(b[1:]))
+	case 5:
+		n = int(binary.BigEndian.Uint32(b[1:]))
+	}
+	switch b[0] {
+	case 0xc7, 0xc8, 0xc9:
+		return token{kindExt, h, n + 1} // its type byte is not part of the length
+	case 0xdc, 0xdd:
+		return token{kindArray, h, n}
+	case 0xde, 0xdf:
+		return token{kindMap, h, n}
+	}
+	return token{kindRaw, h, n}
+}
+
+// nest counts the values still to come while one is passed over, level by level.
+type nest struct {
+	left  [maxDepth]int
+	depth int
+}
+
+func (s *nest) start() { s.left[0], s.depth = 1, 1 }
+
+// enter notes a token that was read. It returns how many bytes follow it before the next.
+func (s *nest) enter(t token) (body int, err error) {
+	s.left[s.depth-1]--
+	n := t.n
+	switch t.kind {
+	case kindBad:
+		return 0, ErrValue
+	case kindMap:
+		n *= 2
+		fallthrough
+	case kindArray:
+		if n > 0 {
+			if s.depth == maxDepth {
+				return 0, ErrLimit
+			}
+			s.left[s.depth] = n
+			s.depth++
+		}
+		n = 0
+	}
+	for s.depth > 0 && s.left[s.depth-1] == 0 {
+		s.depth--
+	}
+	return n, nil
+}
+
+// reader reads values from b. The first error sticks; after it every method
+// returns a zero value at once.
+type reader struct {
+	b   []byte
+	pos int
+	in  Interner
+	err error
+}
+
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.pos = len(r.b)
+}
+
+// token reads a head. For a nil value it returns kindNil like any other.
+func (r *reader) token() token {
+	if r.pos >= len(r.b) || len(r.b)-r.pos < headLen(r.b[r.pos]) {
+		r.fail(ErrTruncated)
+		return token{}
+	}
+	t := readToken(r.b[r.pos:])
+	r.pos += t.head
+	return t
+}
+
+func (r *reader) take(n int) []byte {
+	if n > len(r.b)-r.pos {
+		r.fail(ErrTruncated)
+		return nil
+	}
+	b := r.b[r.pos : r.pos+n : r.pos+n]
+	r.pos += n
+	return b
+}
+
+// wrong fails because t is not what the field holds. A token that could not be
+// read has failed already.
+func (r *reader) wrong() { r.fail(ErrValue) }
+
+// tryNil passes over a nil.
+func (r *reader) tryNil() bool {
+	if r.pos < len(r.b) && r.b[r.pos] == 0xc0 {
+		r.pos++
+		return true
+	}
+	return false
+}
+
+// skip passes over one value of any kind.
+func (r *reader) skip() {
+	var s nest
+	s.start()
+	for s.depth > 0 && r.err == nil {
+		t := r.token()
+		if r.err != nil {
+			return
+		}
+		n, err := s.enter(t)
+		if err != nil {
+			r.fail(err)
+			return
+		}
+		r.take(n)
+	}
+}
+
+// bytes reads a string or binary value without copying it; nil gives nil. The
+// peers also take an array of small numbers for it, so this does (copying).
+func (r *reader) bytes() []byte {
+	t := r.token()
+	switch t.kind {
+	case kindRaw:
+		return r.take(t.n)
+	case kindNil:
+		return nil
+	case kindArray:
+		return r.byteArray(t.n)
+	}
+	r.wrong()
+	return nil
+}
+
+func (r *reader) byteArray(n int) []byte {
+	if n > len(r.b)-r.pos {
+		r.fail(ErrTruncated)
+		return nil
+	}
+	out := []byte{}
+	for range n {
+		if r.tryNil() {
+			out = append(out, 0)
+			continue
+		}
+		out = append(out, byte(r.uint(math.MaxUint8)))
+	}
+	return out
+}
+
+func (r *reader) str() string {
+	b := r.bytes()
+	if len(b) == 0 {
+		return ""
+	}
+	if r.in != nil {
+		return r.in.Intern(b)
+	}
+	return string(b)
+}
+
+func (r *reader) bool() bool {
+	if r.token().head == 1 {
+		switch r.b[r.pos-1] {
+		case 0xc3, 1:
+			return true
+		case 0xc2, 0:
+			return false
+		}
+	}
+	r.wrong()
+	return false
+}
+
+// number reads an integer of either sign and any width: its bits, and whether
+// it is negative.
+func (r *reader) number() (v uint64, negative bool) {
+	t := r.token()
+	switch {
+	case t.kind == kindInt && t.n == 0:
+		s := int64(int8(r.b[r.pos-1]))
+		return uint64(s), s < 0
+	case t.kind != kindInt && t.kind != kindUint:
+		r.wrong()
+		return 0, false
+	}
+	b := r.take(t.n)
+	for _, c := range b {
+		v = v<<8 | uint64(c)
+	}
+	if t.kind == kindInt && len(b) > 0 && b[0]&0x80 != 0 {
+		shift := 64 - 8*len(b)
+		return uint64(int64(v<<shift) >> shift), true
+	}
+	return v, false
+}
+
+// uint reads a number from 0 to limit.
+func (r *reader) uint(limit uint64) uint64 {
+	v, negative := r.number()
+	if r.err == nil && (negative || v > limit) {
+		r.wrong()
+	}
+	if r.err != nil {
+		return 0
+	}
+	return v
+}
+
+func (r *reader) uint8() uint8   { return uint8(r.uint(math.MaxUint8)) }
+func (r *reader) uint16() uint16 { return uint16(r.uint(math.MaxUint16)) }
+func (r *reader) uint32() uint32 { return uint32(r.uint(math.MaxUint32)) }
+func (r *reader) ltime() LTime   { return LTime(r.uint(math.MaxUint64)) }
+
+// int reads a signed number. One beyond its range wraps, as with the peers.
+func (r *reader) int() int64 {
+	v, _ := r.number()
+	return int64(v)
+}
+
+// float reads a floating-point number or an integer.
+func (r *reader) float() float64 {
+	if r.pos < len(r.b) && (r.b[r.pos] == 0xca || r.b[r.pos] == 0xcb) {
+		t := r.token()
+		b := r.take(t.n)
+		switch len(b) {
+		case 4:
+			return float64(math.Float32frombits(binary.BigEndian.Uint32(b)))
+		case 8:
+			return math.Float64frombits(binary.BigEndian.Uint64(b))
+		}
+		return 0
+	}
+	return float64(r.int())
+}
+
+// addr reads an address of 4 or 16 bytes. Bytes of another length give none.
+func (r *reader) addr() netip.Addr {
+	a, _ := netip.AddrFromSlice(r.bytes())
+	return a
+}
+
+// versions reads the six versions. Fewer give none, as if they were not announced.
+func (r *reader) versions() Versions {
+	b := r.bytes()
+	if len(b) < 6 {
+		return Versions{}
+	}
+	return Versions{b[0], b[1], b[2], b[3], b[4], b[5]}
+}
+
+// list reads the head of an array of at most limit elements; nil gives ok == false.
+func (r *reader) list(limit int) (n int, ok bool) {
+	return r.container(kindArray, limit, 1)
+}
+
+// pairs is list for a map.
+func (r *reader) pairs(limit int) (n int, ok bool) {
+	return r.container(kindMap, limit, 2)
+}
+
+func (r *reader) container(k kind, limit, each int) (n int, ok bool) {
+	t := r.token()
+	switch {
+	case t.kind == kindNil:
+		return 0, false
+	case t.kind != k:
+		r.wrong()
+	case t.n > limit:
+		r.fail(ErrLimit)
+	case t.n*each > len(r.b)-r.pos:
+		r.fail(ErrTruncated)
+	default:
+		return t.n, true
+	}
+	return 0, false
+}
+
+// fields walks over a struct: a map from field names, or, as the peers also
+// accept, an array of the fields in the order of their declaration.
+type fields struct {
+	r     *reader
+	names []string // in the order of declaration
+	left  int
+	index int // of the next name: where the search begins
+	array bool
+	name  string // of the field whose value is to be read now
+}
+
+// open begins a struct with these fields. A nil is a struct of zero values.
+func (r *reader) open(names []string) fields {
+	f := fields{r: r, names: names}
+	t := r.token()
+	each := 1
+	switch t.kind {
+	case kindNil:
+	case kindMap:
+		f.left, each = t.n, 2
+	case kindArray:
+		f.left, f.array = t.n, true
+	default:
+		r.wrong()
+	}
+	if f.left*each > len(r.b)-r.pos {
+		r.fail(ErrTruncated)
+	}
+	return f
+}
+
+// next goes to the next field that is known and not nil.
+func (f *fields) next() bool {
+	for f.left > 0 && f.r.err == nil {
+		f.left--
+		if f.array {
+			f.name = ""
+			if f.index < len(f.names) {
+				f.name = f.names[f.index]
+				f.index++
+			}
+		} else {
+			f.find(f.r.bytes())
+		}
+		if f.name == "" {
+			f.r.skip()
+			continue
+		}
+		if !f.r.tryNil() {
+			return f.r.err == nil
+		}
+	}
+	return false
+}
+
+// find looks for key among the names.
+func (f *fields) find(key []byte) {
+	for i := range f.names {
+		if string(key) == f.names[i] {
+			f.name = f.names[i]
+			return
+		}
+	}
+	f.name = ""
+}

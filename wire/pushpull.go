@@ -1,0 +1,170 @@
+package wire
+
+import "net/netip"
+
+var (
+	pushPullFields   = []string{"Nodes", "UserStateLen", "Join"}
+	pushNodeFields   = []string{"Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn"}
+	userStreamFields = []string{"UserMsgLen"}
+)
+
+// NodeStateUnknown stands for every state that this protocol does not know. The
+// peers pass over a member in such a state.
+const NodeStateUnknown NodeState = 255
+
+// PushPull reads a push/pull message: the header at once, then one member
+// after another, then the layer's state. It allocates nothing.
+type PushPull struct {
+	Header PushPullHeader
+
+	r    reader
+	left int // members still to be read
+}
+
+// ReadPushPull begins to read a push/pull, body being all that follows its type
+// byte. It refuses numbers beyond the limits and more members or state than
+// body has room for.
+func ReadPushPull(body []byte, in Interner) (PushPull, error) {
+	p := PushPull{r: reader{b: body, in: in}}
+	p.readHeader()
+	if p.r.err != nil {
+		return PushPull{}, p.r.err
+	}
+	if p.Header.Nodes+p.Header.UserStateLen > len(body)-p.r.pos {
+		return PushPull{}, ErrTruncated
+	}
+	p.left = p.Header.Nodes
+	return p, nil
+}
+
+func (p *PushPull) readHeader() {
+	var nodes, state int64
+	for f := p.r.open(pushPullFields); f.next(); {
+		switch f.name {
+		case "Nodes":
+			nodes = p.r.int()
+		case "UserStateLen":
+			state = p.r.int()
+		case "Join":
+			p.Header.Join = p.r.bool()
+		}
+	}
+	if nodes < 0 || nodes > MaxNodes || state < 0 || state > MaxUserState {
+		p.r.fail(ErrLimit)
+		return
+	}
+	p.Header.Nodes, p.Header.UserStateLen = int(nodes), int(state)
+}
+
+// Next reads the next member into n; ok is false at the end and on an error,
+// which then stays. n's metadata alias the message.
+func (p *PushPull) Next(n *PushNodeState) (ok bool, err error) {
+	if p.left == 0 || p.r.err != nil {
+		return false, p.r.err
+	}
+	p.left--
+	p.r.pushNode(n)
+	return p.r.err == nil, p.r.err
+}
+
+// UserState returns the layer's state, aliasing the message; nil if there is none.
+// Members not read yet are passed over.
+func (p *PushPull) UserState() ([]byte, error) {
+	for p.left > 0 && p.r.err == nil {
+		p.left--
+		p.r.skip()
+	}
+	if p.r.err != nil || p.Header.UserStateLen == 0 {
+		return nil, p.r.err
+	}
+	if len(p.r.b)-p.r.pos < p.Header.UserStateLen {
+		return nil, ErrTruncated
+	}
+	end := p.r.pos + p.Header.UserStateLen
+	return p.r.b[p.r.pos:end:end], nil
+}
+
+func (r *reader) pushNode(n *PushNodeState) {
+	*n = PushNodeState{}
+	var addr netip.Addr
+	var port uint16
+	for f := r.open(pushNodeFields); f.next(); {
+		switch f.name {
+		case "Name":
+			n.Name = r.str()
+		case "Addr":
+			addr = r.addr()
+		case "Port":
+			port = r.uint16()
+		case "Meta":
+			n.Meta = r.meta()
+		case "Incarnation":
+			n.Incarnation = r.uint32()
+		case "State":
+			n.State = r.nodeState()
+		case "Vsn":
+			n.Versions = r.versions()
+		}
+	}
+	n.Addr = netip.AddrPortFrom(addr, port)
+}
+
+func (r *reader) nodeState() NodeState {
+	v := r.int()
+	if v < 0 || v > int64(StateLeft) {
+		return NodeStateUnknown
+	}
+	return NodeState(v)
+}
+
+// AppendPushPullHeader appends the beginning of a push/pull with its type byte.
+func AppendPushPullHeader(dst []byte, h PushPullHeader) []byte {
+	dst = append(dst, byte(TypePushPull), 0x83)
+	dst = appendBool(appendStr(dst, "Join"), h.Join)
+	dst = appendInt(appendStr(dst, "Nodes"), int64(h.Nodes))
+	return appendInt(appendStr(dst, "UserStateLen"), int64(h.UserStateLen))
+}
+
+// AppendPushNodeState appends one member, to follow the header or another one.
+func AppendPushNodeState(dst []byte, n *PushNodeState) []byte {
+	dst = append(dst, 0x87)
+	dst = appendAddr(appendStr(dst, "Addr"), n.Addr.Addr())
+	dst = appendUint(appendStr(dst, "Incarnation"), uint64(n.Incarnation))
+	dst = appendRaw(appendStr(dst, "Meta"), n.Meta)
+	dst = appendStr(appendStr(dst, "Name"), n.Name)
+	dst = appendUint(appendStr(dst, "Port"), uint64(n.Addr.Port()))
+	dst = appendInt(appendStr(dst, "State"), int64(n.State))
+	return appendVersions(appendStr(dst, "Vsn"), n.Versions)
+}
+
+// AppendUserStream appends a user message in the form that it has on a stream:
+// there, but not in a packet, its length precedes it.
+func AppendUserStream(dst, msg []byte) []byte {
+	dst = append(dst, byte(TypeUser), 0x81)
+	dst = appendInt(appendStr(dst, "UserMsgLen"), int64(len(msg)))
+	return append(dst, msg...)
+}
+
+// ReadUserStream is the inverse of AppendUserStream, for what follows the type
+// byte. The result aliases body; it is nil for an empty message.
+func ReadUserStream(body []byte) ([]byte, error) {
+	r := reader{b: body}
+	n := r.userStreamLen()
+	if r.err != nil || n == 0 {
+		return nil, r.err
+	}
+	msg := r.take(n)
+	return msg, r.err
+}
+
+func (r *reader) userStreamLen() int {
+	var n int64
+	for f := r.open(userStreamFields); f.next(); {
+		n = r.int()
+	}
+	if n < 0 || n > MaxUserMessage {
+		r.fail(ErrLimit)
+		return 0
+	}
+	return int(n)
+}
