@@ -13,7 +13,9 @@ type Backend interface {
 	// events are delivered.
 	Join(ctx context.Context, addrs []string, replay bool) (int, error)
 	// Leave leaves the cluster and then ends the agent. It returns when the
-	// leave is done; the process ends after the reply was sent.
+	// leave is done; the process ends after the reply was sent. The agent ends
+	// with Server.Close, which waits for that reply; called inside Leave it
+	// would wait in vain, for CloseGrace.
 	Leave(ctx context.Context) error
 	ForceLeave(name string, prune bool) error
 	// Members are sorted by name; Tags are never nil.
@@ -22,7 +24,8 @@ type Backend interface {
 	SetTags(set map[string]string, del []string) error
 	UserEvent(name string, payload []byte, coalesce bool) error
 	// Query asks and calls sink for each record, from one goroutine; the last
-	// record is QueryRecordDone. It returns when the query was started.
+	// record is QueryRecordDone. It returns when the query was started; after
+	// an error there are no records. sink never waits.
 	Query(req QueryRequest, sink func(QueryRecord)) error
 	// Respond answers a query event by the ID of the Event.
 	Respond(id uint64, payload []byte) error
@@ -35,7 +38,8 @@ type Backend interface {
 	// reader was too slow (then lost() says how many events it missed).
 	Subscribe() (events <-chan Event, lost func() int, cancel func())
 	// Monitor delivers log lines of at least level (Serf's words: TRACE …ERR),
-	// first the recent ones.
+	// first the recent ones. The channel is closed after cancel, when the agent
+	// ends, or when the reader was too slow; cancel may be called after that.
 	Monitor(level string) (lines <-chan string, cancel func(), err error)
 	// Key commands: InstallKey, UseKey, RemoveKey by command name, ListKeys with key "".
 	Key(ctx context.Context, command, key string) (KeyResponse, error)

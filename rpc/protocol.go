@@ -5,7 +5,145 @@ import (
 	"time"
 )
 
-// Member is a member on the RPC wire.
+// protocolVersion is the only version of the protocol there is.
+const protocolVersion = 1
+
+// The commands.
+const (
+	cmdHandshake       = "handshake"
+	cmdAuth            = "auth"
+	cmdEvent           = "event"
+	cmdForceLeave      = "force-leave"
+	cmdJoin            = "join"
+	cmdMembers         = "members"
+	cmdMembersFiltered = "members-filtered"
+	cmdTags            = "tags"
+	cmdStream          = "stream"
+	cmdMonitor         = "monitor"
+	cmdStop            = "stop"
+	cmdLeave           = "leave"
+	cmdQuery           = "query"
+	cmdRespond         = "respond"
+	cmdStats           = "stats"
+	cmdGetCoordinate   = "get-coordinate"
+)
+
+// The key commands, by the names that Backend.Key gets.
+const (
+	InstallKey = "install-key"
+	UseKey     = "use-key"
+	RemoveKey  = "remove-key"
+	ListKeys   = "list-keys"
+)
+
+// Error is an error as it travels: the other side has only the text. Compare
+// with errors.Is; the texts of the constants are Serf's and clients match them.
+type Error string
+
+// Error is the text.
+func (e Error) Error() string { return string(e) }
+
+// The protocol's own errors.
+const (
+	ErrUnsupportedCommand Error = "Unsupported command"
+	ErrUnsupportedVersion Error = "Unsupported IPC version"
+	ErrDuplicateHandshake Error = "Handshake already performed"
+	ErrHandshakeRequired  Error = "Handshake required"
+	ErrMonitorExists      Error = "Monitor already exists"
+	ErrInvalidFilter      Error = "Invalid event filter"
+	ErrStreamExists       Error = "Stream with given sequence exists"
+	ErrInvalidQueryID     Error = "No pending queries matching ID"
+	ErrAuthRequired       Error = "Authentication required"
+	ErrInvalidAuthToken   Error = "Invalid authentication token"
+)
+
+// Errors that Serf does not have, because it does not have the limits.
+const (
+	ErrTooManyStreams  Error = "Too many streams"
+	ErrRequestTooLarge Error = "Request too large"
+)
+
+// bodiless reports whether a reply with this error has no body even if the
+// command's replies have one: the server did not get as far as the command.
+func bodiless(errText string) bool {
+	switch Error(errText) {
+	case ErrAuthRequired, ErrHandshakeRequired, ErrUnsupportedCommand:
+		return true
+	}
+	return false
+}
+
+// requestHeader comes before each request.
+type requestHeader struct {
+	Command string
+	Seq     uint64
+}
+
+// responseHeader comes before each reply and each record of a stream.
+type responseHeader struct {
+	Seq   uint64
+	Error string
+}
+
+type handshakeRequest struct{ Version int32 }
+
+type authRequest struct{ AuthKey string }
+
+type eventRequest struct {
+	Name     string
+	Payload  []byte
+	Coalesce bool
+}
+
+type forceLeaveRequest struct {
+	Node  string
+	Prune bool
+}
+
+type joinRequest struct {
+	Existing []string
+	Replay   bool
+}
+
+type joinResponse struct{ Num int32 }
+
+// MemberFilter selects members by regular expressions that have to match the
+// whole value. Empty means any. A member without a tag has the value "" there.
+type MemberFilter struct {
+	Tags   map[string]string // tag → expression
+	Status string
+	Name   string
+}
+
+type membersResponse struct{ Members []Member }
+
+type tagsRequest struct {
+	Tags       map[string]string
+	DeleteTags []string
+}
+
+type streamRequest struct{ Type string }
+
+type monitorRequest struct{ LogLevel string }
+
+type stopRequest struct{ Stop uint64 }
+
+type respondRequest struct {
+	ID      uint64
+	Payload []byte
+}
+
+type keyRequest struct{ Key string }
+
+type coordinateRequest struct{ Node string }
+
+type coordinateResponse struct {
+	Coord Coordinate
+	Ok    bool //nolint:revive // the name on the wire
+}
+
+// Member is a member on the RPC wire. Protocol… are the versions of the
+// memberlist protocol, Delegate… those of Serf's.
 type Member struct {
 	Name        string
 	Addr        net.IP
@@ -20,10 +158,10 @@ type Member struct {
 	DelegateCur uint8
 }
 
-// QueryRequest asks a query.
+// QueryRequest asks a query. A zero Timeout leaves it to the agent.
 type QueryRequest struct {
 	FilterNodes []string
-	FilterTags  map[string]string
+	FilterTags  map[string]string // tag → regular expression
 	RequestAck  bool
 	RelayFactor uint8
 	Timeout     time.Duration
@@ -47,8 +185,8 @@ type QueryRecord struct {
 
 // KeyResponse is what the nodes answered to a key command.
 type KeyResponse struct {
-	Messages map[string]string
-	Keys     map[string]int
+	Messages map[string]string // node → what it has to say, if anything
+	Keys     map[string]int    // key → on how many nodes; only of ListKeys
 	NumNodes int
 	NumErr   int
 	NumResp  int
@@ -61,3 +199,46 @@ type Coordinate struct {
 	Adjustment float64
 	Height     float64
 }
+
+type logRecord struct{ Log string }
+
+// The three shapes of an event on a stream. eventRecord reads any of them.
+type (
+	memberEventRecord struct {
+		Event   string
+		Members []Member
+	}
+	userEventRecord struct {
+		Event    string
+		LTime    uint64
+		Name     string
+		Payload  []byte
+		Coalesce bool
+	}
+	queryEventRecord struct {
+		Event   string
+		ID      uint64
+		LTime   uint64
+		Name    string
+		Payload []byte
+	}
+	eventRecord struct {
+		Event    string
+		Members  []Member
+		LTime    uint64
+		Name     string
+		Payload  []byte
+		Coalesce bool
+		ID       uint64
+	}
+)
+
+// streamEndRecord is the last record of a stream that the server ended for a
+// reason; the header's Error says it too. Serf's own client shows it as an
+// event of a type it does not know.
+type streamEndRecord struct {
+	Event  string // streamEnd
+	Reason string
+}
+
+const streamEnd = "stream-end"

@@ -1,0 +1,230 @@
+package rpc
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-msgpack/v2/codec"
+)
+
+// serverConn is one client. One goroutine reads and serves its commands in
+// order; each of its streams has one more. They meet in send, which writes one
+// header with its body at a time.
+type serverConn struct {
+	s      *Server
+	conn   net.Conn
+	name   string
+	since  time.Time
+	ctx    context.Context // ends with the connection
+	cancel context.CancelFunc
+	r      *bufio.Reader
+	header []byte // reused
+
+	version int32       // from the handshake; 0: not yet
+	authed  bool        // sent the right key
+	ready   atomic.Bool // may send commands
+
+	wmu sync.Mutex // one message at a time
+	w   *bufio.Writer
+	enc *codec.Encoder
+
+	dmu     sync.Mutex // the read deadline against finish
+	closing bool
+
+	streams streamSet
+	queries queryIDs
+}
+
+func newServerConn(s *Server, conn net.Conn) *serverConn {
+	c := &serverConn{
+		s:     s,
+		conn:  conn,
+		name:  conn.RemoteAddr().String(),
+		since: time.Now(),
+		r:     bufio.NewReader(conn),
+		w:     bufio.NewWriter(conn),
+	}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	c.enc = codec.NewEncoder(c.w, handle)
+	return c
+}
+
+// serve reads and serves commands until the client is gone or not worth it.
+func (c *serverConn) serve() {
+	defer c.close()
+	for {
+		err := c.serveOne()
+		switch {
+		case err == nil:
+			continue
+		case c.isClosing(), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		case errors.Is(err, os.ErrDeadlineExceeded) && !c.ready.Load():
+			c.s.cfg.Logger.Debug("agent.ipc: No handshake in time", "client", c.name)
+		default:
+			c.s.badRequests.Add(1)
+			c.s.cfg.Logger.Error("agent.ipc: Failed to serve request", "client", c.name, "err", err)
+		}
+		return
+	}
+}
+
+// abort closes a connection that was never served.
+func (c *serverConn) abort() {
+	c.cancel()
+	c.conn.Close()
+}
+
+// close ends the connection and waits for its streams.
+func (c *serverConn) close() {
+	c.cancel()
+	c.conn.Close()
+	c.streams.wait()
+}
+
+// finish lets the command that is being served end and nothing start after it.
+func (c *serverConn) finish() {
+	c.dmu.Lock()
+	defer c.dmu.Unlock()
+	c.closing = true
+	c.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+func (c *serverConn) isClosing() bool {
+	c.dmu.Lock()
+	defer c.dmu.Unlock()
+	return c.closing
+}
+
+// readBy sets the deadline for reading; zero is none.
+func (c *serverConn) readBy(t time.Time) {
+	c.dmu.Lock()
+	defer c.dmu.Unlock()
+	if !c.closing {
+		c.conn.SetReadDeadline(t)
+	}
+}
+
+// serveOne reads one request and serves it. Its error ends the connection.
+func (c *serverConn) serveOne() error {
+	head, err := c.readHeader()
+	if err != nil {
+		return err
+	}
+	c.s.commands.Add(1)
+	if c.version == 0 && head.Command != cmdHandshake {
+		c.reply(head.Seq, ErrHandshakeRequired, nil)
+		return ErrHandshakeRequired
+	}
+	cmd, known := serverCommands[head.Command]
+	needsAuth := c.s.cfg.AuthKey != "" && !c.authed &&
+		head.Command != cmdHandshake && head.Command != cmdAuth
+	if !known {
+		why := ErrUnsupportedCommand
+		if needsAuth {
+			why = ErrAuthRequired
+		}
+		c.reply(head.Seq, why, nil)
+		// Whether a body follows is not known, so what follows cannot be read.
+		return fmt.Errorf("command %.40q: %w", head.Command, why)
+	}
+	req := request{serverConn: c, seq: head.Seq, command: head.Command}
+	if cmd.body {
+		if req.body, err = c.readBody(); err != nil {
+			if errors.Is(err, ErrTooLarge) {
+				c.reply(head.Seq, ErrRequestTooLarge, cmd.emptyReply())
+			}
+			return err
+		}
+	}
+	c.readBy(time.Time{})
+	if needsAuth {
+		return c.reply(head.Seq, ErrAuthRequired, nil)
+	}
+	return cmd.serve(&req)
+}
+
+// readHeader waits for a request and reads its header. A client that is ready
+// may be silent as long as it likes between two requests, not within one.
+func (c *serverConn) readHeader() (requestHeader, error) {
+	var head requestHeader
+	early := c.since.Add(c.s.cfg.HandshakeTimeout)
+	ready := c.ready.Load()
+	if ready {
+		early = time.Time{}
+	}
+	c.readBy(early)
+	if _, err := c.r.Peek(1); err != nil {
+		return head, err
+	}
+	by := time.Now().Add(c.s.cfg.RequestTimeout)
+	if !ready && early.Before(by) {
+		by = early
+	}
+	c.readBy(by)
+	data, err := readValue(c.r, c.header[:0], limits{maxHeader, 64})
+	if err != nil {
+		return head, fmt.Errorf("request header: %w", err)
+	}
+	c.header = data
+	if err := decodeValue(data, &head); err != nil {
+		return head, fmt.Errorf("request header: %w", err)
+	}
+	return head, nil
+}
+
+// readBody reads the body of a request, into memory of its own because what is
+// decoded may keep it.
+func (c *serverConn) readBody() ([]byte, error) {
+	size := c.s.cfg.MaxRequest
+	if !c.ready.Load() {
+		size = min(size, maxEarlyRequest)
+	}
+	data, err := readValue(c.r, nil, limits{size, 64 << 10})
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("request body: %w", err)
+	}
+	return data, nil
+}
+
+// reply answers a request. body is nil for a command whose replies have none.
+func (c *serverConn) reply(seq uint64, err error, body any) error {
+	head := responseHeader{Seq: seq}
+	if err != nil {
+		head.Error = err.Error()
+	}
+	return c.send(&head, body)
+}
+
+// send writes a header and a body as one message. After a failure, the time-out
+// of a client that does not read among them, the connection is of no use and
+// is closed.
+func (c *serverConn) send(head *responseHeader, body any) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	err := c.conn.SetWriteDeadline(time.Now().Add(c.s.cfg.WriteTimeout))
+	if err == nil {
+		err = c.enc.Encode(head)
+	}
+	if err == nil && body != nil {
+		err = c.enc.Encode(body)
+	}
+	if err == nil {
+		err = c.w.Flush()
+	}
+	if err != nil {
+		c.conn.Close()
+		return fmt.Errorf("reply: %w", err)
+	}
+	return nil
+}
