@@ -93,37 +93,3 @@ type JoinResult struct {
 	To  netip.AddrPort
 	Err error
 }
-
-// TraceLevel ranks trace records as Serf's log levels do.
-type TraceLevel uint8
-
-// The levels.
-const (
-	LevelTrace TraceLevel = iota
-	LevelDebug
-	LevelInfo
-	LevelWarn
-	LevelError
-)
-
-// TraceKind says what a Trace is about. The layer above numbers its own from
-// TraceLayer on.
-type TraceKind uint8
-
-// TraceLayer is the first kind that belongs to the layer.
-const TraceLayer TraceKind = 128
-
-// Trace is one typed record of what the machine did or saw. Which fields are
-// used is said at each kind. The machine does not log: the driver renders.
-type Trace struct {
-	Kind        TraceKind
-	Level       TraceLevel
-	Node        string         // whom it is about
-	From        string         // who said so
-	Addr        netip.AddrPort // where it came from or goes to
-	Incarnation uint32
-	LTime       wire.LTime
-	N, Of       int
-	Dur         time.Duration
-	Err         error
-}

@@ -4,83 +4,276 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
 )
 
 // Machine is one node's membership state. It is not safe for concurrent use.
+//
+// It only routes: the state objects decide (see the type comments of members,
+// probe, relays, suspicion, awareness, Queue, timers, clock, dials, drops).
 type Machine struct {
+	cfg   Config
+	layer Layer
+	rng   *rand.Rand
+
+	clock     clock
+	timers    timers
+	members   members
+	local     *member // in members from New on, never forgotten
+	probe     probe
+	relays    relays
+	awareness awareness
+	queue     Queue
+	dials     dials
+	drops     drops
+	out       output
+	seq       uint32 // of the last ping
+	leaving   bool   // Leave was called
+	leaveSent bool   // and told
+
+	probeTimer, gossipTimer, pushPullTimer timer
+
+	// now and from are those of the running input.
+	now  time.Time
+	from netip.AddrPort
+
+	// Memory that is used again at each input.
+	unpacker  wire.Unpacker
+	each      func(msg []byte) // handle, as a value
+	gossipsTo func(*member) bool
+	forget    func()
+	msg       messages
+	scratch   []byte   // an encoded message
+	parts     [][]byte // of a packet
+	payload   []byte   // of an ack
+	userState []byte   // the layer's
+	told      Member   // given to the layer
+	own       Member   // returned by Local
+	asked     Member   // returned by Member
+	listed    Member   // given by Each
 }
 
-// New returns a machine that knows only itself, alive.
+// messages is one of each, to decode into and to encode from.
+type messages struct {
+	ping     wire.Ping
+	indirect wire.IndirectPing
+	ack      wire.Ack
+	nack     wire.Nack
+	suspect  wire.Suspect
+	alive    wire.Alive
+	dead     wire.Dead
+	node     wire.PushNodeState
+}
+
+// New returns a machine that knows only itself, alive. It does not call the layer.
 func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, error) {
-	panic("unwritten")
+	if layer == nil || rng == nil {
+		return nil, ErrMissing
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	cfg.Addr = unmap(cfg.Addr)
+	m := &Machine{cfg: cfg, layer: layer, rng: rng, now: now}
+	m.clock.start = now
+	m.awareness.limit = cfg.AwarenessMax
+	m.probe.timeout.kind, m.probe.end.kind = timerProbeTimeout, timerProbeEnd
+	m.relays.timer.kind = timerRelay
+	m.probeTimer.kind, m.gossipTimer.kind, m.pushPullTimer.kind = timerProbe, timerGossip, timerPushPull
+	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
+
+	e := m.members.add(cfg.Name, rng)
+	e.addr, e.versions, e.incarnation = cfg.Addr, cfg.Versions, above(cfg.Incarnation, 0)
+	e.meta = append([]byte(nil), cfg.Meta...)
+	m.members.set(e, wire.StateAlive, 0)
+	m.local = e
+	m.announce()
+
+	// P152
+	m.timers.arm(&m.probeTimer, m.stagger(cfg.ProbeInterval))
+	m.timers.arm(&m.gossipTimer, m.stagger(cfg.GossipInterval))
+	m.timers.arm(&m.pushPullTimer, m.stagger(cfg.PushPullInterval))
+	return m, nil
+}
+
+func (m *Machine) stagger(interval time.Duration) time.Duration {
+	return 1 + time.Duration(m.rng.Int64N(int64(interval)))
+}
+
+// begin is the start of every input.
+func (m *Machine) begin(now time.Time) {
+	m.out.begin()
+	m.now = now
+	next, armed := m.timers.next()
+	if slept := m.clock.advance(now, next, armed, m.cfg.ProbeTimeout); slept > 0 {
+		m.trace(Trace{Kind: TraceSlept, Level: LevelWarn, Dur: slept})
+	}
+}
+
+// HandleTimeout does whatever is due at now.
+func (m *Machine) HandleTimeout(now time.Time) {
+	m.begin(now)
+	// Each timer that is armed again is so for later than now: the loop ends.
+	for t := m.timers.due(m.clock.awake()); t != nil; t = m.timers.due(m.clock.awake()) {
+		m.fire(t)
+	}
+}
+
+func (m *Machine) fire(t *timer) {
+	switch t.kind {
+	case timerProbeTimeout:
+		m.pingTimeout()
+	case timerProbeEnd:
+		m.probeEnd()
+	case timerSuspicion:
+		m.suspicionEnd(t.who)
+	case timerRelay:
+		m.relayTimeout()
+	case timerProbe:
+		m.probeTick()
+	case timerGossip:
+		m.gossip()
+	case timerPushPull:
+		m.pushPullTick()
+	}
+}
+
+// Deadline is when HandleTimeout wants to be called next.
+func (m *Machine) Deadline() time.Time {
+	at, _ := m.timers.next() // the periodic ones are always armed
+	return m.clock.instant(at)
 }
 
 // HandlePacket takes the plain message of one datagram (opened, not unpacked:
 // it may have a CRC, be compressed or be a compound).
-func (m *Machine) HandlePacket(now time.Time, from netip.AddrPort, msg []byte) { panic("unwritten") }
+func (m *Machine) HandlePacket(now time.Time, from netip.AddrPort, msg []byte) {
+	m.begin(now)
+	m.from = unmap(from)
+	if err := m.unpacker.Unpack(msg, m.each); err != nil {
+		m.drop(dropOf(err), m.from, err)
+	}
+}
+
+// handle takes one plain message of a packet.
+func (m *Machine) handle(msg []byte) {
+	body := msg[1:]
+	switch wire.Type(msg[0]) {
+	case wire.TypePing:
+		m.handlePing(body)
+	case wire.TypeIndirectPing:
+		m.handleIndirectPing(body)
+	case wire.TypeAck:
+		m.handleAck(body)
+	case wire.TypeNack:
+		m.handleNack(body)
+	case wire.TypeSuspect:
+		m.handleSuspect(body)
+	case wire.TypeAlive:
+		m.handleAlive(body)
+	case wire.TypeDead:
+		m.handleDead(body)
+	case wire.TypeUser:
+		m.layer.Message(m.now, m.from, body)
+	default:
+		m.drop(DropType, m.from, nil) // P145
+	}
+}
 
 // HandleStream takes the one message that arrived on a stream which somebody
 // opened to us, and returns what to write back before it is closed; nil for
 // nothing. The reply is valid until the next input.
 func (m *Machine) HandleStream(now time.Time, from netip.AddrPort, msg []byte) (reply []byte) {
-	panic("unwritten")
+	m.begin(now)
+	m.from = unmap(from)
+	if len(msg) == 0 {
+		return nil
+	}
+	body := msg[1:]
+	m.trace(Trace{Kind: TraceStream, Level: LevelDebug, Addr: m.from, N: int(msg[0])})
+	switch wire.Type(msg[0]) {
+	case wire.TypePing:
+		return m.answerStreamPing(body)
+	case wire.TypePushPull:
+		return m.answerPushPull(body)
+	case wire.TypeUser:
+		m.streamUser(body)
+	default:
+		m.dropAs(TraceBadStream, DropType, m.from, nil)
+	}
+	return nil
 }
 
-// HandleDialed ends a Dial: with the reply, or with why there is none.
-func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error) {
-	panic("unwritten")
+func (m *Machine) answerStreamPing(body []byte) []byte {
+	p := &m.msg.ping
+	if err := p.Decode(body, m); err != nil {
+		m.dropAs(TraceBadStream, dropOf(err), m.from, err)
+		return nil
+	}
+	if p.Node != "" && p.Node != m.local.name {
+		m.unexpectedPing(p)
+		return nil
+	}
+	m.msg.ack = wire.Ack{Seq: p.Seq}
+	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
+	return m.scratch
 }
 
-// HandleSendFailed: a packet to this address could not be sent. It is a hint
-// that hastens a running probe, never a verdict.
-func (m *Machine) HandleSendFailed(now time.Time, to netip.AddrPort) { panic("unwritten") }
-
-// HandleTimeout does whatever is due at now.
-func (m *Machine) HandleTimeout(now time.Time) { panic("unwritten") }
-
-// Deadline is when HandleTimeout wants to be called next.
-func (m *Machine) Deadline() time.Time { panic("unwritten") }
-
-// Output returns what the inputs since the last call produced.
-func (m *Machine) Output() *Output { panic("unwritten") }
-
-// Join starts an exchange of states with the node at to; name may be empty.
-// It ends as a JoinResult with the returned id.
-func (m *Machine) Join(now time.Time, to netip.AddrPort, name string) DialID { panic("unwritten") }
+func (m *Machine) streamUser(body []byte) {
+	user, err := wire.ReadUserStream(body)
+	if err != nil {
+		m.dropAs(TraceBadStream, dropOf(err), m.from, err)
+		return
+	}
+	m.layer.Message(m.now, m.from, user)
+}
 
 // Leave begins to leave: the others are told that this node is gone by its own
 // will. LeaveSent reports when that has been gossiped often enough.
-func (m *Machine) Leave(now time.Time) { panic("unwritten") }
+func (m *Machine) Leave(now time.Time) {
+	m.begin(now)
+	if m.leaving {
+		return
+	}
+	m.leaving = true
+	m.trace(Trace{Kind: TraceLeave, Level: LevelInfo, Node: m.local.name, Incarnation: m.local.incarnation})
+	m.dead(m.local.name, m.local.incarnation, m.local.name)
+}
 
 // LeaveSent reports whether the leave was told, or there is nobody to tell.
-func (m *Machine) LeaveSent() bool { panic("unwritten") }
+func (m *Machine) LeaveSent() bool {
+	return m.leaving && (m.leaveSent || m.members.numPresent() == 0)
+}
 
-// SetMeta changes this node's metadata and tells the others.
-func (m *Machine) SetMeta(now time.Time, meta []byte) error { panic("unwritten") }
-
-// SendUser sends a user message (a Serf message, its type byte first) in one packet.
-func (m *Machine) SendUser(to netip.AddrPort, name string, msg []byte) { panic("unwritten") }
+// SetMeta changes this node's metadata and tells the others. Once the node
+// leaves it changes nothing. The error is ErrMetaTooLong or nil.
+func (m *Machine) SetMeta(now time.Time, meta []byte) error {
+	m.begin(now)
+	if len(meta) > wire.MetaMax {
+		return ErrMetaTooLong
+	}
+	if m.leaving {
+		return nil
+	}
+	e := m.local
+	changed := string(e.meta) != string(meta)
+	e.incarnation = above(e.incarnation, 0)
+	e.meta = append([]byte(nil), meta...)
+	m.announce()
+	if changed {
+		m.layer.Updated(m.now, m.view(&m.told, e))
+	}
+	return nil
+}
 
 // AddTrace appends a record of the layer's to the Output.
-func (m *Machine) AddTrace(t Trace) { panic("unwritten") }
+func (m *Machine) AddTrace(t Trace) {
+	m.out.begin()
+	m.trace(t)
+}
 
-// Local is this node's own entry.
-func (m *Machine) Local() *Member { panic("unwritten") }
-
-// Member returns the member of that name, nil if unknown.
-func (m *Machine) Member(name string) *Member { panic("unwritten") }
-
-// Each calls f for every known member, in a stable order, until f returns false.
-func (m *Machine) Each(f func(*Member) bool) { panic("unwritten") }
-
-// NumMembers is the number of known members, NumAlive of those neither dead nor left.
-func (m *Machine) NumMembers() int { panic("unwritten") }
-
-// NumAlive is the number of members that are alive or suspect, this node included.
-func (m *Machine) NumAlive() int { panic("unwritten") }
+func (m *Machine) trace(t Trace) { m.out.Trace = append(m.out.Trace, t) }
 
 // Health is Lifeguard's local health score: 0 is well.
-func (m *Machine) Health() int { panic("unwritten") }
-
-// Intern returns the known member name equal to b, or a new string.
-func (m *Machine) Intern(b []byte) string { panic("unwritten") }
+func (m *Machine) Health() int { return m.awareness.score }

@@ -1,0 +1,252 @@
+package swim
+
+import (
+	"bytes"
+	"math"
+	"net/netip"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// This file applies what precedence.go decides about a claim: it changes the
+// table, queues what is passed on and tells the layer.
+
+// mask gives an address without a port our own: senders of protocol version 1
+// have none. (P142)
+func (m *Machine) mask(a netip.AddrPort) netip.AddrPort {
+	port := a.Port()
+	if port == 0 || m.local.versions.PCur < 2 {
+		port = m.local.addr.Port()
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), port)
+}
+
+// nameOK counts claims about impossible names.
+func (m *Machine) nameOK(name string) bool {
+	if name == "" || len(name) > MaxName {
+		m.drop(DropName, m.from, nil)
+		return false
+	}
+	return true
+}
+
+func (m *Machine) handleAlive(body []byte) {
+	a := &m.msg.alive
+	if err := a.Decode(body, m); err != nil {
+		m.drop(dropOf(err), m.from, err)
+		return
+	}
+	m.alive(a)
+}
+
+func (m *Machine) handleSuspect(body []byte) {
+	s := &m.msg.suspect
+	if err := s.Decode(body, m); err != nil {
+		m.drop(dropOf(err), m.from, err)
+		return
+	}
+	m.suspect(s.Node, s.Incarnation, s.From)
+}
+
+func (m *Machine) handleDead(body []byte) {
+	d := &m.msg.dead
+	if err := d.Decode(body, m); err != nil {
+		m.drop(dropOf(err), m.from, err)
+		return
+	}
+	m.dead(d.Node, d.Incarnation, d.From)
+}
+
+// alive judges and applies that somebody is alive. a may be changed.
+func (m *Machine) alive(a *wire.Alive) {
+	if !m.aliveOK(a) {
+		return
+	}
+	e := m.members.get(a.Node)
+	switch judgeAlive(e, a, e == m.local, m.leaving) {
+	case conflict:
+		m.trace(Trace{Kind: TraceAddressConflict, Level: LevelError, Node: e.name, Addr: a.Addr, Old: e.addr, N: int(e.state)})
+		m.layer.Conflict(m.now, m.view(&m.told, e), a.Addr)
+	case refute:
+		t := Trace{Kind: TraceRefuteAlive, Level: LevelWarn, Node: e.name, Addr: a.Addr}
+		t.Incarnation = m.refute(a.Incarnation)
+		m.trace(t)
+	case accept:
+		if e != nil {
+			m.revive(e, a)
+			return
+		}
+		if m.members.len() >= MaxMembers {
+			m.drop(DropMembers, m.from, nil)
+			return
+		}
+		e = m.members.add(a.Node, m.rng)
+		e.addr = a.Addr
+		m.revive(e, a)
+	case ignore:
+		if e == nil {
+			m.drop(DropIncarnation, m.from, nil)
+		}
+	}
+}
+
+// aliveOK checks what does not depend on what is known, and completes the address.
+func (m *Machine) aliveOK(a *wire.Alive) bool {
+	if !m.nameOK(a.Node) {
+		return false
+	}
+	if len(a.Meta) > wire.MetaMax {
+		m.drop(DropMeta, m.from, nil)
+		return false
+	}
+	a.Addr = m.mask(a.Addr)
+	if !a.Addr.Addr().IsValid() {
+		m.drop(DropAddr, m.from, nil)
+		return false
+	}
+	if a.Versions != (wire.Versions{}) && badVersions(a.Versions) {
+		if _, report := m.drops.add(DropVersions, m.clock.real); report {
+			m.trace(Trace{Kind: TraceVersionsIgnored, Level: LevelWarn, Node: a.Node, Addr: a.Addr,
+				N: int(a.Versions.PMin), Of: int(a.Versions.PMax)})
+		}
+		return false
+	}
+	return true
+}
+
+// revive applies an alive message to e and passes it on.
+func (m *Machine) revive(e *member, a *wire.Alive) {
+	m.endSuspicion(e) // P27
+	if e.addr != a.Addr {
+		m.trace(Trace{Kind: TraceAddressUpdate, Level: LevelInfo, Node: e.name, Addr: a.Addr, Old: e.addr})
+		e.addr = a.Addr
+	}
+	m.scratch = a.AppendTo(m.scratch[:0])
+	m.broadcast(e.name, nil)
+	if a.Versions != (wire.Versions{}) {
+		e.versions = a.Versions
+	}
+	e.incarnation = a.Incarnation
+	updated := !bytes.Equal(e.meta, a.Meta)
+	if updated {
+		e.meta = append([]byte(nil), a.Meta...)
+	}
+	joined := e.gone()
+	if e.state != wire.StateAlive {
+		m.members.set(e, wire.StateAlive, m.clock.real)
+	}
+	// P30
+	if joined {
+		m.layer.Joined(m.now, m.view(&m.told, e))
+	} else if updated {
+		m.layer.Updated(m.now, m.view(&m.told, e))
+	}
+}
+
+// suspect judges and applies that from got no answer from node.
+func (m *Machine) suspect(node string, incarnation uint32, from string) {
+	e := m.members.get(node)
+	switch judgeSuspect(e, incarnation, e == m.local) {
+	case refute:
+		m.trace(Trace{Kind: TraceRefuteSuspect, Level: LevelWarn, Node: node, From: from,
+			Incarnation: m.refute(incarnation)})
+	case confirm:
+		if e.suspicion.confirm(from) {
+			m.timers.arm(&e.suspicion.timer, e.suspicion.ends())
+			m.passSuspect(e, incarnation, from) // P25
+		}
+	case accept:
+		m.passSuspect(e, incarnation, from)
+		e.incarnation = incarnation
+		m.members.set(e, wire.StateSuspect, m.clock.real)
+		m.beginSuspicion(e, from)
+	}
+}
+
+func (m *Machine) passSuspect(e *member, incarnation uint32, from string) {
+	m.msg.suspect = wire.Suspect{Incarnation: incarnation, Node: e.name, From: from}
+	m.scratch = m.msg.suspect.AppendTo(m.scratch[:0])
+	m.broadcast(e.name, nil)
+}
+
+func (m *Machine) beginSuspicion(e *member, from string) {
+	s := &suspicion{timer: timer{kind: timerSuspicion, who: e}}
+	least, most, want := suspicionTimes(&m.cfg, m.members.len())
+	s.begin(m.clock.awake(), from, least, most, want)
+	e.suspicion = s
+	m.timers.arm(&s.timer, s.ends())
+}
+
+func (m *Machine) endSuspicion(e *member) {
+	if e.suspicion != nil {
+		m.timers.stop(&e.suspicion.timer)
+		e.suspicion = nil
+	}
+}
+
+// suspicionEnd: e did not refute in time. (P26)
+func (m *Machine) suspicionEnd(e *member) {
+	s := e.suspicion
+	m.trace(Trace{Kind: TraceFailed, Level: LevelInfo, Node: e.name, Addr: e.addr, Incarnation: e.incarnation,
+		N: s.confirmations(), Of: s.want})
+	m.dead(e.name, e.incarnation, m.local.name)
+}
+
+// dead judges and applies that node is gone, as from says.
+func (m *Machine) dead(node string, incarnation uint32, from string) {
+	e := m.members.get(node)
+	switch judgeDead(e, incarnation, e == m.local, m.leaving) {
+	case refute:
+		m.trace(Trace{Kind: TraceRefuteDead, Level: LevelWarn, Node: node, From: from,
+			Incarnation: m.refute(incarnation)})
+	case accept:
+		m.bury(e, incarnation, from)
+	}
+}
+
+func (m *Machine) bury(e *member, incarnation uint32, from string) {
+	m.endSuspicion(e)
+	m.msg.dead = wire.Dead{Incarnation: incarnation, Node: e.name, From: from}
+	m.scratch = m.msg.dead.AppendTo(m.scratch[:0])
+	var done func()
+	if e == m.local {
+		done = func() { m.leaveSent = true }
+	}
+	m.broadcast(e.name, done)
+	e.incarnation = incarnation
+	state := wire.StateDead
+	if from == e.name {
+		state = wire.StateLeft // P34
+	}
+	m.members.set(e, state, m.clock.real)
+	m.layer.Gone(m.now, m.view(&m.told, e))
+}
+
+// refute tells everybody that this node is alive, with an incarnation above
+// its own and above the one that was claimed of it, and returns that. Having
+// had to do so is a sign of being unwell. (P17, P28)
+func (m *Machine) refute(claimed uint32) uint32 {
+	e := m.local
+	e.incarnation = above(e.incarnation, claimed)
+	m.awareness.apply(1)
+	m.announce()
+	return e.incarnation
+}
+
+// above is the incarnation that beats both. It does not wrap around: a node
+// whose incarnation has been driven to the end stays there.
+func above(own, claimed uint32) uint32 {
+	n := max(own, claimed)
+	if n == math.MaxUint32 {
+		return n
+	}
+	return n + 1
+}
+
+// announce queues this node's own alive message.
+func (m *Machine) announce() {
+	e := m.local
+	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.addr, Meta: e.meta, Versions: e.versions}
+	m.scratch = m.msg.alive.AppendTo(m.scratch[:0])
+	m.broadcast(e.name, nil)
+}

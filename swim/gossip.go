@@ -1,0 +1,102 @@
+package swim
+
+import (
+	"net/netip"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// piggyback appends what is to be passed on and fits into room: the
+// membership's broadcasts, then the layer's. (P44)
+func (m *Machine) piggyback(dst [][]byte, room int) [][]byte {
+	n := len(dst)
+	dst = m.queue.Take(dst, wire.CompoundPartOverhead, room, TransmitLimit(m.cfg.RetransmitMult, m.members.len()))
+	for _, b := range dst[n:] {
+		room -= wire.CompoundPartOverhead + len(b)
+	}
+	if room > wire.CompoundPartOverhead {
+		dst = m.layer.Broadcasts(dst, wire.CompoundPartOverhead, room)
+	}
+	return dst
+}
+
+// send sends msg in a packet, and broadcasts with it as far as there is room.
+func (m *Machine) send(to netip.AddrPort, node string, msg []byte) {
+	crc := m.wantsCRC(node)
+	room := m.room(crc) - wire.CompoundPartOverhead - len(msg)
+	m.parts = append(m.parts[:0], msg)
+	m.parts = m.piggyback(m.parts, room)
+	m.sendParts(to, node, crc)
+}
+
+// sendParts sends m.parts in as few packets as possible: one, unless they are very many. (P49)
+func (m *Machine) sendParts(to netip.AddrPort, node string, crc bool) {
+	for parts := m.parts; len(parts) > 0; {
+		n := min(len(parts), wire.MaxCompoundParts)
+		start := len(m.out.buf)
+		if n == 1 {
+			m.out.buf = append(m.out.buf, parts[0]...)
+		} else {
+			m.out.buf = wire.AppendCompound(m.out.buf, parts[:n]...)
+		}
+		m.out.packet(to, node, crc, start)
+		parts = parts[n:]
+	}
+	clear(m.parts)
+}
+
+// room is how many bytes the parts of a compound may cost together.
+func (m *Machine) room(crc bool) int {
+	room := m.cfg.PacketSize - wire.CompoundHeaderOverhead
+	if crc {
+		room -= wire.CRCOverhead
+	}
+	return room
+}
+
+// wantsCRC reports whether the node understands a checksum before a packet. (P136)
+func (m *Machine) wantsCRC(node string) bool {
+	e := m.members.get(node)
+	return e != nil && e.versions.PMax >= 5
+}
+
+// broadcast queues what is in m.scratch to be passed on about a member; an
+// older broadcast about it is replaced. (P41)
+func (m *Machine) broadcast(name string, done func()) {
+	m.queue.Push(name, m.scratch, done)
+}
+
+// gossip sends what is queued to a few random members. (P45)
+func (m *Machine) gossip() {
+	at := m.clock.awake() + m.cfg.GossipInterval
+	m.timers.arm(&m.gossipTimer, at)
+	targets := m.members.pick(m.cfg.GossipNodes, m.rng, m.gossipsTo)
+	for _, e := range targets {
+		crc := e.versions.PMax >= 5
+		m.parts = m.piggyback(m.parts[:0], m.room(crc))
+		if len(m.parts) == 0 {
+			return
+		}
+		m.sendParts(e.addr, e.name, crc)
+	}
+}
+
+// canGossipTo: the recently dead are told too, so that one who is not dead can refute.
+func (m *Machine) canGossipTo(e *member) bool {
+	switch {
+	case e == m.local:
+		return false
+	case e.state == wire.StateDead:
+		return m.clock.real-e.changed <= m.cfg.GossipToTheDead
+	}
+	return e.state != wire.StateLeft
+}
+
+// SendUser sends a user message (a Serf message, its type byte first) in one packet.
+func (m *Machine) SendUser(to netip.AddrPort, name string, msg []byte) {
+	m.out.begin()
+	start := len(m.out.buf)
+	m.out.buf = append(m.out.buf, byte(wire.TypeUser))
+	m.out.buf = append(m.out.buf, msg...)
+	m.out.packet(to, name, m.wantsCRC(name), start)
+}

@@ -1,0 +1,143 @@
+package swim
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// member is what the machine knows of one member, kept small: a cluster of n
+// has n of them on each of n nodes.
+type member struct {
+	name        string
+	meta        []byte
+	addr        netip.AddrPort
+	changed     time.Duration // on the real clock: when state became what it is
+	suspicion   *suspicion    // while state is suspect, else nil
+	incarnation uint32
+	versions    wire.Versions
+	state       wire.NodeState
+}
+
+// gone reports whether the member is dead or left.
+func (e *member) gone() bool { return e.state == wire.StateDead || e.state == wire.StateLeft }
+
+// present is the opposite: alive or suspect.
+func (e *member) present() bool { return !e.gone() }
+
+// members is the table of all known members.
+//
+// Rule: byName is only an index; everything visible goes through the slices. all
+// keeps the order of arrival; ring is the order of probing, into which new
+// members are inserted at random so that the time to a first probe does not
+// depend on when one joined. Invariant: byName, all and ring hold the same
+// members; count[s] is the number of those in state s.
+type members struct {
+	byName map[string]*member
+	all    []*member
+	ring   []*member
+	next   int // index in ring of whom to probe next
+	count  [4]int
+	picks  []*member // scratch of pick
+}
+
+func (t *members) get(name string) *member { return t.byName[name] }
+
+func (t *members) len() int { return len(t.all) }
+
+// numPresent is the number of members alive or suspect.
+func (t *members) numPresent() int { return t.count[wire.StateAlive] + t.count[wire.StateSuspect] }
+
+// add makes an entry in state dead: an alive message is about to revive it.
+func (t *members) add(name string, rng *rand.Rand) *member {
+	e := &member{name: name, state: wire.StateDead}
+	if t.byName == nil {
+		t.byName = make(map[string]*member)
+	}
+	t.byName[name] = e
+	t.all = append(t.all, e)
+	t.count[wire.StateDead]++
+	// P2
+	n := len(t.ring)
+	t.ring = append(t.ring, e)
+	if n > 0 {
+		i := rng.IntN(n)
+		t.ring[i], t.ring[n] = t.ring[n], t.ring[i]
+	}
+	return e
+}
+
+// set moves e to another state.
+func (t *members) set(e *member, s wire.NodeState, now time.Duration) {
+	t.count[e.state]--
+	t.count[s]++
+	e.state, e.changed = s, now
+}
+
+// probeNext returns the next member to probe: present and not local. At the end
+// of each pass through the ring it calls forget, then shuffles. It returns nil
+// if there is nobody.
+func (t *members) probeNext(local *member, rng *rand.Rand, forget func()) *member {
+	for passes := 0; ; {
+		if t.next < len(t.ring) {
+			e := t.ring[t.next]
+			t.next++
+			if e != local && e.present() {
+				return e
+			}
+			continue
+		}
+		// What was left of the old pass and one whole new one are enough.
+		if passes++; passes > 1 {
+			return nil
+		}
+		forget()
+		rng.Shuffle(len(t.ring), func(i, j int) { t.ring[i], t.ring[j] = t.ring[j], t.ring[i] })
+		t.next = 0
+	}
+}
+
+// forget removes the gone whose state is older than age, except local. (P69)
+func (t *members) forget(local *member, now, age time.Duration) {
+	if t.count[wire.StateDead]+t.count[wire.StateLeft] == 0 {
+		return
+	}
+	old := func(e *member) bool { return e.gone() && e != local && now-e.changed > age }
+	for _, e := range t.all {
+		if old(e) {
+			delete(t.byName, e.name)
+			t.count[e.state]--
+		}
+	}
+	t.all = slices.DeleteFunc(t.all, old)
+	t.ring = slices.DeleteFunc(t.ring, old)
+}
+
+// pick returns up to k different members for which ok holds, at random. The
+// slice is valid until the next pick.
+func (t *members) pick(k int, rng *rand.Rand, ok func(*member) bool) []*member {
+	t.picks = t.picks[:0]
+	n := len(t.ring)
+	if n < 3*k {
+		// So few that random draws could miss somebody: look at everyone.
+		t.picks = append(t.picks, t.ring...)
+		rng.Shuffle(n, func(i, j int) { t.picks[i], t.picks[j] = t.picks[j], t.picks[i] })
+		kept := t.picks[:0]
+		for _, e := range t.picks {
+			if len(kept) < k && ok(e) {
+				kept = append(kept, e)
+			}
+		}
+		return kept
+	}
+	for i := 0; i < 3*n && len(t.picks) < k; i++ {
+		e := t.ring[rng.IntN(n)]
+		if ok(e) && !slices.Contains(t.picks, e) {
+			t.picks = append(t.picks, e)
+		}
+	}
+	return t.picks
+}

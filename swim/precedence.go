@@ -1,0 +1,84 @@
+package swim
+
+import (
+	"bytes"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// verdict is what a claim about a member comes to.
+type verdict uint8
+
+const (
+	ignore   verdict = iota // it is old, or says nothing new
+	accept                  // it changes what we know; pass it on
+	refute                  // it is about us and wrong
+	confirm                 // a suspicion that exists already
+	conflict                // another node with the same name
+)
+
+// The three functions below are the whole precedence of claims: which of two
+// statements about a member wins. They only look. Rule: a higher incarnation
+// wins; at the same incarnation dead beats suspect beats alive; only the member
+// itself raises its incarnation, and it does so to refute.
+
+// judgeAlive: e is what is known (nil if nothing), local whether it is this
+// node, leaving whether this node has left.
+func judgeAlive(e *member, a *wire.Alive, local, leaving bool) verdict {
+	switch {
+	case local && leaving:
+		return ignore // P37: or it would bring us back
+	case e == nil:
+		if a.Incarnation == 0 {
+			return ignore
+		}
+		return accept
+	case e.addr != a.Addr && e.state != wire.StateLeft:
+		return conflict // P39
+	case e.addr != a.Addr:
+		return accept // P39: the name is free to be taken at another address
+	case local:
+		return judgeOwnAlive(e, a)
+	case a.Incarnation > e.incarnation:
+		return accept // P31
+	}
+	return ignore
+}
+
+// judgeOwnAlive: at our own incarnation it may come from a former life of ours
+// with other settings, which the others must not go on believing. (P37)
+func judgeOwnAlive(e *member, a *wire.Alive) verdict {
+	if a.Incarnation < e.incarnation {
+		return ignore
+	}
+	if a.Incarnation == e.incarnation && a.Versions == e.versions && bytes.Equal(a.Meta, e.meta) {
+		return ignore
+	}
+	return refute
+}
+
+func judgeSuspect(e *member, incarnation uint32, local bool) verdict {
+	switch {
+	case e == nil || incarnation < e.incarnation:
+		return ignore // P32, P35
+	case e.suspicion != nil:
+		return confirm
+	case e.state != wire.StateAlive:
+		return ignore
+	case local:
+		return refute // P28
+	}
+	return accept // P20
+}
+
+func judgeDead(e *member, incarnation uint32, local, leaving bool) verdict {
+	switch {
+	case e == nil || incarnation < e.incarnation:
+		return ignore // P33, P35
+	case e.gone():
+		return ignore
+	case local && !leaving:
+		return refute // P36
+	}
+	return accept
+}

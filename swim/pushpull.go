@@ -1,0 +1,364 @@
+package swim
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// Errors that a JoinResult or a Trace can carry.
+var (
+	// ErrConnect is for drivers: the error of HandleDialed wraps it if the stream
+	// could not even be opened. A ping over a stream that fails so is no news.
+	ErrConnect = errors.New("cannot connect")
+	// ErrRemote: the other side answered with an error message.
+	ErrRemote = errors.New("remote error")
+	// ErrNoReply: the other side closed the stream without an answer.
+	ErrNoReply = errors.New("no reply")
+	// ErrIncompatible: not every member understands what every other one speaks.
+	ErrIncompatible = errors.New("protocol versions are incompatible")
+	// ErrSequence: an ack over a stream has another number than the ping.
+	ErrSequence = errors.New("ack has the wrong sequence number")
+)
+
+// dialKind says what a stream was opened for.
+type dialKind uint8
+
+const (
+	dialPing     dialKind = iota // the probe's ping over a stream
+	dialPushPull                 // the periodic exchange
+	dialJoin                     // a join
+)
+
+// openDial is a Dial whose end has not come.
+type openDial struct {
+	id   DialID
+	kind dialKind
+	seq  uint32 // dialPing: the probe's
+	to   netip.AddrPort
+	node string
+}
+
+// dials are the streams that the driver was asked to open.
+//
+// Rule: each ends exactly once; an end that is not awaited is ignored.
+// Invariant: ids are unique and rising; len(open) <= MaxDials.
+type dials struct {
+	open []openDial
+	last DialID
+}
+
+func (d *dials) add(x openDial) (DialID, error) {
+	if len(d.open) >= MaxDials {
+		return 0, ErrTooManyDials
+	}
+	x.id = d.next()
+	d.open = append(d.open, x)
+	return x.id, nil
+}
+
+func (d *dials) next() DialID {
+	d.last++
+	return d.last
+}
+
+func (d *dials) end(id DialID) (openDial, bool) {
+	i := slices.IndexFunc(d.open, func(x openDial) bool { return x.id == id })
+	if i < 0 {
+		return openDial{}, false
+	}
+	x := d.open[i]
+	d.open = slices.Delete(d.open, i, i+1)
+	return x, true
+}
+
+// pushPullInterval stretches the interval in clusters of more than 32: the cost
+// of an exchange grows with n, and so does the number of them. (P50)
+func pushPullInterval(interval time.Duration, n int) time.Duration {
+	const threshold = 32
+	if n <= threshold {
+		return interval
+	}
+	return interval * time.Duration(1+math.Ceil(math.Log2(float64(n))-math.Log2(threshold)))
+}
+
+// dial asks the driver to open a stream.
+func (m *Machine) dial(kind dialKind, to netip.AddrPort, node string, data []byte, timeout time.Duration) (DialID, error) {
+	id, err := m.dials.add(openDial{kind: kind, seq: m.probe.seq, to: to, node: node})
+	if err == nil {
+		m.out.Dials = append(m.out.Dials, Dial{ID: id, To: to, Node: node, Data: data, Timeout: timeout})
+	}
+	return id, err
+}
+
+// pushPullTick exchanges states with a random member.
+func (m *Machine) pushPullTick() {
+	m.armPushPull()
+	with := m.members.pick(1, m.rng, func(e *member) bool { return e != m.local && e.state == wire.StateAlive })
+	if len(with) == 0 {
+		return
+	}
+	e := with[0]
+	m.trace(Trace{Kind: TracePushPull, Level: LevelDebug, Node: e.name, Addr: e.addr})
+	if _, err := m.dial(dialPushPull, e.addr, e.name, m.appendState(nil, false), m.cfg.StreamTimeout); err != nil {
+		m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: e.name, Addr: e.addr, Err: err})
+	}
+}
+
+func (m *Machine) armPushPull() {
+	m.timers.arm(&m.pushPullTimer, m.clock.awake()+pushPullInterval(m.cfg.PushPullInterval, m.members.len()))
+}
+
+// Join starts an exchange of states with the node at to; name may be empty.
+// It ends as a JoinResult with the returned id.
+func (m *Machine) Join(now time.Time, to netip.AddrPort, name string) DialID {
+	m.begin(now)
+	to = unmap(to)
+	m.trace(Trace{Kind: TraceJoin, Level: LevelDebug, Node: name, Addr: to})
+	id, err := m.dial(dialJoin, to, name, m.appendState(nil, true), m.cfg.StreamTimeout)
+	if err != nil {
+		id = m.dials.next()
+		m.joinEnd(&openDial{id: id, to: to, node: name}, 0, err)
+	}
+	return id
+}
+
+// appendState appends a whole push/pull message: everybody we know, and the layer's state. (P51)
+func (m *Machine) appendState(dst []byte, join bool) []byte {
+	m.userState = m.layer.AppendState(m.userState[:0], join)
+	// About what a member takes, so that dst grows once.
+	dst = slices.Grow(dst, 64+len(m.userState)+m.members.len()*(128+len(m.local.name)+len(m.local.meta)))
+	dst = wire.AppendPushPullHeader(dst, wire.PushPullHeader{
+		Nodes: m.members.len(), UserStateLen: len(m.userState), Join: join})
+	n := &m.msg.node
+	for _, e := range m.members.all {
+		*n = wire.PushNodeState{Name: e.name, Addr: e.addr, Meta: e.meta,
+			Incarnation: e.incarnation, State: e.state, Versions: e.versions}
+		dst = wire.AppendPushNodeState(dst, n)
+	}
+	dst = append(dst, m.userState...)
+	if cap(m.userState) > maxKept {
+		m.userState = nil
+	}
+	return dst
+}
+
+// HandleDialed ends a Dial: with the reply, or with why there is none.
+func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error) {
+	m.begin(now)
+	d, ok := m.dials.end(id)
+	if !ok {
+		m.drops.counts[DropStrayDial]++
+		return
+	}
+	if err == nil && len(reply) == 0 {
+		err = ErrNoReply
+	}
+	m.from = d.to
+	switch d.kind {
+	case dialPing:
+		m.streamPingEnd(&d, reply, err)
+	case dialPushPull:
+		if _, err := m.exchanged(reply, err, false); err != nil {
+			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err}) // P57
+		}
+	case dialJoin:
+		n, err := m.exchanged(reply, err, true)
+		m.joinEnd(&d, n, err)
+	}
+}
+
+func (m *Machine) joinEnd(d *openDial, n int, err error) {
+	t := Trace{Kind: TraceJoined, Level: LevelDebug, Node: d.node, Addr: d.to, N: n, Err: err}
+	if err != nil {
+		t.Kind = TraceJoinFailed
+	}
+	m.trace(t)
+	m.out.Joins = append(m.out.Joins, JoinResult{ID: d.id, To: d.to, Err: err})
+}
+
+// streamPingEnd: the probe's ping over a stream ended. (P14)
+func (m *Machine) streamPingEnd(d *openDial, reply []byte, err error) {
+	if err == nil {
+		err = m.readStreamAck(reply, d.seq)
+	}
+	switch {
+	case err == nil:
+		if m.probe.awaits(d.seq) {
+			m.probe.contact = true
+		}
+	case !errors.Is(err, ErrConnect):
+		m.trace(Trace{Kind: TraceStreamPingFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err})
+	}
+}
+
+func (m *Machine) readStreamAck(reply []byte, seq uint32) error {
+	if err := m.expect(reply, wire.TypeAck); err != nil {
+		return err
+	}
+	if err := m.msg.ack.Decode(reply[1:], m); err != nil {
+		return err
+	}
+	if m.msg.ack.Seq != seq {
+		return ErrSequence
+	}
+	return nil
+}
+
+// expect checks the type of a reply. (P55)
+func (m *Machine) expect(reply []byte, want wire.Type) error {
+	switch wire.Type(reply[0]) {
+	case want:
+		return nil
+	case wire.TypeErr:
+		var e wire.Err
+		if err := e.Decode(reply[1:], nil); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %s", ErrRemote, e.Error)
+	}
+	return fmt.Errorf("%w: %d in reply", wire.ErrType, reply[0])
+}
+
+// exchanged merges the answer of an exchange that we began; n is how many members it had.
+func (m *Machine) exchanged(reply []byte, err error, join bool) (n int, _ error) {
+	if err == nil {
+		err = m.expect(reply, wire.TypePushPull)
+	}
+	if err != nil {
+		return 0, err
+	}
+	user, n, err := m.check(reply[1:])
+	if err != nil {
+		return 0, err
+	}
+	m.merge(reply[1:], user, join)
+	return n, nil
+}
+
+// check reads a whole push/pull without using it, so that half of one, or one
+// from a cluster that we could not talk to, changes nothing. (P54, P55)
+func (m *Machine) check(body []byte) (user []byte, nodes int, err error) {
+	pp, err := wire.ReadPushPull(body, m)
+	if err != nil {
+		return nil, 0, err
+	}
+	v := understood()
+	for _, e := range m.members.all {
+		if e.state == wire.StateAlive {
+			v.narrow(e.versions)
+		}
+	}
+	n := &m.msg.node
+	for {
+		ok, err := pp.Next(n)
+		if err != nil {
+			return nil, 0, err
+		}
+		if !ok {
+			break
+		}
+		nodes++
+		if n.State == wire.StateAlive {
+			v.narrow(n.Versions)
+		}
+	}
+	user, err = pp.UserState()
+	if err != nil {
+		return nil, 0, err
+	}
+	return user, nodes, m.checkVersions(body, v)
+}
+
+// versionRange is what everybody understands: the highest of the lowest and the
+// lowest of the highest versions.
+type versionRange struct {
+	pMin, pMax, dMin, dMax uint8
+}
+
+func understood() versionRange { return versionRange{pMax: math.MaxUint8, dMax: math.MaxUint8} }
+
+// narrow takes in what one more member understands. One that announced nothing
+// does not count: a single such claim must not stop all exchanges.
+func (r *versionRange) narrow(v wire.Versions) {
+	if v == (wire.Versions{}) {
+		return
+	}
+	r.pMin, r.pMax = max(r.pMin, v.PMin), min(r.pMax, v.PMax)
+	r.dMin, r.dMax = max(r.dMin, v.DMin), min(r.dMax, v.DMax)
+}
+
+func (r *versionRange) has(v wire.Versions) bool {
+	return v == (wire.Versions{}) ||
+		r.pMin <= v.PCur && v.PCur <= r.pMax && r.dMin <= v.DCur && v.DCur <= r.dMax
+}
+
+// checkVersions: does everybody, of either side and in whatever state, speak
+// what everybody alive understands? (P54)
+func (m *Machine) checkVersions(body []byte, r versionRange) error {
+	for _, e := range m.members.all {
+		if !r.has(e.versions) {
+			return fmt.Errorf("%w: member %q", ErrIncompatible, e.name)
+		}
+	}
+	pp, _ := wire.ReadPushPull(body, m)
+	n := &m.msg.node
+	for {
+		if ok, _ := pp.Next(n); !ok {
+			return nil
+		}
+		if !r.has(n.Versions) {
+			return fmt.Errorf("%w: node %q", ErrIncompatible, n.Name)
+		}
+	}
+}
+
+// merge treats a checked push/pull as messages. (P52)
+func (m *Machine) merge(body, user []byte, join bool) {
+	pp, _ := wire.ReadPushPull(body, m)
+	n := &m.msg.node
+	for {
+		if ok, _ := pp.Next(n); !ok {
+			break
+		}
+		switch n.State {
+		case wire.StateAlive:
+			m.msg.alive = wire.Alive{Incarnation: n.Incarnation, Node: n.Name, Addr: n.Addr, Meta: n.Meta, Versions: n.Versions}
+			m.alive(&m.msg.alive)
+		case wire.StateLeft:
+			m.dead(n.Name, n.Incarnation, n.Name)
+		case wire.StateDead, wire.StateSuspect:
+			// Somebody else's death is suspicion here: who is wrongly held
+			// dead gets the time to refute.
+			m.suspect(n.Name, n.Incarnation, m.local.name)
+		}
+	}
+	if len(user) > 0 {
+		m.layer.MergeState(m.now, user, join)
+	}
+}
+
+// answerPushPull answers with what we knew before, then merges. (P51)
+func (m *Machine) answerPushPull(body []byte) []byte {
+	user, _, err := m.check(body)
+	incompatible := errors.Is(err, ErrIncompatible)
+	if err != nil && !incompatible {
+		m.dropAs(TraceBadStream, dropOf(err), m.from, err)
+		return nil
+	}
+	pp, _ := wire.ReadPushPull(body, m)
+	join := pp.Header.Join
+	reply := m.appendState(nil, join)
+	if incompatible {
+		m.drops.counts[DropIncompatible]++
+		m.trace(Trace{Kind: TraceMergeRefused, Level: LevelError, Addr: m.from, Err: err})
+		return reply
+	}
+	m.merge(body, user, join)
+	return reply
+}

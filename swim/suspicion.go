@@ -1,0 +1,73 @@
+package swim
+
+import (
+	"math"
+	"time"
+)
+
+// suspicion is the time that a suspect has to refute, Lifeguard's way.
+//
+// Rule: it lasts most, if nobody else agrees; each independent confirmation
+// shortens it along a logarithm, until with want of them it lasts least.
+// If no confirmations are to be had (want 0) it lasts least from the start.
+// Invariant: least <= limit() <= most; the first accuser and everybody in from
+// counts once; len(from)-1 <= want.
+type suspicion struct {
+	timer       timer
+	began       time.Duration // on the awake clock
+	least, most time.Duration
+	want        int
+	from        []string // who accused: the first accuser, then the confirmations
+}
+
+// suspicionTimes computes the shortest and longest suspicion and how many
+// confirmations lead from one to the other, for a cluster of n known members.
+func suspicionTimes(cfg *Config, n int) (least, most time.Duration, want int) {
+	scale := math.Max(1, math.Log10(math.Max(1, float64(n))))
+	// To the thousandth, as the peers compute it.
+	least = time.Duration(cfg.SuspicionMult) * time.Duration(scale*1000) * cfg.ProbeInterval / 1000
+	most = time.Duration(cfg.SuspicionMaxMult) * least
+	want = cfg.SuspicionMult - 2
+	// Neither we nor the suspect can confirm.
+	if n-2 < want {
+		want = 0
+	}
+	return least, most, max(0, want)
+}
+
+// begin starts a suspicion that from raised.
+func (s *suspicion) begin(now time.Duration, from string, least, most time.Duration, want int) {
+	s.began, s.least, s.most, s.want = now, least, most, want
+	s.from = append(s.from[:0], from)
+}
+
+// confirmations is how many others agreed.
+func (s *suspicion) confirmations() int { return len(s.from) - 1 }
+
+// confirm registers that from suspects too. It reports whether that is news.
+func (s *suspicion) confirm(from string) bool {
+	if s.confirmations() >= s.want {
+		return false
+	}
+	for _, f := range s.from {
+		if f == from {
+			return false
+		}
+	}
+	s.from = append(s.from, from)
+	return true
+}
+
+// limit is how long the suspicion lasts with the confirmations so far.
+func (s *suspicion) limit() time.Duration {
+	if s.want < 1 {
+		return s.least
+	}
+	frac := math.Log(float64(s.confirmations()+1)) / math.Log(float64(s.want+1))
+	secs := s.most.Seconds() - frac*(s.most-s.least).Seconds()
+	d := time.Duration(math.Floor(1000*secs)) * time.Millisecond
+	return max(s.least, d)
+}
+
+// ends is the moment at which the suspect is held to be dead.
+func (s *suspicion) ends() time.Duration { return s.began + s.limit() }
