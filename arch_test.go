@@ -1,0 +1,367 @@
+package ibuki
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The policy: who may import whom. One line per package:
+//
+//	package: what of this module it may import | what of other modules
+//
+// Nothing else of either may be imported; the standard library is limited for
+// the pure packages only (pureStdlib). Tests may also import what testPolicy
+// allows them. To import one more is to change a line here, on purpose.
+const policy = `
+wire:       |
+coordinate: |
+live:       |
+catalog:    |
+swim:       wire |
+serf:       wire swim coordinate |
+rpc:        | github.com/hashicorp/go-msgpack/v2/codec
+dispatch:   live catalog |
+sim:        wire swim serf coordinate live |
+agent:      wire swim serf coordinate live rpc | golang.org/x/sys/unix
+dashboard:  live |
+cmd/ibuki:  wire swim serf coordinate live catalog dispatch rpc agent dashboard sim | github.com/charmbracelet/bubbletea github.com/charmbracelet/bubbles github.com/charmbracelet/lipgloss github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term
+`
+
+// testPolicy is what the tests of any package may import beyond its own line.
+const testPolicy = `
+pgregory.net/rapid
+github.com/cockroachdb/datadriven
+github.com/rogpeppe/go-internal
+go.uber.org/goleak
+github.com/hashicorp/go-msgpack/v2/codec
+golang.org/x/sys/unix
+`
+
+// The size limits. Production functions and all files are measured in lines.
+const (
+	maxFuncLines     = 70
+	maxFileLines     = 600
+	maxTestFileLines = 900
+)
+
+// oversize lists what exceeds a limit today: "path" for a file, "path name" for
+// a function, and its lines. It may only shrink: what grew, what is new and what
+// is no longer too long all fail.
+var oversize = map[string]int{}
+
+const modulePath = "github.com/ibuki-dev/ibuki"
+
+// sourceFile is one parsed Go file.
+type sourceFile struct {
+	path  string // slash-separated, from the root of the repository
+	dir   string // its folder, the package's name in the policy; "." for the root
+	test  bool
+	lines int
+	text  string
+	ast   *ast.File
+}
+
+var fileSet = token.NewFileSet()
+
+// goFiles parses all Go files of the repository, interop's included.
+func goFiles(t *testing.T) []*sourceFile {
+	t.Helper()
+	var files []*sourceFile
+	for _, p := range walk(t) {
+		if path.Ext(p) != ".go" {
+			continue
+		}
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := parser.ParseFile(fileSet, p, text, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, &sourceFile{
+			path:  p,
+			dir:   path.Dir(p),
+			test:  strings.HasSuffix(p, "_test.go"),
+			lines: strings.Count(string(text), "\n"),
+			text:  string(text),
+			ast:   parsed,
+		})
+	}
+	if len(files) == 0 {
+		t.Fatal("no Go file found")
+	}
+	return files
+}
+
+// walk lists the files of the repository, sorted; hidden folders but .ci are left out.
+func walk(t *testing.T) []string {
+	t.Helper()
+	var paths []string
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if strings.HasPrefix(name, ".") && name != "." && name != ".ci" || name == "build" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.Type().IsRegular() {
+			paths = append(paths, filepath.ToSlash(p))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// allowed are the imports that one package may have.
+type allowed struct{ own, other []string }
+
+func readPolicy(t *testing.T) map[string]allowed {
+	t.Helper()
+	rules := make(map[string]allowed)
+	for line := range strings.Lines(strings.TrimSpace(policy)) {
+		name, rest, ok := strings.Cut(line, ":")
+		own, other, ok2 := strings.Cut(rest, "|")
+		if !ok || !ok2 {
+			t.Fatalf("policy line %q", line)
+		}
+		rules[name] = allowed{strings.Fields(own), strings.Fields(other)}
+	}
+	return rules
+}
+
+func TestImportsFollowThePolicy(t *testing.T) {
+	rules := readPolicy(t)
+	for _, f := range goFiles(t) {
+		if f.dir == "." || inModule(f.dir, "interop") {
+			continue
+		}
+		rule, ok := rules[f.dir]
+		if !ok {
+			t.Errorf("%s: package %s has no line in the policy of arch_test.go", f.path, f.dir)
+			continue
+		}
+		for _, spec := range f.ast.Imports {
+			p := importPath(spec)
+			if reason := forbidden(f, rule, p); reason != "" {
+				t.Errorf("%s imports %s: %s", position(spec), p, reason)
+			}
+		}
+	}
+}
+
+// forbidden says why f may not import p; "" if it may.
+func forbidden(f *sourceFile, rule allowed, p string) string {
+	if own, ok := strings.CutPrefix(p, modulePath+"/"); ok {
+		if f.test && own == f.dir || slices.Contains(rule.own, own) {
+			return ""
+		}
+		return fmt.Sprintf("%s may import only %v of this module", f.dir, rule.own)
+	}
+	if isStandard(p) || below(p, rule.other) || f.test && below(p, strings.Fields(testPolicy)) {
+		return ""
+	}
+	return fmt.Sprintf("%s may import only %v of other modules", f.dir, rule.other)
+}
+
+// below reports whether p is one of the paths or inside of one.
+func below(p string, paths []string) bool {
+	return slices.ContainsFunc(paths, func(q string) bool { return p == q || strings.HasPrefix(p, q+"/") })
+}
+
+func inModule(dir, name string) bool { return dir == name || strings.HasPrefix(dir, name+"/") }
+
+func isStandard(p string) bool {
+	first, _, _ := strings.Cut(p, "/")
+	return !strings.Contains(first, ".")
+}
+
+func importPath(spec *ast.ImportSpec) string {
+	p, err := strconv.Unquote(spec.Path.Value)
+	if err != nil {
+		panic(err) // the parser took it for a string
+	}
+	return p
+}
+
+func position(n ast.Node) string {
+	p := fileSet.Position(n.Pos())
+	return fmt.Sprintf("%s:%d", filepath.ToSlash(p.Filename), p.Line)
+}
+
+func TestEachPackageHasOneComment(t *testing.T) {
+	comments := make(map[string][]string)
+	names := make(map[string]string)
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue
+		}
+		names[f.dir] = f.ast.Name.Name
+		if f.ast.Doc != nil {
+			comments[f.dir] = append(comments[f.dir], f.path)
+			text := f.ast.Doc.Text()
+			if name := f.ast.Name.Name; name != "main" && !strings.HasPrefix(text, "Package "+name+" ") {
+				t.Errorf("%s: the package comment does not begin with %q", f.path, "Package "+name)
+			}
+		}
+	}
+	for _, dir := range sortedKeys(names) {
+		if n := len(comments[dir]); n != 1 {
+			t.Errorf("package %s has %d package comments, want one: %v", dir, n, comments[dir])
+		}
+	}
+}
+
+func TestExportedIsDocumented(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test || f.ast.Name.Name == "main" {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			for _, n := range undocumented(d) {
+				t.Errorf("%s: exported %s has no doc comment", position(n), n.Name)
+			}
+		}
+	}
+}
+
+// undocumented returns the exported names of d that nothing documents; the
+// comment of a group counts for all in it.
+func undocumented(d ast.Decl) []*ast.Ident {
+	var names []*ast.Ident
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		wellKnown := d.Recv != nil && (d.Name.Name == "String" || d.Name.Name == "Error")
+		if d.Doc == nil && d.Name.IsExported() && exportedReceiver(d) && !wellKnown {
+			names = append(names, d.Name)
+		}
+	case *ast.GenDecl:
+		if d.Doc != nil {
+			return nil
+		}
+		for _, s := range d.Specs {
+			switch s := s.(type) {
+			case *ast.TypeSpec:
+				if s.Doc == nil && s.Name.IsExported() {
+					names = append(names, s.Name)
+				}
+			case *ast.ValueSpec:
+				if s.Doc == nil && s.Comment == nil && s.Names[0].IsExported() {
+					names = append(names, s.Names[0])
+				}
+			}
+		}
+	}
+	return names
+}
+
+// exportedReceiver reports whether a method's type, if d is a method, is exported.
+func exportedReceiver(d *ast.FuncDecl) bool {
+	if d.Recv == nil {
+		return true
+	}
+	t := d.Recv.List[0].Type
+	if star, ok := t.(*ast.StarExpr); ok {
+		t = star.X
+	}
+	if generic, ok := t.(*ast.IndexExpr); ok {
+		t = generic.X
+	}
+	id, ok := t.(*ast.Ident)
+	return ok && id.IsExported()
+}
+
+func TestSizesOnlyShrink(t *testing.T) {
+	found := make(map[string]int)
+	for _, f := range goFiles(t) {
+		limit := maxFileLines
+		if f.test {
+			limit = maxTestFileLines
+		}
+		if f.lines > limit {
+			found[f.path] = f.lines
+		}
+		if f.test || ast.IsGenerated(f.ast) {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok {
+				if n := funcLines(fn); n > maxFuncLines {
+					found[f.path+" "+fn.Name.Name] = n
+				}
+			}
+		}
+	}
+	for _, what := range sortedKeys(found) {
+		switch n, listed := oversize[what]; {
+		case !listed:
+			t.Errorf("%s has %d lines: functions may have %d, files %d, test files %d",
+				what, found[what], maxFuncLines, maxFileLines, maxTestFileLines)
+		case found[what] > n:
+			t.Errorf("%s grew from %d to %d lines: what is too long may only shrink", what, n, found[what])
+		case found[what] < n:
+			t.Errorf("%s shrank to %d lines: write that into oversize", what, found[what])
+		}
+	}
+	for _, what := range sortedKeys(oversize) {
+		if found[what] == 0 {
+			t.Errorf("%s is within the limits: take it out of oversize", what)
+		}
+	}
+}
+
+func funcLines(fn *ast.FuncDecl) int {
+	return fileSet.Position(fn.End()).Line - fileSet.Position(fn.Pos()).Line + 1
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func TestPolicyIsChecked(t *testing.T) {
+	rule := allowed{own: []string{"wire"}, other: []string{"example.org/a"}}
+	for _, c := range []struct {
+		test   bool
+		path   string
+		wanted bool
+	}{
+		{false, "fmt", true},
+		{false, modulePath + "/wire", true},
+		{false, modulePath + "/serf", false},
+		{true, modulePath + "/serf", false},
+		{false, modulePath + "/swim", false},
+		{true, modulePath + "/swim", true}, // its own package, from swim_test
+		{false, "example.org/a", true},
+		{false, "example.org/a/b", true},
+		{false, "example.org/ab", false},
+		{false, "pgregory.net/rapid", false},
+		{true, "pgregory.net/rapid", true},
+	} {
+		f := &sourceFile{dir: "swim", test: c.test}
+		if reason := forbidden(f, rule, c.path); (reason == "") != c.wanted {
+			t.Errorf("%s in a test %v: %q", c.path, c.test, reason)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package ibuki
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"os"
+	"os/exec"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const protocolPath = "docs/protocol.md"
+
+// untested lists the statements of docs/protocol.md that no test cites yet. It
+// may only shrink.
+const untested = `
+1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36
+37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69
+70 71 72 73 74 75 76 77 78 79 80 81 82 83 84 85 86 87 88 89 90 91 92 93 94 95 96 97 98 99 100 101
+102 103 104 105 106 107 110 111 112 113 114 115 116 117 118 121 130 131 132 133 134 135 136 137 138
+139 140 141 142 143 144 145 146 147 148 149 150 151 152 153 154 155 156 157 158 159 161 162
+`
+
+var (
+	statementRE = regexp.MustCompile(`(?m)^- \*\*P(\d+)\*\* \S`)
+	// A number, or a range of them: P12, P31-P33, P31–33.
+	citationRE = regexp.MustCompile(`\bP([1-9]\d{0,2})(?:[-–]P?([1-9]\d{0,2}))?\b`)
+	testNameRE = regexp.MustCompile(`^Test(P\d+)_`)
+)
+
+// citation is one place that names a statement.
+type citation struct {
+	number int
+	where  string
+	test   bool
+}
+
+func TestProtocolNumbers(t *testing.T) {
+	known := statements(t)
+	tested := make(map[int]bool)
+	for _, c := range citations(t) {
+		if !known[c.number] {
+			t.Errorf("%s cites P%d, which %s does not have", c.where, c.number, protocolPath)
+		}
+		if c.test {
+			tested[c.number] = true
+		}
+	}
+	var want []string
+	for n := range 1000 {
+		if known[n] && !tested[n] {
+			want = append(want, strconv.Itoa(n))
+		}
+	}
+	listed := strings.Fields(untested)
+	for _, n := range want {
+		if !slices.Contains(listed, n) {
+			t.Errorf("no test cites P%s", n)
+		}
+	}
+	for _, n := range listed {
+		if !slices.Contains(want, n) {
+			t.Errorf("P%s is tested, or is no statement: take it out of untested", n)
+		}
+	}
+}
+
+// statements returns the numbers of the protocol document, which must rise.
+func statements(t *testing.T) map[int]bool {
+	t.Helper()
+	text, err := os.ReadFile(protocolPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[int]bool)
+	last := 0
+	for _, m := range statementRE.FindAllStringSubmatch(string(text), -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n <= last {
+			t.Errorf("%s: P%d stands behind P%d", protocolPath, n, last)
+		}
+		last = n
+		known[n] = true
+	}
+	if len(known) == 0 {
+		t.Fatalf("%s has no statement", protocolPath)
+	}
+	return known
+}
+
+// citations finds statements in the comments of Go files, in the names of tests,
+// and in the scripts under testdata.
+func citations(t *testing.T) []citation {
+	t.Helper()
+	var all []citation
+	for _, f := range goFiles(t) {
+		if f.dir == "." {
+			continue // what these tests say of numbers is about none
+		}
+		for _, group := range f.ast.Comments {
+			for _, c := range group.List {
+				all = append(all, cited(c.Text, position(c), f.test)...)
+			}
+		}
+		for _, d := range f.ast.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || !f.test {
+				continue
+			}
+			if m := testNameRE.FindStringSubmatch(fn.Name.Name); m != nil {
+				all = append(all, cited(m[1], position(fn), true)...)
+			}
+		}
+	}
+	for _, p := range walk(t) {
+		if !strings.Contains(p, "testdata/") || path.Ext(p) != ".txt" && path.Ext(p) != ".txtar" {
+			continue
+		}
+		text, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(text) {
+			if bytes.HasPrefix(line, []byte("#")) {
+				all = append(all, cited(string(line), p, true)...)
+			}
+		}
+	}
+	return all
+}
+
+func cited(text, where string, test bool) []citation {
+	var all []citation
+	for _, m := range citationRE.FindAllStringSubmatch(text, -1) {
+		first, _ := strconv.Atoi(m[1])
+		last := first
+		if m[2] != "" {
+			last, _ = strconv.Atoi(m[2])
+		}
+		for n := first; n <= last; n++ {
+			all = append(all, citation{n, where, test})
+		}
+	}
+	return all
+}
+
+func TestCitationsAreRead(t *testing.T) {
+	for text, want := range map[string]string{
+		"// P12":                     "[12]",
+		"// as P31–P33 and P40 say":  "[31 32 33 40]",
+		"// P31-33":                  "[31 32 33]",
+		"// XP12, P1200, P0, the PP": "[]",
+	} {
+		var got []int
+		for _, c := range cited(text, "", false) {
+			got = append(got, c.number)
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%q cites %v, want %s", text, got, want)
+		}
+	}
+}
+
+// localTraces are what must not get into the repository: paths of one machine,
+// hosts that packages were fetched from. Each is split, so that this file has none.
+var localTraces = []string{
+	"/work" + "/", "/root" + "/", "/tmp/" + "peer", "/home" + "/",
+	"proxy." + "golang.org", "goproxy" + ".", "sum." + "golang.org",
+	"registry." + "npmjs", "arti" + "factory", "pypi." + "org",
+}
+
+func TestNoLocalTraces(t *testing.T) {
+	for _, p := range trackedFiles(t) {
+		text, err := os.ReadFile(p)
+		if os.IsNotExist(err) {
+			continue // removed, and not committed yet
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.IndexByte(text, 0) >= 0 {
+			continue // no text
+		}
+		number := 0
+		for line := range bytes.Lines(text) {
+			number++
+			for _, trace := range localTraces {
+				if bytes.Contains(line, []byte(trace)) {
+					t.Errorf("%s:%d: holds %q, which belongs to one machine", p, number, trace)
+				}
+			}
+		}
+	}
+}
+
+// trackedFiles are those that git knows; without git, all files here.
+func trackedFiles(t *testing.T) []string {
+	t.Helper()
+	out, err := exec.Command("git", "ls-files", "-z").Output()
+	if err != nil {
+		return walk(t)
+	}
+	files := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
+	return slices.DeleteFunc(files, func(p string) bool { return p == "" })
+}
