@@ -1,9 +1,27 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
+	"strings"
 )
+
+// commands are all subcommands. Each is a variable in a file of its own.
+var commands = []*command{
+	eventCommand,
+	forceLeaveCommand,
+	infoCommand,
+	joinCommand,
+	leaveCommand,
+	membersCommand,
+	monitorCommand,
+	queryCommand,
+	tagsCommand,
+	versionCommand,
+}
 
 // env is what a subcommand may touch of the process.
 type env struct {
@@ -11,10 +29,11 @@ type env struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
+	cmd    *command // the running one
 }
 
 // command is one subcommand. Each lives in a file of its own and is listed in
-// commands.
+// commands. In its texts, {prog} stands for the name of the program.
 type command struct {
 	name     string
 	synopsis string // one line, in the list of commands
@@ -23,7 +42,125 @@ type command struct {
 	hidden   bool // only under the name ibuki (not Serf's)
 }
 
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	fmt.Fprintln(stderr, "unwritten")
+// say prints a line to stdout. Like Serf's, error messages of commands go there
+// too: stderr is for faults of the command line alone.
+func (e *env) say(format string, args ...any) {
+	fmt.Fprintf(e.stdout, format+"\n", args...)
+}
+
+// fail prints a line and is the exit code of a failed command.
+func (e *env) fail(format string, args ...any) int {
+	e.say(format, args...)
 	return 1
+}
+
+// usage says what is wrong with the arguments, and the help text.
+func (e *env) usage(fault string) int {
+	return e.fail("%s\n\n%s", fault, e.text(e.cmd.help))
+}
+
+// text is a help text as it is printed.
+func (e *env) text(s string) string {
+	return strings.TrimSpace(strings.ReplaceAll(s, "{prog}", e.name))
+}
+
+// flags returns an empty flag set that reports faults as Serf's does: the fault
+// on stderr, the help on stdout.
+func (e *env) flags() *flag.FlagSet {
+	fs := flag.NewFlagSet(e.cmd.name, flag.ContinueOnError)
+	fs.SetOutput(e.stderr)
+	fs.Usage = func() { e.say("%s", e.text(e.cmd.help)) }
+	return fs
+}
+
+// run is the whole program. It returns the exit code: 127 for a command that
+// there is not.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	e := &env{name: "ibuki", stdin: stdin, stdout: stdout, stderr: stderr}
+	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == "serf" {
+		e.name = "serf"
+	}
+	line := splitLine(args[1:])
+	e.cmd = e.find(line.command)
+	switch {
+	case line.help && line.command == "":
+		fmt.Fprintln(stderr, e.overview())
+		return 0
+	case e.cmd == nil:
+		fmt.Fprintln(stderr, e.overview())
+		return 127
+	case line.help:
+		fmt.Fprintln(stderr, e.text(e.cmd.help))
+		return 0
+	case len(line.misplaced) > 0:
+		fmt.Fprintf(stderr, "Flags of a command have to come after it: %s\n\n%s\n",
+			strings.Join(line.misplaced, " "), e.text(e.cmd.help))
+		return 1
+	}
+	return e.cmd.run(e, line.args)
+}
+
+// commandLine is a command line taken apart by Serf's rules.
+type commandLine struct {
+	command   string
+	args      []string // all that comes after the command
+	help      bool
+	misplaced []string // flags before the command
+}
+
+// splitLine finds the command. Before "--", a help flag counts anywhere, and
+// --version or -v anywhere is the version command.
+func splitLine(args []string) commandLine {
+	if slices.Contains(args, "-v") || slices.Contains(args, "--version") {
+		return commandLine{command: versionCommand.name, help: slices.ContainsFunc(args, isHelp)}
+	}
+	var line commandLine
+	for i, arg := range args {
+		switch {
+		case arg == "--":
+			return line
+		case isHelp(arg):
+			line.help = true
+		case line.command != "" || arg == "" || arg == "-version":
+		case arg[0] == '-':
+			line.misplaced = append(line.misplaced, arg)
+		default:
+			line.command, line.args = arg, args[i+1:]
+		}
+	}
+	return line
+}
+
+func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
+
+// find returns the command of that name, nil if there is none under the name
+// that the program was called by.
+func (e *env) find(name string) *command {
+	for _, c := range commands {
+		if c.name == name && e.shows(c) {
+			return c
+		}
+	}
+	return nil
+}
+
+func (e *env) shows(c *command) bool { return !c.hidden || e.name != "serf" }
+
+// overview is the help text of the program.
+func (e *env) overview() string {
+	var names []*command
+	width := 0
+	for _, c := range commands {
+		if e.shows(c) {
+			names = append(names, c)
+			width = max(width, len(c.name))
+		}
+	}
+	slices.SortFunc(names, func(a, b *command) int { return strings.Compare(a.name, b.name) })
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage: %s [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n", e.name)
+	for _, c := range names {
+		fmt.Fprintf(&b, "    %-*s    %s\n", width, c.name, c.synopsis)
+	}
+	return b.String()
 }

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/ibuki-dev/ibuki/rpc"
+)
+
+// rpcHelp is the part of the help texts about rpcFlags.
+const rpcHelp = `  -rpc-addr=127.0.0.1:7373  Where the agent answers RPC. SERF_RPC_ADDR in the
+                            environment is the default.
+  -rpc-auth=""              Key for the agent's RPC. SERF_RPC_AUTH in the
+                            environment is the default.
+`
+
+// rpcFlags say where the agent is.
+type rpcFlags struct{ addr, auth *string }
+
+func addRPCFlags(fs *flag.FlagSet) rpcFlags {
+	return rpcFlags{
+		addr: fs.String("rpc-addr", cmp.Or(os.Getenv("SERF_RPC_ADDR"), "127.0.0.1:7373"), ""),
+		auth: fs.String("rpc-auth", os.Getenv("SERF_RPC_AUTH"), ""),
+	}
+}
+
+// connect returns nil after it said why it failed.
+func (f rpcFlags) connect(ctx context.Context, e *env) *rpc.Client {
+	c, err := rpc.Dial(ctx, rpc.ClientConfig{Addr: *f.addr, AuthKey: *f.auth})
+	if err != nil {
+		e.say("Error connecting to Serf agent: %s", err)
+		return nil
+	}
+	return c
+}
+
+// listFlag is a flag that may be given more than once. A value is never split.
+type listFlag []string
+
+func (l *listFlag) String() string     { return strings.Join(*l, ",") }
+func (l *listFlag) Set(v string) error { *l = append(*l, v); return nil }
+
+// parseTags reads key=value arguments; a value may hold more "=". The last of
+// equal keys counts.
+func parseTags(args []string) (map[string]string, error) {
+	tags := make(map[string]string, len(args))
+	for _, arg := range args {
+		key, value, ok := strings.Cut(arg, "=")
+		if !ok || key == "" {
+			return nil, fmt.Errorf("Invalid tag: '%s'", arg)
+		}
+		tags[key] = value
+	}
+	return tags, nil
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/ibuki-dev/ibuki/rpc"
+)
+
+var membersCommand = &command{
+	name:     "members",
+	synopsis: "Lists the members of the cluster",
+	help: `
+Usage: {prog} members [options]
+
+  Lists the members that the agent knows, sorted by name: name, address,
+  status and tags.
+
+  Regular expressions have to match the whole value.
+
+Options:
+
+  -detailed                 With the protocol versions (text only; the JSON
+                            always has them).
+  -format=text              Form of the output: 'text' or 'json'.
+  -name=<regexp>            Only members of a matching name.
+  -role=<regexp>            Only members with a matching tag 'role'. Old; use
+                            '-tag role=<regexp>'.
+  -status=<regexp>          Only members of a matching status: alive, leaving,
+                            left, failed.
+  -tag <key>=<regexp>       Only members whose tag of that key matches. Given
+                            more than once, all have to.
+` + rpcHelp,
+	run: runMembers,
+}
+
+func runMembers(e *env, args []string) int {
+	fs := e.flags()
+	detailed := fs.Bool("detailed", false, "")
+	role := fs.String("role", "", "")
+	status := fs.String("status", "", "")
+	format := fs.String("format", "text", "")
+	name := fs.String("name", "", "")
+	var tagArgs listFlag
+	fs.Var(&tagArgs, "tag", "")
+	agent := addRPCFlags(fs)
+	if fs.Parse(args) != nil {
+		return 1
+	}
+	if *role != "" {
+		e.say("Deprecation warning: 'Role' has been replaced with 'Tags'")
+		tagArgs = append(tagArgs, "role="+*role)
+	}
+	tags, err := parseTags(tagArgs)
+	if err != nil {
+		return e.fail("Error: %s", err)
+	}
+	ctx := context.Background()
+	c := agent.connect(ctx, e)
+	if c == nil {
+		return 1
+	}
+	defer c.Close()
+	members, err := c.MembersFiltered(ctx, rpc.MemberFilter{Tags: tags, Status: *status, Name: *name})
+	if err != nil {
+		return e.fail("Error retrieving members: %s", err)
+	}
+	out, err := formatOutput(newMembersOutput(members, *detailed), *format)
+	if err != nil {
+		return e.fail("Encoding error: %s", err)
+	}
+	e.say("%s", out)
+	return 0
+}
+
+// membersOutput is what members prints. The JSON keys are Serf's; an empty
+// list is null, as there.
+type membersOutput struct {
+	Members  []memberOutput `json:"members"`
+	detailed bool
+}
+
+type memberOutput struct {
+	Name     string            `json:"name"`
+	Addr     string            `json:"addr"` // with the port
+	Port     uint16            `json:"port"`
+	Tags     map[string]string `json:"tags"` // never null
+	Status   string            `json:"status"`
+	Protocol map[string]uint8  `json:"protocol"` // min, max, version of Serf's protocol
+}
+
+func newMembersOutput(members []rpc.Member, detailed bool) membersOutput {
+	slices.SortFunc(members, func(a, b rpc.Member) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), slices.Compare(a.Addr, b.Addr))
+	})
+	out := membersOutput{detailed: detailed}
+	for _, m := range members {
+		addr := net.TCPAddr{IP: m.Addr, Port: int(m.Port)}
+		if m.Tags == nil {
+			m.Tags = map[string]string{}
+		}
+		out.Members = append(out.Members, memberOutput{
+			Name: m.Name, Addr: addr.String(), Port: m.Port, Tags: m.Tags, Status: m.Status,
+			Protocol: map[string]uint8{"min": m.DelegateMin, "max": m.DelegateMax, "version": m.DelegateCur},
+		})
+	}
+	return out
+}
+
+// String is the text format.
+func (o membersOutput) String() string {
+	var rows [][]string
+	for _, m := range o.Members {
+		var tags []string
+		for _, key := range slices.Sorted(maps.Keys(m.Tags)) {
+			tags = append(tags, key+"="+m.Tags[key])
+		}
+		row := []string{m.Name, m.Addr, m.Status, strings.Join(tags, ",")}
+		if o.detailed {
+			p := m.Protocol
+			row = append(row, fmt.Sprintf("Protocol Version: %d", p["version"]),
+				fmt.Sprintf("Available Protocol Range: [%d, %d]", p["min"], p["max"]))
+		}
+		rows = append(rows, row)
+	}
+	return alignColumns(rows)
+}

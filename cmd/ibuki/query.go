@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/ibuki-dev/ibuki/rpc"
+)
+
+var queryCommand = &command{
+	name:     "query",
+	synopsis: "Asks the cluster and shows the answers",
+	help: `
+Usage: {prog} query [options] name [payload]
+
+  Asks a query of all members, or of those that the options select, and shows
+  the answers until the query ends.
+
+Options:
+
+  -format=text              Form of the output: 'text' (as answers come) or
+                            'json' (at the end).
+  -node=NAME                Ask only this node. May be given more than once.
+  -tag key=regexp           Ask only nodes whose tag matches. May be given more
+                            than once; all have to match.
+  -timeout="15s"            How long to wait for answers. Unless said, the
+                            agent decides by the size of the cluster.
+  -no-ack                   Do not ask for acknowledgements.
+  -relay-factor=0           Have answers sent by way of so many other nodes as
+                            well, against loss: 0 to 255.
+` + rpcHelp,
+	run: runQuery,
+}
+
+func runQuery(e *env, args []string) int {
+	fs := e.flags()
+	var nodes, tagArgs listFlag
+	fs.Var(&nodes, "node", "")
+	fs.Var(&tagArgs, "tag", "")
+	timeout := fs.Duration("timeout", 0, "")
+	noAck := fs.Bool("no-ack", false, "")
+	format := fs.String("format", "text", "")
+	relay := fs.Int("relay-factor", 0, "")
+	agent := addRPCFlags(fs)
+	if fs.Parse(args) != nil {
+		return 1
+	}
+	tags, err := parseTags(tagArgs)
+	switch {
+	case err != nil:
+		return e.fail("Error: %s", err)
+	case fs.NArg() < 1:
+		return e.usage("A query name must be specified.")
+	case fs.NArg() > 2:
+		return e.usage("Too many command line arguments. Only a name and payload must be specified.")
+	case *relay < 0 || *relay > 255:
+		return e.fail("Relay factor must be between 0 and 255")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	c := agent.connect(ctx, e)
+	if c == nil {
+		return 1
+	}
+	defer c.Close()
+	var out queryOutput
+	switch *format {
+	case "text":
+		out = &queryText{e: e, name: fs.Arg(0), noAck: *noAck}
+	case "json":
+		out = &queryJSON{e: e, Responses: map[string]string{}}
+	default:
+		return e.fail("Invalid format: %s", *format)
+	}
+	return askQuery(ctx, e, c, out, rpc.QueryRequest{
+		FilterNodes: nodes,
+		FilterTags:  tags,
+		RequestAck:  !*noAck,
+		RelayFactor: uint8(*relay),
+		Timeout:     *timeout,
+		Name:        fs.Arg(0),
+		Payload:     payload(fs.Args()),
+	})
+}
+
+func askQuery(ctx context.Context, e *env, c *rpc.Client, out queryOutput, req rpc.QueryRequest) int {
+	q, err := c.Query(ctx, req)
+	if err != nil {
+		return e.fail("Error sending query: %s", err)
+	}
+	out.started()
+	for {
+		rec, err := q.Next(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			return out.finished()
+		case ctx.Err() != nil:
+			return 1
+		case err != nil:
+			return e.fail("Query ended early: %s", err)
+		case rec.Type == rpc.QueryRecordAck:
+			out.ack(rec.From)
+		case rec.Type == rpc.QueryRecordResponse:
+			out.response(rec.From, rec.Payload)
+		}
+	}
+}
+
+// queryOutput shows a query in one of the formats. finished returns the exit
+// code.
+type queryOutput interface {
+	started()
+	ack(from string)
+	response(from string, payload []byte)
+	finished() int
+}
+
+// queryText shows answers as they come.
+type queryText struct {
+	e               *env
+	name            string
+	noAck           bool
+	acks, responses int
+}
+
+func (t *queryText) started() { t.e.say("Query '%s' dispatched", t.name) }
+
+func (t *queryText) ack(from string) {
+	t.acks++
+	t.e.say("Ack from '%s'", from)
+}
+
+func (t *queryText) response(from string, payload []byte) {
+	t.responses++
+	t.e.say("Response from '%s': %s", from, bytes.TrimSuffix(payload, []byte("\n")))
+}
+
+func (t *queryText) finished() int {
+	if !t.noAck {
+		t.e.say("Total Acks: %d", t.acks)
+	}
+	t.e.say("Total Responses: %d", t.responses)
+	return 0
+}
+
+// queryJSON collects the answers. No acks are null, as with Serf.
+type queryJSON struct {
+	e         *env
+	Acks      []string
+	Responses map[string]string
+}
+
+func (j *queryJSON) started()        {}
+func (j *queryJSON) String() string  { return "" }
+func (j *queryJSON) ack(from string) { j.Acks = append(j.Acks, from) }
+
+func (j *queryJSON) response(from string, payload []byte) { j.Responses[from] = string(payload) }
+
+func (j *queryJSON) finished() int {
+	out, err := formatOutput(j, "json")
+	if err != nil {
+		return j.e.fail("Encoding error: %s", err)
+	}
+	j.e.say("%s", out)
+	return 0
+}
