@@ -1,0 +1,89 @@
+# Every target works on a machine with only Go; what needs more says what it
+# lacks and skips. `make` alone lists the targets.
+
+GO ?= go
+# Passed to every `go test` of the targets test, race and interop: -v, -short, -run …
+TESTFLAGS ?=
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+BENCHTIME ?= 1s
+# The newest release that knows the Go version of go.mod.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## build        build/ibuki, and build/serf: the same program under the name it stands in for
+.PHONY: build
+build:
+	$(GO) build -trimpath -o build/ibuki ./cmd/ibuki
+	ln -sf ibuki build/serf
+
+## test         all tests: the packages, the command, the simulator's seeds, and beside the real Serf
+.PHONY: test
+test:
+	$(GO) test $(TESTFLAGS) ./...
+	@$(MAKE) --no-print-directory interop
+
+## interop      the tests beside the real Serf (a Go module of its own, which downloads it)
+.PHONY: interop
+interop:
+	@cd interop && if $(GO) list -deps -test ./... >/dev/null 2>&1; then \
+		echo "cd interop && $(GO) test $(TESTFLAGS) ./..."; $(GO) test $(TESTFLAGS) ./...; \
+	elif [ -n "$$CI" ]; then $(GO) list -deps -test ./... >/dev/null; \
+	else echo "skip	interop: the real Serf cannot be downloaded"; fi
+
+## race         all tests of this module under the race detector
+.PHONY: race
+race:
+	$(GO) test -race $(TESTFLAGS) ./...
+
+## vet          go vet, both modules
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+	cd interop && $(GO) vet ./...
+
+## staticcheck  staticcheck, both modules
+.PHONY: staticcheck
+staticcheck:
+	$(GO) run $(STATICCHECK) ./...
+	cd interop && $(GO) run $(STATICCHECK) ./...
+
+## fmt          lists what gofmt would change, and fails if that is anything
+.PHONY: fmt
+fmt:
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt would change:"; echo "$$files"; exit 1; fi
+
+## fuzz         each fuzz target for FUZZTIME (10s)
+.PHONY: fuzz
+fuzz:
+	@set -e; log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | grep -v '^./interop/' | xargs -r -n1 dirname | sort -u); do \
+		for name in $$($(GO) test -list '^Fuzz' $$dir | grep '^Fuzz'); do \
+			echo "$(GO) test -run '^$$' -fuzz '^$$name\$$' -fuzztime $(FUZZTIME) $$dir"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$dir >"$$log" 2>&1 || { cat "$$log"; exit 1; }; \
+			tail -n 1 "$$log"; \
+		done; \
+	done
+
+## bench        all benchmarks, with allocations
+.PHONY: bench
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+## sim          the simulator's scripts and seeds only
+.PHONY: sim
+sim:
+	$(GO) test $(TESTFLAGS) ./sim
+
+## golden       write the expected outputs anew from what the code does now: look at the diff
+.PHONY: golden
+golden:
+	$(GO) test ./sim -rewrite
+
+## clean        remove build/
+.PHONY: clean
+clean:
+	rm -rf build
