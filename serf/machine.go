@@ -6,106 +6,204 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/coordinate"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-// Errors of the commands.
+// Errors of the commands. Those that RPC clients of Serf know have its texts.
 var (
 	ErrNotAlive      = errors.New("not alive: leaving, left or shut down")
-	ErrTagsTooLong   = errors.New("encoded tags exceed 512 bytes")
+	ErrTagsTooLong   = errors.New("Encoded length of tags exceeds limit of 512 bytes")
 	ErrUnknownMember = errors.New("no such member")
 	ErrQueryOver     = errors.New("query is over or was answered")
+	ErrProtocol      = errors.New("Feature not supported") // queries need protocol 4
 )
 
 // Machine is one Serf node. It is not safe for concurrent use.
+//
+// Its inputs are routed here; what they mean is decided in the other files, one
+// for each concept. An input goes to swim, which calls back through layer; then
+// settle does what had to wait until swim was done.
 type Machine struct {
+	cfg   Config
+	swim  *swim.Machine
+	rng   *rand.Rand
+	now   time.Time // of the present input
+	epoch time.Time // of New: times in records count from here
+	state State
+
+	clock, eventClock, queryClock clock
+
+	members memberList
+	names   names
+	intents map[string]intent
+
+	intentQueue, eventQueue, queryQueue swim.Queue
+
+	joins   map[swim.DialID]joinKind
+	merging joinKind // of the exchange that is being merged
+	merged  bool     // that exchange went well
+	synced  bool     // some other node's state was merged, in this life or a former one
+
+	events  eventBuffer
+	queries queryBuffer
+	asks    asks    // queries of this node that are running
+	answers answers // queries of others that this node may still answer
+
+	conflict conflict
+
+	leaving    leaving
+	intentSent bool
+	prunes     []pruned
+
+	held      heldMembers
+	heldUsers heldUsers
+
+	coords *coordinate.Client // nil: no coordinates
+	vec    []float64          // scratch, for one coordinate
+
+	timers  timers
+	told    []Event
+	updates []QueryUpdate
+	out     Output
+	buf     []byte // scratch, for one message
+	msg     messages
+}
+
+// messages are decoded into, one after the other, so that they cost nothing.
+type messages struct {
+	join  wire.Join
+	leave wire.Leave
+	event wire.UserEvent
+	query wire.Query
+	resp  wire.QueryResponse
+	relay wire.Relay
 }
 
 // New returns a machine that knows only itself. Its first Output has the
 // member-join event of itself.
-func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) { panic("unwritten") }
+func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg.Swim.Meta = encodeTags(cfg.Protocol, cfg.Tags)
+	cfg.Swim.Versions = wire.Versions{
+		PMin: 1, PMax: 5, PCur: 2,
+		DMin: ProtocolMin, DMax: ProtocolMax, DCur: cfg.Protocol,
+	}
+	m := &Machine{
+		cfg: cfg, rng: rng, now: now, epoch: now,
+		clock:      newClock(cfg.Clock),
+		eventClock: newClock(cfg.EventClock),
+		queryClock: newClock(cfg.QueryClock),
+		synced:     cfg.Clock > 0 || cfg.EventClock > 0 || cfg.QueryClock > 0,
+		intents:    make(map[string]intent),
+		joins:      make(map[swim.DialID]joinKind),
+	}
+	m.names.members = &m.members
+	m.events.init(cfg.EventBuffer, cfg.EventClock)
+	m.queries.init(cfg.QueryBuffer, cfg.QueryClock)
+	m.asks.init()
+	m.answers.init()
+	if !cfg.NoCoordinates {
+		var err error
+		if m.coords, err = newCoordinates(rng); err != nil {
+			return nil, err
+		}
+	}
+	sm, err := swim.New(cfg.Swim, &layer{m}, rng, now)
+	if err != nil {
+		return nil, err
+	}
+	m.swim = sm
+	m.timers.set(timerReap, now.Add(cfg.ReapInterval))
+	m.timers.set(timerReconnect, now.Add(cfg.ReconnectInterval))
+	m.timers.set(timerQueues, now.Add(cfg.QueueCheckInterval))
+	m.memberJoined(sm.Local())
+	m.flushMembers()
+	return m, nil
+}
 
 // HandlePacket: see swim.Machine.HandlePacket.
-func (m *Machine) HandlePacket(now time.Time, from netip.AddrPort, msg []byte) { panic("unwritten") }
+func (m *Machine) HandlePacket(now time.Time, from netip.AddrPort, msg []byte) {
+	m.now = now
+	m.swim.HandlePacket(now, from, msg)
+	m.settle()
+}
 
 // HandleStream: see swim.Machine.HandleStream.
 func (m *Machine) HandleStream(now time.Time, from netip.AddrPort, msg []byte) (reply []byte) {
-	panic("unwritten")
+	m.now = now
+	reply = m.swim.HandleStream(now, from, msg)
+	m.settle()
+	return reply
 }
 
 // HandleDialed: see swim.Machine.HandleDialed.
 func (m *Machine) HandleDialed(now time.Time, id swim.DialID, reply []byte, err error) {
-	panic("unwritten")
+	m.now = now
+	m.merging, m.merged = m.joins[id], false
+	m.swim.HandleDialed(now, id, reply, err)
+	m.joinMerged()
+	m.merging = notJoining
+	m.settle()
 }
 
 // HandleSendFailed: see swim.Machine.HandleSendFailed.
-func (m *Machine) HandleSendFailed(now time.Time, to netip.AddrPort) { panic("unwritten") }
+func (m *Machine) HandleSendFailed(now time.Time, to netip.AddrPort) {
+	m.now = now
+	m.swim.HandleSendFailed(now, to)
+	m.settle()
+}
 
 // HandleTimeout does whatever is due at now.
-func (m *Machine) HandleTimeout(now time.Time) { panic("unwritten") }
+func (m *Machine) HandleTimeout(now time.Time) {
+	m.now = now
+	m.swim.HandleTimeout(now)
+	m.reapDue()
+	m.reconnectDue()
+	m.queuesDue()
+	m.asksDue()
+	if m.timers.due(timerMembers, now) {
+		m.flushMembers()
+	}
+	if m.timers.due(timerUsers, now) {
+		m.flushUsers()
+	}
+	m.settle()
+}
+
+// settle does what an input has made possible but must not be done while swim
+// is at work.
+func (m *Machine) settle() {
+	if len(m.prunes) > 0 {
+		m.pruneDue()
+	}
+	if m.leaving != notLeaving && m.leaving != leaveDone {
+		m.stepLeave()
+	}
+}
 
 // Deadline is when HandleTimeout wants to be called next.
-func (m *Machine) Deadline() time.Time { panic("unwritten") }
+func (m *Machine) Deadline() time.Time {
+	at := earlier(m.swim.Deadline(), m.timers.next())
+	at = earlier(at, m.asks.next())
+	return earlier(at, m.nextPrune())
+}
 
 // Output returns what the inputs since the last call produced.
-func (m *Machine) Output() *Output { panic("unwritten") }
-
-// Join starts to join by the node at to; name may be empty. ignoreOld: user
-// events from before the join are not delivered. It ends as a JoinResult in an Output.
-func (m *Machine) Join(now time.Time, to netip.AddrPort, name string, ignoreOld bool) (swim.DialID, error) {
-	panic("unwritten")
+func (m *Machine) Output() *Output {
+	m.out.Output = m.swim.Output()
+	m.hideReconnects(m.out.Output)
+	m.out.Events, m.told = m.told, nil
+	m.out.Queries, m.updates = m.updates, nil
+	return &m.out
 }
-
-// Leave begins to leave; State becomes Leaving and, when the others were told
-// or the time-outs are over, Left.
-func (m *Machine) Leave(now time.Time) error { panic("unwritten") }
-
-// ForceLeave turns a failed member into a left one everywhere; prune removes it from the lists.
-func (m *Machine) ForceLeave(now time.Time, name string, prune bool) error { panic("unwritten") }
-
-// UserEvent broadcasts a user event and delivers it here too.
-func (m *Machine) UserEvent(now time.Time, name string, payload []byte, coalesce bool) error {
-	panic("unwritten")
-}
-
-// Query asks; the answers come as QueryUpdates.
-func (m *Machine) Query(now time.Time, name string, payload []byte, p QueryParam) (QueryID, error) {
-	panic("unwritten")
-}
-
-// Respond answers a query that came as an EventQuery, once, before its deadline.
-func (m *Machine) Respond(now time.Time, id QueryID, payload []byte) error { panic("unwritten") }
-
-// SetTags replaces this node's tags and tells the others.
-func (m *Machine) SetTags(now time.Time, tags []wire.Tag) error { panic("unwritten") }
 
 // State is how far this node's own life has come.
-func (m *Machine) State() State { panic("unwritten") }
+func (m *Machine) State() State { return m.state }
 
-// Members are all known members, failed and left ones too, sorted by name. The slice is the caller's.
-func (m *Machine) Members() []Member { panic("unwritten") }
-
-// Member returns one member.
-func (m *Machine) Member(name string) (Member, bool) { panic("unwritten") }
-
-// Local is this node's own member.
-func (m *Machine) Local() Member { panic("unwritten") }
-
-// DefaultQueryTimeout is GossipInterval × QueryTimeoutMult × ceil(log10(n+1)).
-func (m *Machine) DefaultQueryTimeout() time.Duration { panic("unwritten") }
-
-// Coordinate returns the network coordinate of a member (or of this node).
-func (m *Machine) Coordinate(name string) (wire.Coordinate, bool) { panic("unwritten") }
-
-// Stats are the figures of `serf info`.
-type Stats struct {
-	Members, Failed, Left, HealthScore  int
-	MemberTime, EventTime, QueryTime    wire.LTime
-	IntentQueue, EventQueue, QueryQueue int
-	Encrypted                           bool
-	CoordinateResets                    int
-}
-
-// Stats returns the present figures.
-func (m *Machine) Stats() Stats { panic("unwritten") }
+// tell emits an event.
+func (m *Machine) tell(e Event) { m.told = append(m.told, e) }

@@ -1,0 +1,107 @@
+package serf
+
+import (
+	"time"
+
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// intent is the newest join or leave intent about a name that is not a member
+// yet (P72): gossip does not keep the order of things.
+type intent struct {
+	ltime wire.LTime
+	at    time.Duration // when it came, from Machine.epoch on
+	leave bool
+}
+
+// maxIntents bounds the remembered intents beyond a few per member. Only a
+// flood reaches it; what is refused then is what nobody knows.
+const maxIntents = 4096
+
+// rememberIntent keeps an intent about an unknown name, and reports whether it
+// was newer than what was kept.
+func (m *Machine) rememberIntent(node string, t wire.LTime, leave bool) bool {
+	old, known := m.intents[node]
+	if known && t <= old.ltime {
+		return false
+	}
+	if !known && len(m.intents) >= maxIntents+4*len(m.members.sorted) {
+		return false
+	}
+	m.intents[node] = intent{ltime: t, at: m.now.Sub(m.epoch), leave: leave}
+	return true
+}
+
+// reapIntents forgets those that are older than RecentIntentTimeout.
+func (m *Machine) reapIntents() {
+	now := m.now.Sub(m.epoch)
+	// order-free: each entry is kept or deleted by its own age alone.
+	for node, in := range m.intents {
+		if now-in.at > m.cfg.RecentIntentTimeout {
+			delete(m.intents, node)
+		}
+	}
+}
+
+// joinIntent takes a join intent; it reports whether it was news, to be passed
+// on (P71, P75).
+func (m *Machine) joinIntent(j *wire.Join) bool {
+	m.clock.witness(j.LTime)
+	mem := m.members.get(j.Node)
+	if mem == nil {
+		return m.rememberIntent(j.Node, j.LTime, false)
+	}
+	if j.LTime <= mem.ltime {
+		return false
+	}
+	mem.ltime = j.LTime
+	if mem.status == StatusLeaving {
+		// The leave was for an older life, or it is refuted (P67).
+		m.setStatus(&mem.record, StatusAlive)
+		m.unprune(mem.name)
+	}
+	return true
+}
+
+// leaveIntent takes a leave intent; it reports whether it was news, to be
+// passed on (P71, P74).
+func (m *Machine) leaveIntent(l *wire.Leave) bool {
+	m.clock.witness(l.LTime)
+	mem := m.members.get(l.Node)
+	if mem == nil {
+		return m.rememberIntent(l.Node, l.LTime, true)
+	}
+	if l.LTime <= mem.ltime {
+		return false
+	}
+	if l.Node == m.cfg.Swim.Name && m.state == Alive {
+		m.trace(swim.Trace{Kind: TraceRefuteLeave, Level: swim.LevelDebug, Node: l.Node, LTime: l.LTime})
+		m.sendJoinIntent() // P73
+		return false
+	}
+	// Even where the status stays, the time moves: otherwise two nodes that
+	// know the member as gone would pass the same intent to and fro for ever.
+	mem.ltime = l.LTime
+	switch mem.status {
+	case StatusAlive:
+		m.setStatus(&mem.record, StatusLeaving)
+	case StatusFailed:
+		m.setStatus(&mem.record, StatusLeft)
+		m.tellMember(EventMemberLeave, TraceMemberLeaveForced, &mem.record)
+	}
+	if l.Prune {
+		m.prune(mem)
+	}
+	return true
+}
+
+// sendJoinIntent says that this node is in the cluster, at a time later than
+// everything it has heard.
+func (m *Machine) sendJoinIntent() {
+	j := wire.Join{LTime: m.clock.time(), Node: m.cfg.Swim.Name}
+	m.joinIntent(&j)
+	m.buf = append(m.buf[:0], byte(wire.TypeUser))
+	m.buf = j.AppendTo(m.buf)
+	m.push(&m.intentQueue, j.Node, m.buf, nil)
+}

@@ -1,0 +1,117 @@
+package serf
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// internalPrefix begins the names of queries that nodes answer themselves;
+// handlers never see them (P98).
+const internalPrefix = "_serf_"
+
+// minKeyLength is how many bytes a key takes at least in an answer: an estimate
+// of where to begin cutting a list that is too long.
+const minKeyLength = 25
+
+// Texts that key commands show.
+var (
+	errNoKeyring    = errors.New("No keyring to modify (encryption not enabled)")
+	errEmptyKeyring = errors.New("Keyring is empty (encryption not enabled)")
+	errKeyPayload   = errors.New("Invalid key request payload")
+)
+
+// internalQuery answers the queries that are Serf's own.
+func (m *Machine) internalQuery(a *answer, name string, payload []byte) {
+	switch name {
+	case "ping": // the ack is all
+	case "conflict":
+		m.answerConflict(a, payload)
+	case "install-key":
+		m.answerKeyChange(a, name, payload, Keyring.Install)
+	case "use-key":
+		m.answerKeyChange(a, name, payload, Keyring.Use)
+	case "remove-key":
+		m.answerKeyChange(a, name, payload, Keyring.Remove)
+	case "list-keys":
+		m.answerListKeys(a, name)
+	default:
+		m.trace(swim.Trace{Kind: TraceInternalUnknown, Level: swim.LevelWarn, Node: name, From: a.node})
+	}
+}
+
+// answerKeyChange does what a key query asks and tells how it went (P106).
+func (m *Machine) answerKeyChange(a *answer, name string, payload []byte, do func(Keyring, []byte) error) {
+	var resp wire.KeyResponse
+	if err := m.changeKey(name, a, payload, do); err != nil {
+		m.trace(swim.Trace{Kind: TraceKeyBad, Level: swim.LevelError, Node: name, From: a.node, Err: err})
+		if !errors.Is(err, errKeyPayload) { // Serf gives no reason for those
+			resp.Message = err.Error()
+		}
+	} else {
+		resp.Result = true
+	}
+	m.internalAnswer(a, resp.AppendTo(nil))
+}
+
+func (m *Machine) changeKey(name string, a *answer, payload []byte, do func(Keyring, []byte) error) error {
+	if len(payload) < 1 {
+		return errKeyPayload
+	}
+	var req wire.KeyRequest
+	if err := req.Decode(payload[1:], nil); err != nil {
+		return fmt.Errorf("%w: %w", errKeyPayload, err)
+	}
+	if m.cfg.Keyring == nil {
+		return errNoKeyring
+	}
+	m.trace(swim.Trace{Kind: TraceKeyQuery, Level: swim.LevelInfo, Node: name, From: a.node})
+	return do(m.cfg.Keyring, req.Key)
+}
+
+// answerListKeys tells as many of the keys as an answer holds (P107).
+func (m *Machine) answerListKeys(a *answer, name string) {
+	if m.cfg.Keyring == nil {
+		m.trace(swim.Trace{Kind: TraceKeyBad, Level: swim.LevelError, Node: name, From: a.node, Err: errEmptyKeyring})
+		resp := wire.KeyResponse{Message: errEmptyKeyring.Error()}
+		m.internalAnswer(a, resp.AppendTo(nil))
+		return
+	}
+	m.trace(swim.Trace{Kind: TraceKeyQuery, Level: swim.LevelInfo, Node: name, From: a.node})
+	keys, primary := m.cfg.Keyring.List()
+	resp := wire.KeyResponse{Result: true, Keys: keys, PrimaryKey: primary}
+	all := len(keys)
+	for n := min(all, m.cfg.QueryResponseSizeLimit/minKeyLength); ; n-- {
+		buf := resp.AppendTo(nil)
+		if m.answerFits(a, buf) {
+			if n < all && resp.Message != "" {
+				m.trace(swim.Trace{Kind: TraceKeyTruncated, Level: swim.LevelWarn, N: len(resp.Keys), Of: all})
+			}
+			m.internalAnswer(a, buf)
+			return
+		}
+		if n < 0 {
+			m.trace(swim.Trace{Kind: TraceAnswerBad, Level: swim.LevelError, Node: a.node,
+				Err: errors.New("Failed to truncate response so that it fits into message")})
+			return
+		}
+		resp.Keys = keys[:n]
+		resp.Message = fmt.Sprintf("truncated key list response, showing first %d of %d keys", n, all)
+	}
+}
+
+// answerFits reports whether respond would not refuse the payload for its length.
+func (m *Machine) answerFits(a *answer, payload []byte) bool {
+	r := wire.QueryResponse{LTime: a.id.LTime, ID: a.id.ID, From: m.cfg.Swim.Name, Payload: payload}
+	m.buf = r.AppendTo(m.buf[:0])
+	return len(m.buf) <= m.cfg.QueryResponseSizeLimit
+}
+
+// internalAnswer answers an internal query.
+func (m *Machine) internalAnswer(a *answer, payload []byte) {
+	if err := m.respond(a, payload); err != nil {
+		m.trace(swim.Trace{Kind: TraceAnswerBad, Level: swim.LevelError, Node: a.node, Addr: a.source, Err: err})
+	}
+}

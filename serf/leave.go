@@ -1,0 +1,195 @@
+package serf
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// leaving is how far a leave has come (P60). Each step ends early when what it
+// waits for has happened, and in any case when timerLeave comes.
+type leaving uint8
+
+const (
+	notLeaving     leaving = iota
+	intentSending          // the leave intent is being gossiped
+	swimSending            // swim tells that this node is dead by its own will
+	leavePropagate         // all is told; probes are still answered for a while
+	leaveDone
+)
+
+// misuse is an error with Serf's text, which RPC clients see, that is also one
+// of this package's sentinels.
+type misuse struct {
+	text string
+	is   error
+}
+
+func (e *misuse) Error() string        { return e.text }
+func (e *misuse) Is(target error) bool { return target == e.is }
+
+var (
+	errJoinLate      = &misuse{"Serf can't Join after Leave or Shutdown", ErrNotAlive}
+	errLeaving       = &misuse{"Leave already in progress", ErrNotAlive}
+	errLeaveShutdown = &misuse{"Leave called after Shutdown", ErrNotAlive}
+)
+
+// Leave begins to leave; State becomes Leaving and, when the others were told
+// or the time-outs are over, Left.
+func (m *Machine) Leave(now time.Time) error {
+	m.now = now
+	switch m.state {
+	case Left:
+		return nil
+	case Leaving:
+		return errLeaving
+	case Shutdown:
+		return errLeaveShutdown
+	}
+	m.state = Leaving
+	l := wire.Leave{LTime: m.clock.tick(), Node: m.cfg.Swim.Name}
+	m.leaveIntent(&l)
+	m.leaving = intentSending
+	m.timers.set(timerLeave, now.Add(m.cfg.BroadcastTimeout))
+	if m.othersAlive() {
+		m.sendLeaveIntent(&l, func() { m.intentSent = true })
+	} else {
+		m.intentSent = true
+	}
+	m.settle()
+	return nil
+}
+
+// sendLeaveIntent broadcasts a leave intent; done is called when it was sent
+// often enough.
+func (m *Machine) sendLeaveIntent(l *wire.Leave, done func()) {
+	m.buf = append(m.buf[:0], byte(wire.TypeUser))
+	m.buf = l.AppendTo(m.buf)
+	m.push(&m.intentQueue, l.Node, m.buf, done)
+}
+
+// stepLeave goes on with a leave as far as it can. It is called after every
+// input, outside of swim.
+func (m *Machine) stepLeave() {
+	if m.leaving == intentSending {
+		timeout := m.timers.due(timerLeave, m.now)
+		if timeout && !m.intentSent {
+			m.trace(swim.Trace{Kind: TraceLeaveIntentTimeout, Level: swim.LevelWarn})
+		}
+		if m.intentSent || timeout {
+			m.leaving = swimSending
+			m.timers.set(timerLeave, m.now.Add(m.cfg.BroadcastTimeout))
+			m.swim.Leave(m.now)
+		}
+	}
+	if m.leaving == swimSending {
+		timeout := m.timers.due(timerLeave, m.now)
+		sent := m.swim.LeaveSent()
+		if timeout && !sent {
+			m.trace(swim.Trace{Kind: TraceLeaveTimeout, Level: swim.LevelWarn})
+		}
+		if sent || timeout {
+			m.leaving = leavePropagate
+			m.timers.set(timerLeave, m.now.Add(m.cfg.LeavePropagateDelay))
+		}
+	}
+	if m.leaving == leavePropagate && m.timers.due(timerLeave, m.now) {
+		m.leaving = leaveDone
+		m.end(Left)
+	}
+}
+
+// end brings this node's life to its end; nothing that is held back is lost.
+func (m *Machine) end(s State) {
+	m.state = s
+	m.flushMembers()
+	m.flushUsers()
+}
+
+// over reports whether commands come too late.
+func (m *Machine) over() bool { return m.state == Left || m.state == Shutdown }
+
+// ForceLeave turns a failed member into a left one everywhere; prune removes it from the lists (P66).
+func (m *Machine) ForceLeave(now time.Time, name string, prune bool) error {
+	m.now = now
+	if m.over() {
+		return ErrNotAlive
+	}
+	mem := m.members.get(name)
+	if mem == nil {
+		return ErrUnknownMember
+	}
+	l := wire.Leave{LTime: m.clock.tick(), Node: mem.name, Prune: prune}
+	// About this node itself it is refuted at once, and there is nothing to tell.
+	if m.leaveIntent(&l) && m.othersAlive() {
+		m.sendLeaveIntent(&l, nil)
+	}
+	m.settle()
+	return nil
+}
+
+// pruned is a member that is to be removed at a time.
+type pruned struct {
+	name string
+	at   time.Time
+}
+
+// prune removes a member that is gone. One that is still there, leaving, is
+// removed when it has gone, but not before its leave had time to spread; if it
+// says meanwhile that it stays, it stays. (Serf removes it in either case, and
+// a live member that is removed is not listed again until it dies.)
+func (m *Machine) prune(mem *member) {
+	if mem.name == m.cfg.Swim.Name {
+		return
+	}
+	m.unprune(mem.name)
+	if mem.status == StatusLeft {
+		m.pruneNow(mem.name)
+		return
+	}
+	at := m.now.Add(m.cfg.BroadcastTimeout + m.cfg.LeavePropagateDelay)
+	m.prunes = append(m.prunes, pruned{mem.name, at})
+}
+
+// unprune: the member stays.
+func (m *Machine) unprune(name string) {
+	m.prunes = slices.DeleteFunc(m.prunes, func(p pruned) bool { return p.name == name })
+}
+
+// pruneDue removes the members whose time has come and that are gone.
+func (m *Machine) pruneDue() {
+	for i := 0; i < len(m.prunes); {
+		p := m.prunes[i]
+		mem := m.members.get(p.name)
+		gone := mem == nil || mem.status == StatusLeft || mem.status == StatusFailed
+		if !gone || p.at.After(m.now) {
+			i++
+			continue
+		}
+		m.prunes = slices.Delete(m.prunes, i, i+1)
+		m.pruneNow(p.name)
+	}
+}
+
+// nextPrune is when pruneDue has something to do, zero if that is not known.
+func (m *Machine) nextPrune() time.Time {
+	var at time.Time
+	for _, p := range m.prunes {
+		if p.at.After(m.now) {
+			at = earlier(at, p.at)
+		}
+	}
+	return at
+}
+
+func (m *Machine) pruneNow(name string) {
+	i, ok := m.members.find(name)
+	if !ok {
+		return
+	}
+	r := &m.members.sorted[i].record
+	m.trace(swim.Trace{Kind: TraceMemberReapForced, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
+	m.eraseMember(i)
+}

@@ -1,0 +1,249 @@
+package serf
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// record is what is known of a member, packed: there may be ten thousand of
+// them, and tags are looked at far less often than members exist, so that they
+// stay encoded until somebody asks.
+//
+// Invariant: status is Alive or Leaving if and only if swim holds the member
+// for alive or suspect.
+type record struct {
+	name     string
+	meta     []byte        // encoded tags; never written into
+	ltime    wire.LTime    // of the last intent
+	since    time.Duration // when it got its status, from Machine.epoch on
+	ip       [16]byte
+	port     uint16
+	versions wire.Versions
+	status   Status
+	family   family
+}
+
+// family says how to read record.ip.
+type family uint8
+
+const (
+	noAddr family = iota
+	ipv4
+	ipv6
+)
+
+// member is a record and what only present members need.
+type member struct {
+	record
+	coord *coord // its network coordinate, nil until one was measured
+}
+
+func (r *record) setAddr(a netip.AddrPort) {
+	r.port = a.Port()
+	ip := a.Addr().Unmap()
+	switch {
+	case ip.Is4():
+		r.family = ipv4
+		b := ip.As4()
+		r.ip = [16]byte{b[0], b[1], b[2], b[3]}
+	case ip.Is6():
+		r.family = ipv6
+		r.ip = ip.As16()
+	default:
+		r.family = noAddr
+		r.ip = [16]byte{}
+	}
+}
+
+func (r *record) addr() netip.AddrPort {
+	switch r.family {
+	case ipv4:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(r.ip[:4])), r.port)
+	case ipv6:
+		return netip.AddrPortFrom(netip.AddrFrom16(r.ip), r.port)
+	}
+	return netip.AddrPort{}
+}
+
+// public is the record as users see it; everything in it is new.
+func (m *Machine) public(r *record) Member {
+	return Member{
+		Name:     r.name,
+		Addr:     r.addr(),
+		Tags:     m.decodeTags(r.meta),
+		Status:   r.status,
+		Versions: r.versions,
+		LTime:    r.ltime,
+		Since:    m.epoch.Add(r.since),
+	}
+}
+
+// decodeTags returns what can be read of metadata: a peer that sends garbage
+// has the tags up to there, as with Serf.
+func (m *Machine) decodeTags(meta []byte) []wire.Tag {
+	tags, _ := wire.DecodeTags(meta, &m.names)
+	return tags
+}
+
+// sameTags reports whether metadata mean the same tags. Serf writes them in the
+// order of a Go map, so that they may differ from one time to the next.
+func (m *Machine) sameTags(a, b []byte) bool {
+	return bytes.Equal(a, b) || slices.Equal(m.decodeTags(a), m.decodeTags(b))
+}
+
+// sameFace reports whether two records of a member look the same from outside (P117).
+func (m *Machine) sameFace(a, b *record) bool {
+	return a.ip == b.ip && a.port == b.port && a.versions == b.versions && m.sameTags(a.meta, b.meta)
+}
+
+// take copies what swim knows of a member. Name and metadata are shared with
+// swim, which replaces metadata but never writes into them: to have them twice
+// would be the largest part of what a member costs.
+func (r *record) take(sm *swim.Member) {
+	r.name, r.meta = sm.Name, sm.Meta
+	r.setAddr(sm.Addr)
+	r.versions = sm.Versions
+}
+
+// setStatus changes a member's status and what is counted by it.
+func (m *Machine) setStatus(r *record, s Status) {
+	m.members.count(r.status, -1)
+	m.members.count(s, +1)
+	r.status = s
+	r.since = m.now.Sub(m.epoch)
+}
+
+// memberJoined: swim holds a member for alive that it did not know, or knew
+// as dead or left (P30, P62).
+func (m *Machine) memberJoined(sm *swim.Member) {
+	i, known := m.members.find(sm.Name)
+	if !known {
+		m.addMember(i, sm)
+		return
+	}
+	mem := m.members.sorted[i]
+	if mem.status == StatusAlive || mem.status == StatusLeaving {
+		m.memberUpdated(sm)
+		return
+	}
+	if mem.status == StatusFailed && m.sinceStatus(&mem.record) < m.cfg.FlapTimeout {
+		m.trace(swim.Trace{Kind: TraceMemberFlap, Level: swim.LevelDebug, Node: mem.name})
+	}
+	m.setStatus(&mem.record, StatusAlive)
+	mem.take(sm)
+	m.unprune(mem.name)
+	m.tellMember(EventMemberJoin, TraceMemberJoin, &mem.record)
+}
+
+// addMember puts a new member at place i of the list. An intent that came
+// before it takes effect now (P72).
+func (m *Machine) addMember(i int, sm *swim.Member) {
+	mem := &member{record: record{name: sm.Name}}
+	m.members.insert(i, mem)
+	mem.take(sm)
+	status := StatusAlive
+	if in, ok := m.intents[sm.Name]; ok {
+		mem.ltime = in.ltime
+		if in.leave {
+			status = StatusLeaving
+		}
+	}
+	m.setStatus(&mem.record, status)
+	m.tellMember(EventMemberJoin, TraceMemberJoin, &mem.record)
+}
+
+// memberGone: swim holds a member for dead or left (P61). Which of the two is
+// for the intents to say.
+func (m *Machine) memberGone(sm *swim.Member) {
+	i, known := m.members.find(sm.Name)
+	if !known {
+		return
+	}
+	r := &m.members.sorted[i].record
+	switch r.status {
+	case StatusLeaving:
+		m.setStatus(r, StatusLeft)
+		m.tellMember(EventMemberLeave, TraceMemberLeave, r)
+	case StatusAlive:
+		m.setStatus(r, StatusFailed)
+		m.tellMember(EventMemberFailed, TraceMemberFailed, r)
+	default:
+		m.trace(swim.Trace{Kind: TraceGoneBad, Level: swim.LevelWarn, Node: r.name, N: int(r.status)})
+	}
+}
+
+// memberUpdated: swim says that a member's metadata changed. It is told only
+// if that means something (P117).
+func (m *Machine) memberUpdated(sm *swim.Member) {
+	i, known := m.members.find(sm.Name)
+	if !known {
+		return
+	}
+	r := &m.members.sorted[i].record
+	before := *r
+	r.take(sm)
+	if m.sameFace(&before, r) {
+		return
+	}
+	m.trace(swim.Trace{Kind: TraceMemberUpdate, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
+	m.memberEvent(EventMemberUpdate, r, &before)
+}
+
+// tellMember traces and emits a member event.
+func (m *Machine) tellMember(t EventType, k swim.TraceKind, r *record) {
+	m.trace(swim.Trace{Kind: k, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
+	m.memberEvent(t, r, nil)
+}
+
+// eraseMember removes the member at place i for good.
+func (m *Machine) eraseMember(i int) {
+	mem := m.members.sorted[i]
+	m.members.count(mem.status, -1)
+	m.members.remove(i)
+	m.forgetCoordinate(mem.name)
+	m.memberEvent(EventMemberReap, &mem.record, nil)
+}
+
+// sinceStatus is how long a member has had its status.
+func (m *Machine) sinceStatus(r *record) time.Duration {
+	return m.now.Sub(m.epoch) - r.since
+}
+
+// Members are all known members, failed and left ones too, sorted by name. The slice is the caller's.
+func (m *Machine) Members() []Member {
+	out := make([]Member, len(m.members.sorted))
+	for i, mem := range m.members.sorted {
+		out[i] = m.public(&mem.record)
+	}
+	return out
+}
+
+// Member returns one member.
+func (m *Machine) Member(name string) (Member, bool) {
+	i, ok := m.members.find(name)
+	if !ok {
+		return Member{}, false
+	}
+	return m.public(&m.members.sorted[i].record), true
+}
+
+// Local is this node's own member.
+func (m *Machine) Local() Member {
+	mem, _ := m.Member(m.cfg.Swim.Name)
+	return mem
+}
+
+// othersAlive reports whether a member other than this node is alive.
+func (m *Machine) othersAlive() bool {
+	for _, mem := range m.members.sorted {
+		if mem.status == StatusAlive && mem.name != m.cfg.Swim.Name {
+			return true
+		}
+	}
+	return false
+}

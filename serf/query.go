@@ -1,0 +1,212 @@
+package serf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// maxAsks bounds the queries of this node that run at a time.
+const maxAsks = 4096
+
+var errAsks = errors.New("too many queries are running")
+
+// ask is a query of this node that is running. It is known by its time and
+// number together, and no two of this node's have the same time, so that the
+// answers to one are never taken for another's (P90, P94).
+type ask struct {
+	id       QueryID
+	deadline time.Time
+	acks     map[string]struct{} // who acked
+	answers  map[string]struct{} // who answered
+	conflict bool                // it is the vote of a name conflict, not a user's query
+}
+
+// asks are the running queries. Invariant: order has those of byID, by deadline.
+type asks struct {
+	byID  map[QueryID]*ask
+	order []*ask
+}
+
+func (a *asks) init() { a.byID = make(map[QueryID]*ask) }
+
+func (a *asks) add(q *ask) {
+	a.byID[q.id] = q
+	i, _ := slices.BinarySearchFunc(a.order, q.deadline, func(x *ask, t time.Time) int {
+		if x.deadline.After(t) {
+			return 1
+		}
+		return -1 // after those of the same deadline
+	})
+	a.order = slices.Insert(a.order, i, q)
+}
+
+// next is when the first of them ends, zero if there is none.
+func (a *asks) next() time.Time {
+	if len(a.order) == 0 {
+		return time.Time{}
+	}
+	return a.order[0].deadline
+}
+
+// popDue removes and returns the first if its time has come.
+func (a *asks) popDue(now time.Time) *ask {
+	if len(a.order) == 0 || a.order[0].deadline.After(now) {
+		return nil
+	}
+	q := a.order[0]
+	a.order = slices.Delete(a.order, 0, 1)
+	delete(a.byID, q.id)
+	return q
+}
+
+// Query asks; the answers come as QueryUpdates. It ends with a QueryDone at its
+// time-out (P95).
+func (m *Machine) Query(now time.Time, name string, payload []byte, p QueryParam) (QueryID, error) {
+	m.now = now
+	if m.over() {
+		return QueryID{}, ErrNotAlive
+	}
+	q, err := m.ask(name, payload, p)
+	if err != nil {
+		return QueryID{}, err
+	}
+	m.settle()
+	return q.id, nil
+}
+
+// ask starts a query.
+func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
+	if m.cfg.Protocol < 4 {
+		return nil, ErrProtocol
+	}
+	if len(m.asks.order) >= maxAsks {
+		return nil, errAsks
+	}
+	if p.Timeout <= 0 {
+		p.Timeout = m.DefaultQueryTimeout()
+	}
+	q := wire.Query{
+		LTime: m.queryClock.time(), ID: uint32(m.rng.Int32()),
+		Source: m.swim.Local().Addr, SourceNode: m.cfg.Swim.Name,
+		Filters: p.filters(), RelayFactor: p.RelayFactor, Timeout: p.Timeout,
+		Name: name, Payload: payload,
+	}
+	if p.Ack {
+		q.Flags |= wire.QueryFlagAck
+	}
+	msg := q.AppendTo([]byte{byte(wire.TypeUser)})
+	if len(msg)-1 > m.cfg.QuerySizeLimit {
+		return nil, fmt.Errorf("query exceeds limit of %d bytes", m.cfg.QuerySizeLimit)
+	}
+	if budget := m.packetBudget(); len(msg) > budget {
+		return nil, fmt.Errorf("query exceeds packet limit of %d bytes", budget)
+	}
+	m.queryClock.tick()
+	a := &ask{
+		id:       QueryID{LTime: q.LTime, ID: q.ID},
+		deadline: m.now.Add(p.Timeout),
+		answers:  make(map[string]struct{}),
+	}
+	if p.Ack {
+		a.acks = make(map[string]struct{})
+	}
+	m.asks.add(a)
+	m.push(&m.queryQueue, "", msg, nil)
+	m.takeQuery(&q) // P99
+	return a, nil
+}
+
+// filters encodes the restrictions of a query.
+func (p *QueryParam) filters() [][]byte {
+	var out [][]byte
+	if len(p.Nodes) > 0 {
+		out = append(out, wire.AppendNodeFilter(nil, p.Nodes))
+	}
+	for _, t := range p.Tags {
+		out = append(out, wire.AppendTagFilter(nil, t.Key, t.Value))
+	}
+	return out
+}
+
+// DefaultQueryTimeout is GossipInterval × QueryTimeoutMult × ceil(log10(n+1)).
+func (m *Machine) DefaultQueryTimeout() time.Duration {
+	n := float64(m.swim.NumAlive())
+	return m.cfg.Swim.GossipInterval * time.Duration(m.cfg.QueryTimeoutMult) *
+		time.Duration(math.Ceil(math.Log10(n+1)))
+}
+
+func (m *Machine) handleResponse(from netip.AddrPort, msg []byte) error {
+	r := &m.msg.resp
+	if err := r.Decode(msg[1:], &m.names); err != nil {
+		return err
+	}
+	m.traceMessage(wire.SerfQueryResponse, from, r.From)
+	m.takeResponse(r)
+	return nil
+}
+
+// takeResponse takes an ack of or an answer to a query of this node, one of
+// each per member (P94).
+func (m *Machine) takeResponse(r *wire.QueryResponse) {
+	a := m.asks.byID[QueryID{LTime: r.LTime, ID: r.ID}]
+	if a == nil || m.now.After(a.deadline) {
+		m.traceResponse(TraceNoQuery, swim.LevelWarn, r)
+		return
+	}
+	isAck := r.Flags&wire.QueryFlagAck != 0
+	seen := a.answers
+	if isAck {
+		seen = a.acks
+	}
+	if seen == nil { // an ack that nobody asked for
+		m.traceResponse(TraceNoQuery, swim.LevelWarn, r)
+		return
+	}
+	if _, dup := seen[r.From]; dup {
+		m.traceResponse(TraceDuplicate, swim.LevelDebug, r)
+		return
+	}
+	if len(seen) >= 2*len(m.members.sorted)+64 {
+		m.traceResponse(TraceQueryCrowd, swim.LevelWarn, r)
+		return
+	}
+	from := strings.Clone(r.From)
+	seen[from] = struct{}{}
+	if a.conflict {
+		m.vote(r)
+		return
+	}
+	u := QueryUpdate{ID: a.id, Kind: QueryAck, From: from}
+	if !isAck {
+		u.Kind, u.Payload = QueryResponse, bytes.Clone(r.Payload)
+	}
+	m.updates = append(m.updates, u)
+}
+
+func (m *Machine) traceResponse(k swim.TraceKind, l swim.TraceLevel, r *wire.QueryResponse) {
+	m.trace(swim.Trace{Kind: k, Level: l, From: r.From, LTime: r.LTime, N: int(r.ID)})
+}
+
+// asksDue ends the queries whose time is over.
+func (m *Machine) asksDue() {
+	for {
+		a := m.asks.popDue(m.now)
+		if a == nil {
+			return
+		}
+		if a.conflict {
+			m.conflictOver()
+			continue
+		}
+		m.updates = append(m.updates, QueryUpdate{ID: a.id, Kind: QueryDone})
+	}
+}

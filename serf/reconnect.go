@@ -1,0 +1,60 @@
+package serf
+
+import "github.com/ibuki-dev/ibuki/swim"
+
+// reconnectDue tries to reach a failed member from time to time (P63): with
+// the probability that makes the whole cluster try each of them about once per
+// interval.
+func (m *Machine) reconnectDue() {
+	if !m.timers.due(timerReconnect, m.now) {
+		return
+	}
+	m.timers.set(timerReconnect, m.now.Add(m.cfg.ReconnectInterval))
+	failed := m.members.failed
+	if failed == 0 || m.state != Alive {
+		return
+	}
+	alive := max(len(m.members.sorted)-failed-m.members.left, 1)
+	if m.rng.Float32() > float32(failed)/float32(alive) {
+		m.trace(swim.Trace{Kind: TraceReconnectForgone, Level: swim.LevelDebug})
+		return
+	}
+	pick := m.rng.IntN(failed)
+	for _, mem := range m.members.sorted {
+		if mem.status != StatusFailed {
+			continue
+		}
+		if pick > 0 {
+			pick--
+			continue
+		}
+		m.trace(swim.Trace{Kind: TraceReconnect, Level: swim.LevelInfo, Node: mem.name, Addr: mem.addr()})
+		// Name and address stay apart: a name may hold anything (P64).
+		m.joins[m.swim.Join(m.now, mem.addr(), mem.name)] = reconnected
+		return
+	}
+}
+
+// reapDue removes the members that have been gone for too long, and old
+// intents, from time to time (P65).
+func (m *Machine) reapDue() {
+	if !m.timers.due(timerReap, m.now) {
+		return
+	}
+	m.timers.set(timerReap, m.now.Add(m.cfg.ReapInterval))
+	for i := 0; i < len(m.members.sorted); {
+		r := &m.members.sorted[i].record
+		timeout := m.cfg.ReconnectTimeout
+		if r.status == StatusLeft {
+			timeout = m.cfg.TombstoneTimeout
+		}
+		gone := r.status == StatusFailed || r.status == StatusLeft
+		if !gone || r.name == m.cfg.Swim.Name || m.sinceStatus(r) <= timeout {
+			i++
+			continue
+		}
+		m.trace(swim.Trace{Kind: TraceMemberReap, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
+		m.eraseMember(i)
+	}
+	m.reapIntents()
+}

@@ -1,0 +1,106 @@
+package serf
+
+import (
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// appendState appends this node's part of a push/pull (P76), names in order.
+func (m *Machine) appendState(dst []byte) []byte {
+	s := wire.SerfState{
+		LTime:      m.clock.time(),
+		Status:     make([]wire.StatusLTime, len(m.members.sorted)),
+		Left:       make([]string, 0, m.members.left),
+		EventLTime: m.eventClock.time(),
+		QueryLTime: m.queryClock.time(),
+	}
+	for i, mem := range m.members.sorted {
+		s.Status[i] = wire.StatusLTime{Node: mem.name, LTime: mem.ltime}
+		if mem.status == StatusLeft {
+			s.Left = append(s.Left, mem.name)
+		}
+	}
+	for i := range m.events.slots {
+		if len(m.events.slots[i].Events) > 0 {
+			s.Events = append(s.Events, m.events.slots[i])
+		}
+	}
+	return s.AppendTo(dst)
+}
+
+// mergeState takes another node's part of a push/pull (P77).
+func (m *Machine) mergeState(state []byte, _ bool) {
+	var s wire.SerfState
+	err := m.readState(&s, state)
+	if err != nil {
+		m.trace(swim.Trace{Kind: TraceStateBad, Level: swim.LevelError, Err: err})
+		return
+	}
+	m.merged = true
+	// Nothing has been sent yet with the times that the clocks show.
+	m.clock.witness(max(s.LTime, 1) - 1)
+	m.eventClock.witness(max(s.EventLTime, 1) - 1)
+	m.queryClock.witness(max(s.QueryLTime, 1) - 1)
+	m.mergeIntents(&s)
+	m.skipOldEvents(s.EventLTime)
+	m.mergeEvents(s.Events)
+}
+
+// readState decodes and checks a state.
+func (m *Machine) readState(s *wire.SerfState, state []byte) error {
+	if len(state) == 0 {
+		return wire.ErrTruncated
+	}
+	if wire.SerfType(state[0]) != wire.SerfPushPull {
+		return wire.ErrType
+	}
+	if err := s.Decode(state[1:], &m.names); err != nil {
+		return err
+	}
+	if s.LTime > maxTime || s.EventLTime > maxTime || s.QueryLTime > maxTime {
+		return errTime
+	}
+	return nil
+}
+
+// mergeIntents takes status times as intents. Those that left come first, at
+// one past their status time: the leave itself must have been later than the
+// join whose time that is.
+func (m *Machine) mergeIntents(s *wire.SerfState) {
+	var left map[string]wire.LTime
+	if len(s.Left) > 0 {
+		left = make(map[string]wire.LTime, len(s.Left))
+		for _, name := range s.Left {
+			left[name] = 0
+		}
+		for i := range s.Status {
+			if _, ok := left[s.Status[i].Node]; ok {
+				left[s.Status[i].Node] = s.Status[i].LTime
+			}
+		}
+	}
+	for _, name := range s.Left {
+		if t := left[name]; t < maxTime {
+			m.leaveIntent(&wire.Leave{LTime: t + 1, Node: name})
+		}
+	}
+	for i := range s.Status {
+		st := &s.Status[i]
+		if _, gone := left[st.Node]; !gone && st.LTime <= maxTime {
+			m.joinIntent(&wire.Join{LTime: st.LTime, Node: st.Node})
+		}
+	}
+}
+
+// skipOldEvents decides whether the other's old user events are wanted (P87).
+// They are not if the join said so. They are not either when this is the first
+// that this node, newly started, hears of the cluster, unless it asked for
+// them: a node that crashed and is found again by the others has not asked,
+// and has had those events in its former life.
+func (m *Machine) skipOldEvents(t wire.LTime) {
+	first := !m.synced
+	m.synced = true
+	if m.merging == joinIgnore || first && m.merging != joinReplay {
+		m.events.raiseMin(t)
+	}
+}

@@ -1,0 +1,27 @@
+package serf
+
+import "github.com/ibuki-dev/ibuki/wire"
+
+// Stats are the figures of `serf info`.
+type Stats struct {
+	Members, Failed, Left, HealthScore  int
+	MemberTime, EventTime, QueryTime    wire.LTime
+	IntentQueue, EventQueue, QueryQueue int
+	Encrypted                           bool
+	CoordinateResets                    int
+}
+
+// Stats returns the present figures.
+func (m *Machine) Stats() Stats {
+	s := Stats{
+		Members: len(m.members.sorted), Failed: m.members.failed, Left: m.members.left,
+		HealthScore: m.swim.Health(),
+		MemberTime:  m.clock.time(), EventTime: m.eventClock.time(), QueryTime: m.queryClock.time(),
+		IntentQueue: m.intentQueue.Len(), EventQueue: m.eventQueue.Len(), QueryQueue: m.queryQueue.Len(),
+		Encrypted: m.cfg.Keyring != nil,
+	}
+	if m.coords != nil {
+		s.CoordinateResets = m.coords.Resets()
+	}
+	return s
+}

@@ -1,0 +1,48 @@
+package serf
+
+import (
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// encodeTags returns tags, sorted by key, as node metadata (P115). Before
+// protocol 3 there is only the role.
+func encodeTags(protocol uint8, tags []wire.Tag) []byte {
+	if protocol < 3 {
+		return []byte(findTag(tags, "role"))
+	}
+	return wire.AppendTags(nil, tags)
+}
+
+// findTag returns the value of a tag, "" if it is not there, as Serf's filters do.
+func findTag(tags []wire.Tag, key string) string {
+	for i := range tags {
+		if tags[i].Key == key {
+			return tags[i].Value
+		}
+	}
+	return ""
+}
+
+// SetTags replaces this node's tags and tells the others (P116). Local shows
+// them when it returns.
+func (m *Machine) SetTags(now time.Time, tags []wire.Tag) error {
+	m.now = now
+	if m.over() {
+		return ErrNotAlive
+	}
+	tags = sortedTags(tags)
+	meta := encodeTags(m.cfg.Protocol, tags)
+	if len(meta) > wire.MetaMax {
+		return ErrTagsTooLong
+	}
+	if err := m.swim.SetMeta(now, meta); err != nil {
+		return err
+	}
+	m.cfg.Tags = tags
+	// If swim told of the update this finds nothing new.
+	m.memberUpdated(m.swim.Local())
+	m.settle()
+	return nil
+}
