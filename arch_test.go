@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -73,21 +74,33 @@ type sourceFile struct {
 
 var fileSet = token.NewFileSet()
 
-// goFiles parses all Go files of the repository, interop's included.
+// goFiles returns all Go files of the repository, interop's included.
 func goFiles(t *testing.T) []*sourceFile {
 	t.Helper()
+	files, err := parsedFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+var parsedFiles = sync.OnceValues(func() ([]*sourceFile, error) {
+	paths, err := walk()
+	if err != nil {
+		return nil, err
+	}
 	var files []*sourceFile
-	for _, p := range walk(t) {
+	for _, p := range paths {
 		if path.Ext(p) != ".go" {
 			continue
 		}
 		text, err := os.ReadFile(p)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		parsed, err := parser.ParseFile(fileSet, p, text, parser.ParseComments)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		files = append(files, &sourceFile{
 			path:  p,
@@ -98,17 +111,12 @@ func goFiles(t *testing.T) []*sourceFile {
 			ast:   parsed,
 		})
 	}
-	if len(files) == 0 {
-		t.Fatal("no Go file found")
-	}
-	return files
-}
+	return files, nil
+})
 
 // walk lists the files of the repository, sorted; hidden folders but .ci are left out.
-func walk(t *testing.T) []string {
-	t.Helper()
-	var paths []string
-	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+func walk() (paths []string, err error) {
+	err = filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -124,10 +132,7 @@ func walk(t *testing.T) []string {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return paths
+	return paths, err
 }
 
 // allowed are the imports that one package may have.
