@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/bubbles/textinput"
+	tea "github.com/charmbracelet/bubbletea"
+	"github.com/charmbracelet/lipgloss"
+)
+
+// devScreen is dev on a terminal: the table, the events, an input line.
+func devScreen(ctx context.Context, e *env, o devOptions) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var program *tea.Program
+	ready := make(chan struct{})
+	c, err := devStart(o, func(n devNews) {
+		<-ready
+		program.Send(n)
+	})
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	program = tea.NewProgram(newDevModel(ctx, c), tea.WithContext(ctx), tea.WithAltScreen(),
+		tea.WithInput(e.stdin), tea.WithOutput(e.stdout), tea.WithoutSignalHandler())
+	close(ready)
+	if err := c.startAll(); err != nil {
+		return err
+	}
+	_, err = program.Run()
+	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+		return nil // a signal ended it
+	}
+	return err
+}
+
+// devModel is the screen's state. The cluster's own is read at each tick.
+type devModel struct {
+	ctx     context.Context
+	cluster *devCluster
+	input   textinput.Model
+	rows    []devRow
+	news    []devNews
+	past    []string // lines typed before
+	back    int      // how far up in them
+	busy    int      // commands under way
+	width   int
+	height  int
+}
+
+const devKeepNews = 500
+
+type (
+	devTick  struct{}
+	devReply struct{ err error }
+)
+
+func newDevModel(ctx context.Context, c *devCluster) *devModel {
+	input := textinput.New()
+	input.Prompt = "> "
+	input.Placeholder = "kill node1 · freeze · thaw · leave · start · event NAME DATA · query NAME · help · quit"
+	input.Focus()
+	return &devModel{ctx: ctx, cluster: c, input: input, rows: c.rows(), width: 80, height: 24}
+}
+
+func devNextTick() tea.Cmd {
+	return tea.Tick(100*time.Millisecond, func(time.Time) tea.Msg { return devTick{} })
+}
+
+// Init is part of tea.Model.
+func (m *devModel) Init() tea.Cmd { return tea.Batch(textinput.Blink, devNextTick()) }
+
+// Update is part of tea.Model.
+func (m *devModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+		m.input.Width = max(10, msg.Width-4)
+		return m, nil
+	case devTick:
+		m.rows = m.cluster.rows()
+		return m, devNextTick()
+	case devNews:
+		m.addNews(msg)
+		return m, nil
+	case devReply:
+		m.busy--
+		return m, m.replied(msg.err)
+	case tea.KeyMsg:
+		if cmd, done := m.key(msg); done {
+			return m, cmd
+		}
+	}
+	var cmd tea.Cmd
+	m.input, cmd = m.input.Update(msg)
+	return m, cmd
+}
+
+func (m *devModel) addNews(n devNews) {
+	if n.view {
+		return // the table shows it
+	}
+	m.news = append(m.news, n)
+	if len(m.news) > 2*devKeepNews {
+		m.news = append([]devNews(nil), m.news[devKeepNews:]...)
+	}
+}
+
+func (m *devModel) replied(err error) tea.Cmd {
+	if errors.Is(err, errDevQuit) {
+		return tea.Quit
+	}
+	if err != nil {
+		m.addNews(devNews{at: time.Since(m.cluster.began), text: err.Error()})
+	}
+	return nil
+}
+
+// key handles the keys that are not the input line's own.
+func (m *devModel) key(k tea.KeyMsg) (tea.Cmd, bool) {
+	switch k.Type {
+	case tea.KeyCtrlC, tea.KeyCtrlD:
+		return tea.Quit, true
+	case tea.KeyUp:
+		m.recall(+1)
+		return nil, true
+	case tea.KeyDown:
+		m.recall(-1)
+		return nil, true
+	case tea.KeyEnter:
+		line := strings.TrimSpace(m.input.Value())
+		m.input.Reset()
+		m.back = 0
+		if line == "" {
+			return nil, true
+		}
+		m.past = append(m.past, line)
+		m.addNews(devNews{at: time.Since(m.cluster.began), text: "> " + line})
+		m.busy++
+		return func() tea.Msg { return devReply{m.cluster.do(m.ctx, line)} }, true
+	}
+	return nil, false
+}
+
+func (m *devModel) recall(step int) {
+	m.back = min(max(m.back+step, 0), len(m.past))
+	m.input.Reset()
+	if m.back > 0 {
+		m.input.SetValue(m.past[len(m.past)-m.back])
+		m.input.CursorEnd()
+	}
+}
+
+var (
+	devTitle = lipgloss.NewStyle().Bold(true)
+	devFaint = lipgloss.NewStyle().Faint(true)
+	devPaint = map[string]lipgloss.Style{
+		"alive":    lipgloss.NewStyle().Foreground(lipgloss.Color("2")),
+		"running":  lipgloss.NewStyle().Foreground(lipgloss.Color("2")),
+		"failed":   lipgloss.NewStyle().Foreground(lipgloss.Color("1")).Bold(true),
+		devDown:    lipgloss.NewStyle().Foreground(lipgloss.Color("1")),
+		devFrozen:  lipgloss.NewStyle().Foreground(lipgloss.Color("6")).Bold(true),
+		"left":     lipgloss.NewStyle().Foreground(lipgloss.Color("3")),
+		"leaving":  lipgloss.NewStyle().Foreground(lipgloss.Color("3")),
+		"-":        devFaint,
+		"headline": devTitle,
+	}
+)
+
+// View is part of tea.Model.
+func (m *devModel) View() string {
+	title := fmt.Sprintf("ibuki dev · %d nodes · %s · logs in %s", len(m.rows),
+		time.Since(m.cluster.began).Truncate(time.Second), m.cluster.dir)
+	if m.busy > 0 {
+		title += " · working"
+	}
+	lines := append([]string{devTitle.Render(title), ""}, m.table()...)
+	lines = append(lines, "")
+	room := max(1, m.height-len(lines)-2)
+	for _, n := range m.news[max(0, len(m.news)-room):] {
+		lines = append(lines, n.String())
+	}
+	for len(lines) < m.height-2 {
+		lines = append(lines, "")
+	}
+	lines = append(lines, "")
+	for i, line := range lines {
+		lines[i] = lipgloss.NewStyle().MaxWidth(m.width).Render(line)
+	}
+	return strings.Join(append(lines, m.input.View()), "\n")
+}
+
+// table is the coloured table, cut to half of the screen.
+func (m *devModel) table() []string {
+	lines := devAlign(devCells(m.rows), func(row int, cell string) string {
+		if row == 0 {
+			return devTitle.Render(cell)
+		}
+		if style, ok := devPaint[strings.TrimRight(cell, " ")]; ok {
+			return style.Render(cell)
+		}
+		return cell
+	})
+	if most := max(4, m.height/2); len(lines) > most {
+		hidden := len(lines) - most + 1
+		lines = append(lines[:most-1], fmt.Sprintf("… and %d more", hidden))
+	}
+	return lines
+}

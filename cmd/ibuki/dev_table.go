@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// devMatrixNodes is up to how many nodes the table has a column for each
+// observer; beyond, it counts them.
+const devMatrixNodes = 8
+
+// devRow is one line of the table: a node, its process, and how the others see it.
+type devRow struct {
+	name    string
+	addr    string
+	process string   // "running", "frozen", "down"
+	pid     int      // 0 when down
+	since   string   // how long it has been so
+	seen    []string // by each node in turn: "alive", …; "" if not listed; "-" if that node does not say
+}
+
+// rows is a copy of the cluster's state.
+func (c *devCluster) rows() []devRow {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rows := make([]devRow, len(c.nodes))
+	for i, n := range c.nodes {
+		r := devRow{name: n.name, addr: n.place.bind(), process: n.state, pid: n.pid,
+			since: time.Since(n.since).Truncate(time.Second).String()}
+		for _, observer := range c.nodes {
+			status := observer.seen[n.name]
+			if observer.state != devRunning {
+				status = "-"
+			}
+			r.seen = append(r.seen, status)
+		}
+		rows[i] = r
+	}
+	return rows
+}
+
+// devCells are the table's header and cells, not yet aligned.
+func devCells(rows []devRow) [][]string {
+	matrix := len(rows) <= devMatrixNodes
+	head := []string{"NODE", "ADDRESS", "PROCESS", "PID", "SINCE"}
+	if matrix {
+		for _, r := range rows {
+			head = append(head, "BY "+r.name)
+		}
+	} else {
+		head = append(head, "SEEN")
+	}
+	cells := [][]string{head}
+	for _, r := range rows {
+		pid := "-"
+		if r.pid != 0 {
+			pid = fmt.Sprint(r.pid)
+		}
+		line := []string{r.name, r.addr, r.process, pid, r.since}
+		if matrix {
+			line = append(line, r.seen...)
+		} else {
+			line = append(line, devCounts(r.seen))
+		}
+		cells = append(cells, line)
+	}
+	return cells
+}
+
+// devCounts turns what many nodes say into "alive 9, failed 2".
+func devCounts(seen []string) string {
+	var parts []string
+	for _, status := range []string{"alive", "leaving", "left", "failed"} {
+		count := 0
+		for _, s := range seen {
+			if s == status {
+				count++
+			}
+		}
+		if count > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", status, count))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// devTable aligns the cells.
+func devTable(rows []devRow) []string {
+	return devAlign(devCells(rows), func(_ int, s string) string { return s })
+}
+
+// devAlign pads each cell to its column's width; paint may colour it after that.
+func devAlign(cells [][]string, paint func(row int, cell string) string) []string {
+	width := make([]int, len(cells[0]))
+	for _, line := range cells {
+		for i, cell := range line {
+			width[i] = max(width[i], len(cell))
+		}
+	}
+	lines := make([]string, len(cells))
+	for row, line := range cells {
+		var b strings.Builder
+		for i, cell := range line {
+			if i > 0 {
+				b.WriteString("  ")
+			}
+			padded := cell + strings.Repeat(" ", width[i]-len(cell))
+			b.WriteString(paint(row, padded))
+		}
+		lines[row] = strings.TrimRight(b.String(), " ")
+	}
+	return lines
+}
