@@ -121,17 +121,19 @@ func (t *members) forget(local *member, now, age time.Duration) {
 func (t *members) pick(k int, rng *rand.Rand, ok func(*member) bool) []*member {
 	t.picks = t.picks[:0]
 	n := len(t.ring)
-	if n < 3*k {
-		// So few that random draws could miss somebody: look at everyone.
+	if n < 16*k {
+		// So few that random draws could miss somebody: look at everyone, in random order.
 		t.picks = append(t.picks, t.ring...)
-		rng.Shuffle(n, func(i, j int) { t.picks[i], t.picks[j] = t.picks[j], t.picks[i] })
-		kept := t.picks[:0]
-		for _, e := range t.picks {
-			if len(kept) < k && ok(e) {
-				kept = append(kept, e)
+		kept := 0
+		for i := 0; i < n && kept < k; i++ {
+			j := i + rng.IntN(n-i)
+			t.picks[i], t.picks[j] = t.picks[j], t.picks[i]
+			if ok(t.picks[i]) {
+				t.picks[i], t.picks[kept] = t.picks[kept], t.picks[i]
+				kept++
 			}
 		}
-		return kept
+		return t.picks[:kept]
 	}
 	for i := 0; i < 3*n && len(t.picks) < k; i++ {
 		e := t.ring[rng.IntN(n)]

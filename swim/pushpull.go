@@ -248,11 +248,9 @@ func (m *Machine) check(body []byte) (user []byte, nodes int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	v := understood()
+	v := everyVersion()
 	for _, e := range m.members.all {
-		if e.state == wire.StateAlive {
-			v.narrow(e.versions)
-		}
+		v.add(e.versions, e.state)
 	}
 	n := &m.msg.node
 	for {
@@ -264,58 +262,59 @@ func (m *Machine) check(body []byte) (user []byte, nodes int, err error) {
 			break
 		}
 		nodes++
-		if n.State == wire.StateAlive {
-			v.narrow(n.Versions)
-		}
+		v.add(n.Versions, n.State)
 	}
 	user, err = pp.UserState()
 	if err != nil {
 		return nil, 0, err
 	}
-	return user, nodes, m.checkVersions(body, v)
+	return user, nodes, v.check()
 }
 
-// versionRange is what everybody understands: the highest of the lowest and the
-// lowest of the highest versions.
-type versionRange struct {
-	pMin, pMax, dMin, dMax uint8
+// versionCheck compares what is understood with what is spoken, over both sides.
+//
+// Rule: what the members speak, in whatever state they are, must be understood
+// by all that are alive. One that announced nothing does not count: a single
+// such claim must not stop all exchanges. Invariant: understood[i] is the
+// highest of the lowest and the lowest of the highest versions, spoken[i] the
+// lowest and highest spoken; i is 0 for memberlist's protocol, 1 for the layer's.
+type versionCheck struct {
+	understood, spoken [2]versionRange
 }
 
-func understood() versionRange { return versionRange{pMax: math.MaxUint8, dMax: math.MaxUint8} }
+type versionRange struct{ low, high uint8 }
 
-// narrow takes in what one more member understands. One that announced nothing
-// does not count: a single such claim must not stop all exchanges.
-func (r *versionRange) narrow(v wire.Versions) {
+func everyVersion() versionCheck {
+	all, none := versionRange{0, math.MaxUint8}, versionRange{math.MaxUint8, 0}
+	return versionCheck{understood: [2]versionRange{all, all}, spoken: [2]versionRange{none, none}}
+}
+
+func (c *versionCheck) add(v wire.Versions, s wire.NodeState) {
 	if v == (wire.Versions{}) {
 		return
 	}
-	r.pMin, r.pMax = max(r.pMin, v.PMin), min(r.pMax, v.PMax)
-	r.dMin, r.dMax = max(r.dMin, v.DMin), min(r.dMax, v.DMax)
+	for i, speaks := range [2]uint8{v.PCur, v.DCur} {
+		r := &c.spoken[i]
+		r.low, r.high = min(r.low, speaks), max(r.high, speaks)
+	}
+	if s != wire.StateAlive {
+		return
+	}
+	for i, knows := range [2]versionRange{{v.PMin, v.PMax}, {v.DMin, v.DMax}} {
+		r := &c.understood[i]
+		r.low, r.high = max(r.low, knows.low), min(r.high, knows.high)
+	}
 }
 
-func (r *versionRange) has(v wire.Versions) bool {
-	return v == (wire.Versions{}) ||
-		r.pMin <= v.PCur && v.PCur <= r.pMax && r.dMin <= v.DCur && v.DCur <= r.dMax
-}
-
-// checkVersions: does everybody, of either side and in whatever state, speak
-// what everybody alive understands? (P54)
-func (m *Machine) checkVersions(body []byte, r versionRange) error {
-	for _, e := range m.members.all {
-		if !r.has(e.versions) {
-			return fmt.Errorf("%w: member %q", ErrIncompatible, e.name)
+func (c *versionCheck) check() error {
+	for i, what := range [2]string{"memberlist", "layer"} {
+		s, u := c.spoken[i], c.understood[i]
+		if s.low <= s.high && (s.low < u.low || s.high > u.high) {
+			return fmt.Errorf("%w: %s protocol %d to %d is spoken, %d to %d understood by all",
+				ErrIncompatible, what, s.low, s.high, u.low, u.high)
 		}
 	}
-	pp, _ := wire.ReadPushPull(body, m)
-	n := &m.msg.node
-	for {
-		if ok, _ := pp.Next(n); !ok {
-			return nil
-		}
-		if !r.has(n.Versions) {
-			return fmt.Errorf("%w: node %q", ErrIncompatible, n.Name)
-		}
-	}
+	return nil
 }
 
 // merge treats a checked push/pull as messages. (P52)
