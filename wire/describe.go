@@ -26,12 +26,17 @@ func (d *describer) num(name string, v uint64) {
 
 func (d *describer) text(name, v string) {
 	d.WriteByte(' ')
-	d.WriteString(name)
+	d.WriteString(quoted(name))
 	d.WriteByte('=')
-	if strings.ContainsAny(v, " []=\"\\,") || strings.ContainsFunc(v, func(c rune) bool { return c < ' ' || c > '~' }) {
-		v = strconv.Quote(v)
+	d.WriteString(quoted(v))
+}
+
+// quoted puts v in quotes if it would not be one word of plain letters without.
+func quoted(v string) string {
+	if strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("[]=\"\\,", c) }) {
+		return strconv.QuoteToASCII(v)
 	}
-	d.WriteString(v)
+	return v
 }
 
 // opt writes the field unless it is empty.
@@ -70,7 +75,9 @@ func (d *describer) flag(name string, v bool) {
 
 func (d *describer) addr(name string, a netip.AddrPort) {
 	switch {
-	case a.IsValid():
+	case a.Addr().Zone() != "":
+		d.text(name, a.String())
+	case a.IsValid(): // an IPv6 address keeps its brackets, unquoted
 		d.WriteString(" " + name + "=" + a.String())
 	case a.Port() != 0:
 		d.text(name, fmt.Sprintf("?:%d", a.Port()))

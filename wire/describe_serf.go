@@ -70,11 +70,11 @@ func (d *describer) state(body []byte) {
 	d.num("query-ltime", uint64(m.QueryLTime))
 	d.WriteString(" status=[")
 	for i, s := range m.Status {
-		fmt.Fprintf(d, "%s%s:%d", comma(i), s.Node, s.LTime)
+		fmt.Fprintf(d, "%s%s:%d", comma(i), quoted(s.Node), s.LTime)
 	}
 	d.WriteString("] left=[")
 	for i, name := range m.Left {
-		fmt.Fprintf(d, "%s%s", comma(i), name)
+		d.WriteString(comma(i) + quoted(name))
 	}
 	d.WriteString("] events=[")
 	for i := range m.Events {
@@ -115,7 +115,7 @@ func (d *describer) query(body []byte) {
 	d.text("name", m.Name)
 	d.num("ltime", uint64(m.LTime))
 	d.num("id", uint64(m.ID))
-	d.blob("payload", m.Payload)
+	d.payload(m.Payload, SerfKeyRequest, SerfKeyRequest)
 	d.opt("from", m.SourceNode)
 	d.addr("at", m.Source)
 	d.flag("ack", m.Flags&QueryFlagAck != 0)
@@ -153,8 +153,20 @@ func (d *describer) response(body []byte) {
 	d.text("from", m.From)
 	d.num("ltime", uint64(m.LTime))
 	d.num("id", uint64(m.ID))
-	d.blob("payload", m.Payload)
+	d.payload(m.Payload, SerfConflictResponse, SerfKeyResponse)
 	d.bad(err)
+}
+
+// payload renders what a query or an answer carries: a Serf message if it can be one
+// of these two types.
+func (d *describer) payload(b []byte, one, other SerfType) {
+	if len(b) < 2 || SerfType(b[0]) != one && SerfType(b[0]) != other {
+		d.blob("payload", b)
+		return
+	}
+	d.WriteString(" [")
+	d.serf(b)
+	d.WriteByte(']')
 }
 
 func (d *describer) conflict(body []byte) {

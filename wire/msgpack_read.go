@@ -400,6 +400,9 @@ func (f *fields) next() bool {
 			}
 		} else {
 			f.find(f.r.bytes())
+			if f.r.err != nil {
+				return false
+			}
 		}
 		if f.name == "" {
 			f.r.skip()
@@ -412,8 +415,12 @@ func (f *fields) next() bool {
 	return false
 }
 
-// find looks for key among the names.
+// find looks for key among the names. Unknown keys are passed over; an empty one
+// is refused, for the peers' library cannot take it either.
 func (f *fields) find(key []byte) {
+	if len(key) == 0 {
+		f.r.wrong()
+	}
 	for i := range f.names {
 		if string(key) == f.names[i] {
 			f.name = f.names[i]

@@ -1,0 +1,44 @@
+// Command capture records what the real memberlist and Serf libraries send each
+// other, and stores it as the golden files of package wire:
+//
+//	go run ./capture -out ../wire/testdata/golden
+//
+// Small clusters run inside this process over a network of its own that notes
+// every packet and stream as its sender handed it over, framing included. Of
+// each scenario those are kept that show something not seen in it before.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+)
+
+func main() {
+	out := flag.String("out", "../wire/testdata/golden", "directory to write to; its files are replaced")
+	flag.Parse()
+	if err := run(*out); err != nil {
+		fmt.Fprintln(os.Stderr, "capture:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out string) error {
+	var samples []sample
+	for _, sc := range scenarios {
+		n := newNetwork()
+		if err := sc.play(n); err != nil {
+			return fmt.Errorf("scenario %s: %w", sc.name, err)
+		}
+		kept, err := choose(sc, n.records())
+		if err != nil {
+			return fmt.Errorf("scenario %s: %w", sc.name, err)
+		}
+		fmt.Printf("%-12s %3d kept\n", sc.name, len(kept))
+		samples = append(samples, kept...)
+	}
+	if missing := missingTypes(samples); len(missing) > 0 {
+		return fmt.Errorf("nothing seen of %v", missing)
+	}
+	return store(out, samples)
+}
