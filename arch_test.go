@@ -317,7 +317,7 @@ func TestSizesOnlyShrink(t *testing.T) {
 	for _, what := range sortedKeys(found) {
 		switch n, listed := oversize[what]; {
 		case !listed:
-			t.Errorf("%s has %d lines: functions may have %d, files %d, test files %d",
+			t.Errorf("%s has %d lines; the limits are %d for a function, %d for a file, %d for one of tests",
 				what, found[what], maxFuncLines, maxFileLines, maxTestFileLines)
 		case found[what] > n:
 			t.Errorf("%s grew from %d to %d lines: what is too long may only shrink", what, n, found[what])
