@@ -11,6 +11,9 @@ import (
 
 // commands are all subcommands. Each is a variable in a file of its own.
 var commands = []*command{
+	devCommand,
+	devHandlerCommand,
+	devKeeperCommand,
 	eventCommand,
 	forceLeaveCommand,
 	infoCommand,
@@ -36,7 +39,7 @@ type env struct {
 // commands. In its texts, {prog} stands for the name of the program.
 type command struct {
 	name     string
-	synopsis string // one line, in the list of commands
+	synopsis string // one line, in the list of commands; "": in no list
 	help     string // the whole help text
 	run      func(e *env, args []string) int
 	hidden   bool // only under the name ibuki (not Serf's)
@@ -151,7 +154,7 @@ func (e *env) overview() string {
 	var names []*command
 	width := 0
 	for _, c := range commands {
-		if e.shows(c) {
+		if e.shows(c) && c.synopsis != "" {
 			names = append(names, c)
 			width = max(width, len(c.name))
 		}
