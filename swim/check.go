@@ -12,7 +12,7 @@ import (
 
 // probeTick begins the probe of the next member, or lets the running one end first.
 func (m *Machine) probeTick() {
-	m.timers.arm(&m.probeTimer, m.clock.awake()+m.cfg.ProbeInterval)
+	m.arm(&m.probeTimer, m.clock.awake()+m.cfg.ProbeInterval)
 	if m.probe.running() {
 		m.probe.overrun = true // P18
 		return
@@ -29,8 +29,8 @@ func (m *Machine) probeNext() {
 	p.begin(m.nextSeq(), e, m.clock.real, m.clock.asleep)
 	span := m.awareness.scale(m.cfg.ProbeInterval)
 	now := m.clock.awake()
-	m.timers.arm(&p.end, now+span)
-	m.timers.arm(&p.timeout, now+min(span, m.cfg.ProbeTimeout))
+	m.arm(&p.end, now+span)
+	m.arm(&p.timeout, now+min(span, m.cfg.ProbeTimeout))
 
 	m.scratch = m.ping(p.seq, p.node).AppendTo(m.scratch[:0])
 	if e.state == wire.StateAlive {
@@ -45,13 +45,19 @@ func (m *Machine) probeNext() {
 	m.sendParts(e.addr, e.name, e.versions.PMax >= 5)
 }
 
-// forgetGone drops the dead and left that nobody needs to hear of any more. (P69)
+// spareBroadcasts is how many broadcasts may be queued beyond two for each member.
+const spareBroadcasts = 1024
+
+// forgetGone drops the dead and left that nobody needs to hear of any more
+// (P69). Broadcasts about them go when there is somebody to send them to; if
+// there never is, they must not pile up.
 func (m *Machine) forgetGone() {
 	before := m.members.len()
 	m.members.forget(m.local, m.clock.real, m.cfg.GossipToTheDead)
 	if n := before - m.members.len(); n > 0 {
 		m.trace(Trace{Kind: TraceForgotten, Level: LevelDebug, N: n})
 	}
+	m.queue.Prune(2*m.members.len() + spareBroadcasts)
 }
 
 func (m *Machine) nextSeq() uint32 {
@@ -209,7 +215,7 @@ func (m *Machine) armRelays() {
 	case first == nil:
 		m.timers.stop(&m.relays.timer)
 	case m.relays.timer.pos == 0 || m.relays.timer.at != first.ends:
-		m.timers.arm(&m.relays.timer, first.ends)
+		m.arm(&m.relays.timer, first.ends)
 	}
 }
 

@@ -152,7 +152,7 @@ func (m *Machine) suspect(node string, incarnation uint32, from string) {
 			Incarnation: m.refute(incarnation)})
 	case confirm:
 		if e.suspicion.confirm(from) {
-			m.timers.arm(&e.suspicion.timer, e.suspicion.ends())
+			m.arm(&e.suspicion.timer, e.suspicion.ends())
 			m.passSuspect(e, incarnation, from) // P25
 		}
 	case accept:
@@ -174,7 +174,7 @@ func (m *Machine) beginSuspicion(e *member, from string) {
 	least, most, want := suspicionTimes(&m.cfg, m.members.len())
 	s.begin(m.clock.awake(), from, least, most, want)
 	e.suspicion = s
-	m.timers.arm(&s.timer, s.ends())
+	m.arm(&s.timer, s.ends())
 }
 
 func (m *Machine) endSuspicion(e *member) {

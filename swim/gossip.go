@@ -69,7 +69,7 @@ func (m *Machine) broadcast(name string, done func()) {
 // gossip sends what is queued to a few random members. (P45)
 func (m *Machine) gossip() {
 	at := m.clock.awake() + m.cfg.GossipInterval
-	m.timers.arm(&m.gossipTimer, at)
+	m.arm(&m.gossipTimer, at)
 	targets := m.members.pick(m.cfg.GossipNodes, m.rng, m.gossipsTo)
 	for _, e := range targets {
 		crc := e.versions.PMax >= 5

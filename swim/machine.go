@@ -92,9 +92,9 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.announce()
 
 	// P152
-	m.timers.arm(&m.probeTimer, m.stagger(cfg.ProbeInterval))
-	m.timers.arm(&m.gossipTimer, m.stagger(cfg.GossipInterval))
-	m.timers.arm(&m.pushPullTimer, m.stagger(cfg.PushPullInterval))
+	m.arm(&m.probeTimer, m.stagger(cfg.ProbeInterval))
+	m.arm(&m.gossipTimer, m.stagger(cfg.GossipInterval))
+	m.arm(&m.pushPullTimer, m.stagger(cfg.PushPullInterval))
 	return m, nil
 }
 
@@ -110,6 +110,12 @@ func (m *Machine) begin(now time.Time) {
 	if slept := m.clock.advance(now, next, armed, m.cfg.ProbeTimeout); slept > 0 {
 		m.trace(Trace{Kind: TraceSlept, Level: LevelWarn, Dur: slept})
 	}
+}
+
+// arm sets a timer, for now if its moment is over already: only the driver can
+// be late, and that is how the clock sees that it slept.
+func (m *Machine) arm(t *timer, at time.Duration) {
+	m.timers.arm(t, max(at, m.clock.awake()))
 }
 
 // HandleTimeout does whatever is due at now.

@@ -111,7 +111,7 @@ func (m *Machine) pushPullTick() {
 }
 
 func (m *Machine) armPushPull() {
-	m.timers.arm(&m.pushPullTimer, m.clock.awake()+pushPullInterval(m.cfg.PushPullInterval, m.members.len()))
+	m.arm(&m.pushPullTimer, m.clock.awake()+pushPullInterval(m.cfg.PushPullInterval, m.members.len()))
 }
 
 // Join starts an exchange of states with the node at to; name may be empty.

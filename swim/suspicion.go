@@ -24,8 +24,8 @@ type suspicion struct {
 // confirmations lead from one to the other, for a cluster of n known members.
 func suspicionTimes(cfg *Config, n int) (least, most time.Duration, want int) {
 	scale := math.Max(1, math.Log10(math.Max(1, float64(n))))
-	// To the thousandth, as the peers compute it.
-	least = time.Duration(cfg.SuspicionMult) * time.Duration(scale*1000) * cfg.ProbeInterval / 1000
+	// To the thousandth, as the peers compute it; divided first, against overflow.
+	least = time.Duration(cfg.SuspicionMult) * time.Duration(scale*1000) * (cfg.ProbeInterval / 1000)
 	most = time.Duration(cfg.SuspicionMaxMult) * least
 	want = cfg.SuspicionMult - 2
 	// Neither we nor the suspect can confirm.
