@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
@@ -214,8 +213,10 @@ func unpad(b []byte) ([]byte, error) {
 	if pad == 0 || pad > blockSize || pad > len(b) {
 		return nil, ErrDecrypt
 	}
-	if !bytes.Equal(b[len(b)-pad:], bytes.Repeat([]byte{byte(pad)}, pad)) {
-		return nil, ErrDecrypt
+	for _, c := range b[len(b)-pad:] {
+		if int(c) != pad {
+			return nil, ErrDecrypt
+		}
 	}
 	return b[:len(b)-pad], nil
 }
