@@ -34,7 +34,7 @@ func (m *Machine) probeNext() {
 
 	m.scratch = m.ping(p.seq, p.node).AppendTo(m.scratch[:0])
 	if e.state == wire.StateAlive {
-		m.send(e.addr, e.name, m.scratch)
+		m.send(e.at(), e.name, m.scratch)
 		return
 	}
 	// P12: the suspect hears of it at once and can refute.
@@ -42,7 +42,7 @@ func (m *Machine) probeNext() {
 	m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: m.local.name}
 	m.scratch = m.msg.suspect.AppendTo(m.scratch)
 	m.parts = append(m.parts[:0], m.scratch[:n], m.scratch[n:])
-	m.sendParts(e.addr, e.name, e.versions.PMax >= 5)
+	m.sendParts(e.at(), e.name, e.versions.PMax >= 5)
 }
 
 // spareBroadcasts is how many broadcasts may be queued beyond two for each member.
@@ -67,7 +67,7 @@ func (m *Machine) nextSeq() uint32 {
 
 // ping makes a ping of ours in scratch memory. (P4)
 func (m *Machine) ping(seq uint32, node string) *wire.Ping {
-	m.msg.ping = wire.Ping{Seq: seq, Node: node, Source: m.local.addr, SourceNode: m.local.name}
+	m.msg.ping = wire.Ping{Seq: seq, Node: node, Source: m.local.at(), SourceNode: m.local.name}
 	return &m.msg.ping
 }
 
@@ -105,9 +105,9 @@ func (m *Machine) askOthers() {
 		nacks := e.versions.PMax >= 4 // P11
 		p.relayed(nacks)
 		m.msg.indirect = wire.IndirectPing{Seq: p.seq, Target: p.addr, Node: p.node, Nack: nacks,
-			Source: m.local.addr, SourceNode: m.local.name}
+			Source: m.local.at(), SourceNode: m.local.name}
 		m.scratch = m.msg.indirect.AppendTo(m.scratch[:0])
-		m.send(e.addr, e.name, m.scratch)
+		m.send(e.at(), e.name, m.scratch)
 	}
 	left := p.end.at - m.clock.awake()
 	if !m.cfg.NoStreamPing && p.versions >= 3 && left > 0 {

@@ -16,7 +16,7 @@ import (
 func (m *Machine) mask(a netip.AddrPort) netip.AddrPort {
 	port := a.Port()
 	if port == 0 || m.local.versions.PCur < 2 {
-		port = m.local.addr.Port()
+		port = m.local.addr.port
 	}
 	return netip.AddrPortFrom(a.Addr().Unmap(), port)
 }
@@ -65,7 +65,7 @@ func (m *Machine) alive(a *wire.Alive) {
 	e := m.members.get(a.Node)
 	switch judgeAlive(e, a, e == m.local, m.leaving) {
 	case conflict:
-		m.trace(Trace{Kind: TraceAddressConflict, Level: LevelError, Node: e.name, Addr: a.Addr, Old: e.addr, N: int(e.state)})
+		m.trace(Trace{Kind: TraceAddressConflict, Level: LevelError, Node: e.name, Addr: a.Addr, Old: e.at(), N: int(e.state)})
 		m.layer.Conflict(m.now, m.view(&m.told, e), a.Addr)
 	case refute:
 		t := Trace{Kind: TraceRefuteAlive, Level: LevelWarn, Node: e.name, Addr: a.Addr}
@@ -81,7 +81,7 @@ func (m *Machine) alive(a *wire.Alive) {
 			return
 		}
 		e = m.members.add(a.Node, m.rng)
-		e.addr = a.Addr
+		e.addr = pack(a.Addr)
 		m.revive(e, a)
 	case ignore:
 		if e == nil {
@@ -117,9 +117,9 @@ func (m *Machine) aliveOK(a *wire.Alive) bool {
 // revive applies an alive message to e and passes it on.
 func (m *Machine) revive(e *member, a *wire.Alive) {
 	m.endSuspicion(e) // P27
-	if e.addr != a.Addr {
-		m.trace(Trace{Kind: TraceAddressUpdate, Level: LevelInfo, Node: e.name, Addr: a.Addr, Old: e.addr})
-		e.addr = a.Addr
+	if addr := pack(a.Addr); e.addr != addr {
+		m.trace(Trace{Kind: TraceAddressUpdate, Level: LevelInfo, Node: e.name, Addr: a.Addr, Old: e.at()})
+		e.addr = addr
 	}
 	m.scratch = a.AppendTo(m.scratch[:0])
 	m.broadcast(e.name, nil)
@@ -129,7 +129,7 @@ func (m *Machine) revive(e *member, a *wire.Alive) {
 	e.incarnation = a.Incarnation
 	updated := !bytes.Equal(e.meta, a.Meta)
 	if updated {
-		e.meta = append([]byte(nil), a.Meta...)
+		e.meta = m.members.keep(a.Meta)
 	}
 	joined := e.gone()
 	if e.state != wire.StateAlive {
@@ -187,7 +187,7 @@ func (m *Machine) endSuspicion(e *member) {
 // suspicionEnd: e did not refute in time. (P26)
 func (m *Machine) suspicionEnd(e *member) {
 	s := e.suspicion
-	m.trace(Trace{Kind: TraceFailed, Level: LevelInfo, Node: e.name, Addr: e.addr, Incarnation: e.incarnation,
+	m.trace(Trace{Kind: TraceFailed, Level: LevelInfo, Node: e.name, Addr: e.at(), Incarnation: e.incarnation,
 		N: s.confirmations(), Of: s.want})
 	m.dead(e.name, e.incarnation, m.local.name)
 }
@@ -246,7 +246,7 @@ func above(own, claimed uint32) uint32 {
 // announce queues this node's own alive message.
 func (m *Machine) announce() {
 	e := m.local
-	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.addr, Meta: e.meta, Versions: e.versions}
+	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions}
 	m.scratch = m.msg.alive.AppendTo(m.scratch[:0])
 	m.broadcast(e.name, nil)
 }

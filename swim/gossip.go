@@ -77,7 +77,7 @@ func (m *Machine) gossip() {
 		if len(m.parts) == 0 {
 			return
 		}
-		m.sendParts(e.addr, e.name, crc)
+		m.sendParts(e.at(), e.name, crc)
 	}
 }
 

@@ -85,8 +85,8 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
 
 	e := m.members.add(cfg.Name, rng)
-	e.addr, e.versions, e.incarnation = cfg.Addr, cfg.Versions, above(cfg.Incarnation, 0)
-	e.meta = append([]byte(nil), cfg.Meta...)
+	e.addr, e.versions, e.incarnation = pack(cfg.Addr), cfg.Versions, above(cfg.Incarnation, 0)
+	e.meta = m.members.keep(cfg.Meta)
 	m.members.set(e, wire.StateAlive, 0)
 	m.local = e
 	m.announce()
@@ -265,7 +265,7 @@ func (m *Machine) SetMeta(now time.Time, meta []byte) error {
 	e := m.local
 	changed := string(e.meta) != string(meta)
 	e.incarnation = above(e.incarnation, 0)
-	e.meta = append([]byte(nil), meta...)
+	e.meta = m.members.keep(meta)
 	m.announce()
 	if changed {
 		m.layer.Updated(m.now, m.view(&m.told, e))

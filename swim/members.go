@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -14,7 +15,7 @@ import (
 type member struct {
 	name        string
 	meta        []byte
-	addr        netip.AddrPort
+	addr        endpoint
 	changed     time.Duration // on the real clock: when state became what it is
 	suspicion   *suspicion    // while state is suspect, else nil
 	incarnation uint32
@@ -22,11 +23,27 @@ type member struct {
 	state       wire.NodeState
 }
 
+// at is the member's address.
+func (e *member) at() netip.AddrPort { return e.addr.unpack() }
+
 // gone reports whether the member is dead or left.
 func (e *member) gone() bool { return e.state == wire.StateDead || e.state == wire.StateLeft }
 
 // present is the opposite: alive or suspect.
 func (e *member) present() bool { return !e.gone() }
+
+// endpoint is an address in 20 bytes, where netip.AddrPort takes 32. IPv4
+// is kept as IPv6; there are no zones.
+type endpoint struct {
+	ip   [16]byte
+	port uint16
+}
+
+func pack(a netip.AddrPort) endpoint { return endpoint{a.Addr().As16(), a.Port()} }
+
+func (p endpoint) unpack() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
+}
 
 // members is the table of all known members.
 //
@@ -41,7 +58,9 @@ type members struct {
 	ring   []*member
 	next   int // index in ring of whom to probe next
 	count  [4]int
-	picks  []*member // scratch of pick
+	picks  []*member  // scratch of pick
+	metas  [16][]byte // metadata of the last members that had another one than those before
+	metaAt int        // where in metas the next goes
 }
 
 func (t *members) get(name string) *member { return t.byName[name] }
@@ -68,6 +87,23 @@ func (t *members) add(name string, rng *rand.Rand) *member {
 		t.ring[i], t.ring[n] = t.ring[n], t.ring[i]
 	}
 	return e
+}
+
+// keep returns a copy of meta that does not change. Members of one role have
+// the same metadata, and share the bytes.
+func (t *members) keep(meta []byte) []byte {
+	if len(meta) == 0 {
+		return nil
+	}
+	for _, known := range t.metas {
+		if bytes.Equal(known, meta) {
+			return known
+		}
+	}
+	own := bytes.Clone(meta)
+	t.metas[t.metaAt] = own
+	t.metaAt = (t.metaAt + 1) % len(t.metas)
+	return own
 }
 
 // set moves e to another state.

@@ -33,9 +33,10 @@ func judgeAlive(e *member, a *wire.Alive, local, leaving bool) verdict {
 			return ignore
 		}
 		return accept
-	case e.addr != a.Addr && e.state != wire.StateLeft:
-		return conflict // P39
-	case e.addr != a.Addr:
+	case e.addr != pack(a.Addr):
+		if e.state != wire.StateLeft {
+			return conflict // P39
+		}
 		return accept // P39: the name is free to be taken at another address
 	case local:
 		return judgeOwnAlive(e, a)

@@ -162,7 +162,7 @@ func (r *rig) about(k known, self bool) string {
 	if e == nil {
 		return name
 	}
-	e.addr, e.meta, e.versions, e.incarnation = addrOf(k.addr), []byte(k.meta), twoVersions[k.versions], k.incarnation
+	e.addr, e.meta, e.versions, e.incarnation = pack(addrOf(k.addr)), []byte(k.meta), twoVersions[k.versions], k.incarnation
 	r.members.set(e, k.state, r.clock.real)
 	if k.state == wire.StateSuspect {
 		r.beginSuspicion(e, "first")
@@ -329,7 +329,7 @@ func TestAbove(t *testing.T) {
 }
 
 func TestJudgeLooksOnly(t *testing.T) {
-	e := &member{name: "x", addr: addrOf(1), meta: []byte("m"), incarnation: 4, state: wire.StateLeft}
+	e := &member{name: "x", addr: pack(addrOf(1)), meta: []byte("m"), incarnation: 4, state: wire.StateLeft}
 	before := *e
 	judgeAlive(e, &wire.Alive{Node: "x", Incarnation: 9, Addr: addrOf(2)}, false, false)
 	judgeSuspect(e, 9, false)

@@ -41,7 +41,7 @@ const (
 // begin starts a probe.
 func (p *probe) begin(seq uint32, e *member, sent, asleep time.Duration) {
 	*p = probe{timeout: p.timeout, end: p.end, phase: probeDirect,
-		seq: seq, node: e.name, addr: e.addr, claims: e.incarnation, versions: e.versions.PMax,
+		seq: seq, node: e.name, addr: e.at(), claims: e.incarnation, versions: e.versions.PMax,
 		sent: sent, asleep: asleep}
 }
 

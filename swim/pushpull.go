@@ -104,9 +104,9 @@ func (m *Machine) pushPullTick() {
 		return
 	}
 	e := with[0]
-	m.trace(Trace{Kind: TracePushPull, Level: LevelDebug, Node: e.name, Addr: e.addr})
-	if _, err := m.dial(dialPushPull, e.addr, e.name, m.appendState(nil, false), m.cfg.StreamTimeout); err != nil {
-		m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: e.name, Addr: e.addr, Err: err})
+	m.trace(Trace{Kind: TracePushPull, Level: LevelDebug, Node: e.name, Addr: e.at()})
+	if _, err := m.dial(dialPushPull, e.at(), e.name, m.appendState(nil, false), m.cfg.StreamTimeout); err != nil {
+		m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: e.name, Addr: e.at(), Err: err})
 	}
 }
 
@@ -137,7 +137,7 @@ func (m *Machine) appendState(dst []byte, join bool) []byte {
 		Nodes: m.members.len(), UserStateLen: len(m.userState), Join: join})
 	n := &m.msg.node
 	for _, e := range m.members.all {
-		*n = wire.PushNodeState{Name: e.name, Addr: e.addr, Meta: e.meta,
+		*n = wire.PushNodeState{Name: e.name, Addr: e.at(), Meta: e.meta,
 			Incarnation: e.incarnation, State: e.state, Versions: e.versions}
 		dst = wire.AppendPushNodeState(dst, n)
 	}

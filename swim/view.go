@@ -5,7 +5,7 @@ package swim
 
 // view fills v with what is known of e.
 func (m *Machine) view(v *Member, e *member) *Member {
-	*v = Member{Name: e.name, Addr: e.addr, Meta: e.meta, Versions: e.versions,
+	*v = Member{Name: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions,
 		State: e.state, Incarnation: e.incarnation, Changed: m.clock.start.Add(e.changed)}
 	return v
 }
