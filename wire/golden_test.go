@@ -93,7 +93,13 @@ func TestGolden(t *testing.T) {
 			msg := g.open(t)
 			if again, same := rebuild(t, msg); same {
 				rebuilt++
-				if sealed := g.seal(again); !bytes.Equal(sealed, g.bytes) {
+				sealed := g.seal(again)
+				if strings.HasPrefix(g.file, "old-") && !bytes.Equal(sealed, g.bytes) {
+					// An older library wrote signed numbers as unsigned ones where they
+					// are positive. The newer form has to mean the same.
+					g.bytes = sealed
+					g.checkParts(t)
+				} else if !bytes.Equal(sealed, g.bytes) {
 					t.Fatalf("built again\n got %x\nwant %x", sealed, g.bytes)
 				}
 			}

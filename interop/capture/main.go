@@ -1,14 +1,15 @@
 // Command capture records what the real memberlist and Serf libraries send each
 // other, and stores it as the golden files of package wire:
 //
-//	go run ./capture -out ../wire/testdata/golden
+//	go run ./capture -out ../wire/testdata/golden -old /usr/bin/serf
 //
 // Small clusters run inside this process over a network of its own that notes
-// every packet and stream as its sender handed it over, framing included. Of
-// each scenario those are kept that show something not seen in it before.
+// every packet and stream as its sender handed it over, framing included. One
+// more has an old agent (Debian's, Serf 0.9.4) as a process among them. Of each scenario those are kept that show something not seen in it before.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,16 +17,21 @@ import (
 
 func main() {
 	out := flag.String("out", "../wire/testdata/golden", "directory to write to; its files are replaced")
+	old := flag.String("old", os.Getenv("IBUKI_SERF_OLD"), "an old serf program; default: $IBUKI_SERF_OLD")
 	flag.Parse()
-	if err := run(*out); err != nil {
+	if err := run(*out, *old); err != nil {
 		fmt.Fprintln(os.Stderr, "capture:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string) error {
+func run(out, old string) error {
+	if old == "" {
+		return errors.New("no old serf program given: -old or IBUKI_SERF_OLD")
+	}
 	var samples []sample
-	for _, sc := range scenarios {
+	all := append(scenarios, scenario{name: "old", play: func(n *network) error { return process(n, old) }})
+	for _, sc := range all {
 		n := newNetwork()
 		if err := sc.play(n); err != nil {
 			return fmt.Errorf("scenario %s: %w", sc.name, err)

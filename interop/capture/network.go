@@ -23,10 +23,11 @@ type network struct {
 	nodes map[string]*transport // by address
 	log   []*record
 	cut   map[[2]string]bool // packets from one address to another that are lost
+	ours  map[string]bool    // real addresses that nodes of this process dialled from
 }
 
 func newNetwork() *network {
-	return &network{nodes: map[string]*transport{}, cut: map[[2]string]bool{}}
+	return &network{nodes: map[string]*transport{}, cut: map[[2]string]bool{}, ours: map[string]bool{}}
 }
 
 func (n *network) records() []*record {
@@ -46,6 +47,18 @@ func (n *network) lose(a, b string, lost bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cut[[2]string{a, b}], n.cut[[2]string{b, a}] = lost, lost
+}
+
+func (n *network) own(addr string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ours[addr] = true
+}
+
+func (n *network) owns(addr string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ours[addr]
 }
 
 func (n *network) peer(from, to string) (t *transport, lost bool) {
