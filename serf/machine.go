@@ -36,6 +36,7 @@ type Machine struct {
 	clock, eventClock, queryClock clock
 
 	members memberList
+	changes uint64 // of members, see Changes
 	names   names
 	intents map[string]intent
 
@@ -207,3 +208,11 @@ func (m *Machine) State() State { return m.state }
 
 // tell emits an event.
 func (m *Machine) tell(e Event) { m.told = append(m.told, e) }
+
+// Swim is the membership machine below, for its views only (Local, Member, Each,
+// Health, …): its inputs are this machine's alone.
+func (m *Machine) Swim() *swim.Machine { return m.swim }
+
+// Changes counts what made Members differ: who keeps a copy knows by it when to
+// take a new one.
+func (m *Machine) Changes() uint64 { return m.changes }

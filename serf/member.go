@@ -116,6 +116,7 @@ func (m *Machine) setStatus(r *record, s Status) {
 	m.members.count(s, +1)
 	r.status = s
 	r.since = m.now.Sub(m.epoch)
+	m.changes++
 }
 
 // memberJoined: swim holds a member for alive that it did not know, or knew
@@ -158,14 +159,19 @@ func (m *Machine) addMember(i int, sm *swim.Member) {
 }
 
 // memberGone: swim holds a member for dead or left (P61). Which of the two is
-// for the intents to say.
+// for the intents to say, unless the node itself said it: its leave intent may
+// have been lost or overtaken, and it has not failed for that.
 func (m *Machine) memberGone(sm *swim.Member) {
 	i, known := m.members.find(sm.Name)
 	if !known {
 		return
 	}
 	r := &m.members.sorted[i].record
-	switch r.status {
+	status := r.status
+	if status == StatusAlive && sm.State == wire.StateLeft {
+		status = StatusLeaving
+	}
+	switch status {
 	case StatusLeaving:
 		m.setStatus(r, StatusLeft)
 		m.tellMember(EventMemberLeave, TraceMemberLeave, r)
@@ -190,6 +196,7 @@ func (m *Machine) memberUpdated(sm *swim.Member) {
 	if m.sameFace(&before, r) {
 		return
 	}
+	m.changes++
 	m.trace(swim.Trace{Kind: TraceMemberUpdate, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
 	m.memberEvent(EventMemberUpdate, r, &before)
 }
@@ -205,6 +212,7 @@ func (m *Machine) eraseMember(i int) {
 	mem := m.members.sorted[i]
 	m.members.count(mem.status, -1)
 	m.members.remove(i)
+	m.changes++
 	m.forgetCoordinate(mem.name)
 	m.memberEvent(EventMemberReap, &mem.record, nil)
 }

@@ -87,9 +87,23 @@ func (m *Machine) mergeIntents(s *wire.SerfState) {
 	for i := range s.Status {
 		st := &s.Status[i]
 		if _, gone := left[st.Node]; !gone && st.LTime <= maxTime {
-			m.joinIntent(&wire.Join{LTime: st.LTime, Node: st.Node})
+			m.statusTime(st)
 		}
 	}
+}
+
+// statusTime takes one status time as a join intent. One about this node that is
+// newer than its own was never said by it: somebody holds a leave that
+// never came here (its force-leave was lost on the way), and would list this
+// node as leaving for ever. A newer join puts that right.
+func (m *Machine) statusTime(st *wire.StatusLTime) {
+	if st.Node == m.cfg.Swim.Name && m.state == Alive {
+		if mem := m.members.get(st.Node); mem != nil && st.LTime > mem.ltime {
+			m.sendJoinIntent()
+			return
+		}
+	}
+	m.joinIntent(&wire.Join{LTime: st.LTime, Node: st.Node})
 }
 
 // skipOldEvents decides whether the other's old user events are wanted (P87).
