@@ -82,11 +82,15 @@ func (c *serverConn) abort() {
 	c.conn.Close()
 }
 
-// close ends the connection and waits for its streams.
+// close ends the connection and waits for its streams. If it is the server that
+// closes, they may first send what they have.
 func (c *serverConn) close() {
 	c.cancel()
+	if c.isClosing() {
+		c.streams.wg.Wait()
+	}
 	c.conn.Close()
-	c.streams.wait()
+	c.streams.wg.Wait()
 }
 
 // finish lets the command that is being served end and nothing start after it.

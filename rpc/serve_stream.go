@@ -31,6 +31,7 @@ type serverStream struct {
 type streamSet struct {
 	mu    sync.Mutex
 	bySeq map[uint64]*serverStream
+	wg    sync.WaitGroup // their goroutines
 }
 
 // reserve makes room for a stream. The caller runs it or drops it.
@@ -61,12 +62,19 @@ func (c *serverConn) reserve(kind streamKind, seq uint64) (*serverStream, error)
 	return st, nil
 }
 
+// free makes the number of a stream free for the next one.
+func (set *streamSet) free(st *serverStream) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if set.bySeq[st.seq] == st {
+		delete(set.bySeq, st.seq)
+	}
+}
+
 // drop forgets a stream that has ended.
 func (set *streamSet) drop(st *serverStream) {
 	st.stop()
-	set.mu.Lock()
-	delete(set.bySeq, st.seq)
-	set.mu.Unlock()
+	set.free(st)
 	close(st.done)
 }
 
@@ -75,19 +83,6 @@ func (set *streamSet) get(seq uint64) *serverStream {
 	set.mu.Lock()
 	defer set.mu.Unlock()
 	return set.bySeq[seq]
-}
-
-// wait waits for all streams; their context has ended.
-func (set *streamSet) wait() {
-	set.mu.Lock()
-	all := make([]*serverStream, 0, len(set.bySeq))
-	for _, st := range set.bySeq { // order-free: all are waited for
-		all = append(all, st)
-	}
-	set.mu.Unlock()
-	for _, st := range all {
-		<-st.done
-	}
 }
 
 // run starts the stream's goroutine after the reply went out, so that the
@@ -99,13 +94,13 @@ func (r *request) run(st *serverStream, stream func(*serverStream) error, releas
 		r.streams.drop(st)
 		return err
 	}
-	go func() {
+	r.streams.wg.Go(func() {
 		defer r.streams.drop(st)
 		defer release()
 		if err := stream(st); err != nil && r.ctx.Err() == nil {
 			r.s.cfg.Logger.Error("agent.ipc: Failed to stream", "client", r.name, "err", err)
 		}
-	}()
+	})
 	return nil
 }
 
@@ -143,24 +138,39 @@ func serveStream(r *request) error {
 
 func (c *serverConn) streamEvents(st *serverStream, filters []EventFilter, events <-chan Event, lost func() int) error {
 	for {
-		select {
-		case <-st.ctx.Done():
-			return nil
-		case ev, ok := <-events:
-			if !ok {
-				if n := lost(); n > 0 {
-					return c.endStream(st, fmt.Sprintf("Stream ended: reader too slow, %d events lost", n))
-				}
-				return nil // the agent ends
+		ev, ok := take(st, c, events)
+		if !ok {
+			if n := lost(); n > 0 && st.ctx.Err() == nil {
+				return c.endStream(st, fmt.Sprintf("Stream ended: reader too slow, %d events lost", n))
 			}
-			if st.ctx.Err() != nil || !matchAny(filters, &ev) {
-				continue
-			}
-			if err := c.sendEvent(st.seq, &ev); err != nil {
-				return err
-			}
+			return nil // stopped, or the agent ends
+		}
+		if !matchAny(filters, &ev) {
+			continue
+		}
+		if err := c.sendEvent(st.seq, &ev); err != nil {
+			return err
 		}
 	}
+}
+
+// take waits for the next item of a stream; false if the stream has ended. When
+// the server closes, what is already there still goes out.
+func take[T any](st *serverStream, c *serverConn, items <-chan T) (item T, ok bool) {
+	if st.ctx.Err() == nil {
+		select {
+		case item, ok = <-items:
+			return item, ok
+		case <-st.ctx.Done():
+		}
+	}
+	if c.s.ctx.Err() != nil {
+		select {
+		case item, ok = <-items:
+		default:
+		}
+	}
+	return item, ok
 }
 
 func (c *serverConn) sendEvent(seq uint64, ev *Event) error {
@@ -177,6 +187,7 @@ func (c *serverConn) sendEvent(seq uint64, ev *Event) error {
 
 // endStream tells the client why the stream ends here.
 func (c *serverConn) endStream(st *serverStream, why string) error {
+	c.streams.free(st) // before the client knows
 	c.s.lostStreams.Add(1)
 	c.s.cfg.Logger.Warn("agent.ipc: "+why, "client", c.name)
 	head := responseHeader{Seq: st.seq, Error: why}
@@ -215,19 +226,15 @@ func serveMonitor(r *request) error {
 func (c *serverConn) streamLines(st *serverStream, lines <-chan string) error {
 	head := responseHeader{Seq: st.seq}
 	for {
-		select {
-		case <-st.ctx.Done():
-			return nil
-		case line, ok := <-lines:
-			switch {
-			case st.ctx.Err() != nil || c.isClosing():
-				return nil
-			case !ok:
+		line, ok := take(st, c, lines)
+		if !ok {
+			if st.ctx.Err() == nil {
 				return c.endStream(st, "Monitor ended: reader too slow or agent ending")
 			}
-			if err := c.send(&head, &logRecord{Log: line}); err != nil {
-				return err
-			}
+			return nil
+		}
+		if err := c.send(&head, &logRecord{Log: line}); err != nil {
+			return err
 		}
 	}
 }
@@ -269,6 +276,7 @@ func (c *serverConn) streamQuery(st *serverStream, news *queue[QueryRecord]) err
 				c.s.lostStreams.Add(1)
 				head.Error = fmt.Sprintf("Reader too slow, %d answers lost", n)
 			}
+			c.streams.free(st)
 			return c.send(&head, &QueryRecord{Type: QueryRecordDone})
 		case err != nil:
 			return nil // stopped

@@ -364,6 +364,37 @@ func TestLeaveAndClose(t *testing.T) {
 	<-c.Done()
 }
 
+// What a stream has when the server closes still goes out.
+func TestCloseDrainsStreams(t *testing.T) {
+	b := &fakeBackend{lines: []string{"a", "b", "c"}}
+	s, c := startFake(t, b)
+	events, err := c.Stream(t.Context(), "user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := c.Monitor(t.Context(), "INFO")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		b.publish(Event{Type: "user"})
+	}
+	s.Close()
+	for range 50 {
+		if _, err := events.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range b.lines {
+		if got, err := lines.Next(t.Context()); got != want || err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+	}
+	if _, err := lines.Next(t.Context()); !errors.Is(err, ErrClientClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
 // Close ends what the backend is still at, and does not wait for ever.
 func TestCloseDuringJoin(t *testing.T) {
 	for _, heedful := range []bool{true, false} {
