@@ -33,5 +33,6 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/text v0.3.8 // indirect
+	golang.org/x/tools v0.37.0 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
 )

@@ -44,11 +44,17 @@ func runMonitor(e *env, args []string) int {
 	}
 	defer c.Close()
 	events, err := c.Stream(ctx, "*")
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return 0
+	case err != nil:
 		return e.fail("Error starting stream: %s", err)
 	}
 	lines, err := c.Monitor(ctx, *level)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return 0
+	case err != nil:
 		return e.fail("Error starting monitor: %s", err)
 	}
 	return watch(ctx, e, events, lines)
