@@ -190,3 +190,25 @@ func TestPushPullShortOfMembers(t *testing.T) {
 		t.Errorf("state: %v", err)
 	}
 }
+
+// A member with too much metadata is marked, and costs the others nothing.
+func TestPushPullOversizeMetadata(t *testing.T) {
+	msg := AppendPushPullHeader(nil, PushPullHeader{Nodes: 3})
+	for i, meta := range []int{MetaMax, MetaMax + 1, 0} {
+		msg = AppendPushNodeState(msg, &PushNodeState{Name: string(rune('a' + i)), Meta: make([]byte, meta), State: StateLeft})
+	}
+	p, err := ReadPushPull(msg[1:], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []PushNodeState{
+		{Name: "a", Meta: make([]byte, MetaMax), State: StateLeft},
+		{Name: "b", State: NodeStateUnknown},
+		{Name: "c", Meta: []byte{}, State: StateLeft},
+	} {
+		var n PushNodeState
+		if ok, err := p.Next(&n); !ok || err != nil || !reflect.DeepEqual(n, want) {
+			t.Fatalf("got %+v, %v, %v", n, ok, err)
+		}
+	}
+}

@@ -43,6 +43,12 @@ func NewKey(b []byte) (Key, error) {
 // Bytes returns a copy of the key's bytes.
 func (k Key) Bytes() []byte { return []byte(k.bytes) }
 
+// String does not show the key.
+func (k Key) String() string { return "key" }
+
+// GoString does not show the key.
+func (k Key) GoString() string { return "wire.Key" }
+
 // Equal reports whether both are the same key.
 func (k Key) Equal(other Key) bool { return k.bytes == other.bytes }
 

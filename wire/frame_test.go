@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/iotest"
 )
@@ -59,6 +60,19 @@ func TestSealAndOpen(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// No way of printing a frame shows its keys.
+func TestKeysAreNotPrinted(t *testing.T) {
+	f := Frame{Keys: []Key{mustKey(t, []byte("secretsecretsecr"))}}
+	for _, s := range []string{fmt.Sprint(f), fmt.Sprintf("%+v", f), fmt.Sprintf("%#v", f), fmt.Sprint(f.Keys[0])} {
+		if strings.Contains(s, "secret") {
+			t.Errorf("printed %q", s)
+		}
+	}
+	if string(f.Keys[0].Bytes()) != "secretsecretsecr" || !f.Keys[0].Equal(f.Keys[0]) || f.Keys[0].Equal(mustKey(t, make([]byte, 16))) {
+		t.Error("not the key that was given")
 	}
 }
 

@@ -8,8 +8,9 @@ var (
 	userStreamFields = []string{"UserMsgLen"}
 )
 
-// NodeStateUnknown stands for every state that this protocol does not know. The
-// peers pass over a member in such a state.
+// NodeStateUnknown stands for every state that this protocol does not know, and
+// for a member whose metadata are too long. A member in it is to be passed over,
+// as the peers do.
 const NodeStateUnknown NodeState = 255
 
 // PushPull reads a push/pull message: the header at once, then one member
@@ -97,7 +98,7 @@ func (r *reader) pushNode(n *PushNodeState) {
 		case "Port":
 			port = r.uint16()
 		case "Meta":
-			n.Meta = r.meta()
+			n.Meta = r.bytes()
 		case "Incarnation":
 			n.Incarnation = r.uint32()
 		case "State":
@@ -107,6 +108,10 @@ func (r *reader) pushNode(n *PushNodeState) {
 		}
 	}
 	n.Addr = netip.AddrPortFrom(addr, port)
+	if len(n.Meta) > MetaMax {
+		// The peers let such a member in. It must not keep us from all the others.
+		n.Meta, n.State = nil, NodeStateUnknown
+	}
 }
 
 func (r *reader) nodeState() NodeState {

@@ -16,7 +16,8 @@ const firstRead = 4096
 // decompressed. buf is memory that it may use; msg may or may not be in it.
 //
 // Nothing is allocated because a length was declared: memory grows with the bytes
-// that have come, to at most MaxStream (MaxUserState if sealed). If r also is an
+// that have come, to at most MaxStream (MaxUserState if sealed), and with those
+// that are inflated, to at most MaxStream again. If r also is an
 // io.ByteReader, not a byte beyond the message is read; if not, r is buffered, and
 // what follows the message may be lost, which is nothing with these protocols.
 //
