@@ -11,6 +11,7 @@ import (
 
 // commands are all subcommands. Each is a variable in a file of its own.
 var commands = []*command{
+	agentCommand,
 	devCommand,
 	devHandlerCommand,
 	devKeeperCommand,

@@ -1,0 +1,245 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/serf"
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// DefaultPort is the port of the gossip protocol.
+const DefaultPort = 7946
+
+// Config are the settings of an agent. New copies it. Zero means the default
+// that is said at each field.
+type Config struct {
+	// Name is this node's name. Required, unique in the cluster.
+	Name string
+	// Bind is the address that packets and streams are received at. Port 0 is a
+	// free port. Required.
+	Bind netip.AddrPort
+	// Advertise is the address that the others are told. Not valid: Bind, or if
+	// that is unspecified, a private address of this host. A port of 0 is Bind's.
+	Advertise netip.AddrPort
+	// RPCAddr is host:port of the RPC listener. Empty: no RPC.
+	RPCAddr string
+	// RPCAuth is what RPC clients have to say. Empty: nothing.
+	RPCAuth string
+
+	// Tags are this node's tags; sorted or not.
+	Tags []wire.Tag
+	// TagsFile keeps the tags from one start to the next. Tags must be empty then.
+	TagsFile string
+	// EventHandlers are specifications as ParseHandler reads them.
+	EventHandlers []string
+
+	// Join are addresses that Start joins by; it fails if none works.
+	Join []string
+	// RetryJoin are addresses that are tried from Start on until one works.
+	RetryJoin []string
+	// RetryInterval is the time between attempts. 0: 30 s; at least 1 s.
+	RetryInterval time.Duration
+	// RetryMax is how many times RetryJoin is tried again after it failed; then
+	// the agent ends with ErrRetryJoin. 0: no limit.
+	RetryMax int
+	// Replay: the user events from before a startup join are delivered.
+	Replay bool
+
+	// Swim is the timing profile. Name, Addr, PacketSize are set by the agent.
+	// Zero: swim.LAN.
+	Swim swim.Config
+	// Profile is the profile's name, for those who ask. Empty: "lan".
+	Profile string
+	// Protocol is the Serf protocol to speak, 2 to 5. 0: 5.
+	Protocol uint8
+	// Keys encrypt: 16, 24 or 32 bytes each, the first one is used to send. None: no encryption.
+	Keys [][]byte
+	// Label keeps clusters apart.
+	Label string
+	// NoCompression sends everything as it is.
+	NoCompression bool
+
+	NoCoordinates        bool
+	NoConflictResolution bool
+
+	ReconnectInterval time.Duration // 30 s
+	ReconnectTimeout  time.Duration // 24 h
+	TombstoneTimeout  time.Duration // 24 h
+	BroadcastTimeout  time.Duration // 5 s
+
+	QueryResponseSizeLimit int // 1024 bytes
+	QuerySizeLimit         int // 1024
+	UserEventSizeLimit     int // 512
+
+	// CoalescePeriod is how long member events may be held back to be told
+	// together, QuiescentPeriod how long after the last one they are told.
+	// 0: 3 s and 1 s, as Serf's agent has them; negative: events are not held back.
+	CoalescePeriod, QuiescentPeriod time.Duration
+
+	// UpdateAfterChange follows every member-join, member-leave and
+	// member-failed with a member-update of the same members, for clients that
+	// were written for a Serf that did so by mistake.
+	UpdateAfterChange bool
+
+	// LogOutput gets the log lines, from LogOpen on. nil: nobody.
+	LogOutput io.Writer
+	// LogLevel is from which level on they are printed.
+	LogLevel slog.Level
+
+	// Listen opens the transport. nil: ListenNet.
+	Listen func(netip.AddrPort) (Transport, error)
+	// Resolve looks names up. nil: net.DefaultResolver.
+	Resolve Resolver
+	// Seed is for the machine's randomness. 0: from the system.
+	Seed uint64
+	// MaxStreams is how many inbound streams are served at once. 0: 128.
+	MaxStreams int
+}
+
+// Errors of Start, Stop and the commands.
+var (
+	// ErrRetryJoin: RetryMax was reached.
+	ErrRetryJoin = errors.New("maximum retry join attempts made")
+	// ErrStopped: the agent has ended.
+	ErrStopped = errors.New("agent has ended")
+	// ErrStarted: Start was called twice.
+	ErrStarted = errors.New("agent was started before")
+	// ErrConflictLost: another node has this node's name and the cluster's vote.
+	ErrConflictLost = errors.New("another member has this node's name; shut down")
+)
+
+// Validate returns all faults at once, nil if there are none.
+func (c *Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.Name == "" {
+		fault("node name is empty")
+	}
+	if !c.Bind.IsValid() {
+		fault("bind address is missing")
+	}
+	if a := c.Advertise; a.Addr().IsValid() && a.Addr().IsUnspecified() {
+		fault("advertise address %v is not an address to reach this node at", a.Addr())
+	}
+	if c.Protocol != 0 && (c.Protocol < serf.ProtocolMin || c.Protocol > serf.ProtocolMax) {
+		fault("Protocol version '%d' not supported: must be in range %d to %d", c.Protocol, serf.ProtocolMin, serf.ProtocolMax)
+	}
+	if c.TagsFile != "" && len(c.Tags) > 0 {
+		fault("Tags config not allowed while using tag files")
+	}
+	for _, spec := range c.EventHandlers {
+		if _, err := ParseHandler(spec); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	for _, k := range c.Keys {
+		if _, err := wire.NewKey(k); err != nil {
+			fault("Invalid encryption key: it must be 16, 24 or 32 bytes, not %d", len(k))
+		}
+	}
+	if len(c.Label) > wire.LabelMax {
+		fault("label is longer than %d bytes", wire.LabelMax)
+	}
+	faults = append(faults, c.validateNumbers()...)
+	return errors.Join(faults...)
+}
+
+func (c *Config) validateNumbers() (faults []error) {
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"retry interval", int64(c.RetryInterval)},
+		{"retry limit", int64(c.RetryMax)},
+		{"reconnect interval", int64(c.ReconnectInterval)},
+		{"reconnect timeout", int64(c.ReconnectTimeout)},
+		{"tombstone timeout", int64(c.TombstoneTimeout)},
+		{"broadcast timeout", int64(c.BroadcastTimeout)},
+		{"query response size limit", int64(c.QueryResponseSizeLimit)},
+		{"query size limit", int64(c.QuerySizeLimit)},
+		{"user event size limit", int64(c.UserEventSizeLimit)},
+		{"stream limit", int64(c.MaxStreams)},
+	} {
+		if n.value < 0 {
+			faults = append(faults, fmt.Errorf("%s is negative", n.name))
+		}
+	}
+	if c.UserEventSizeLimit > userEventSizeMax {
+		faults = append(faults, fmt.Errorf("user event size limit exceeds limit of %d bytes", userEventSizeMax))
+	}
+	return faults
+}
+
+// userEventSizeMax is Serf's limit for UserEventSizeLimit, in bytes.
+const userEventSizeMax = 9 * 1024
+
+// withDefaults fills in what is zero.
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.RetryInterval, 30*time.Second)
+	c.RetryInterval = max(c.RetryInterval, minRetryInterval)
+	def(&c.CoalescePeriod, 3*time.Second)
+	def(&c.QuiescentPeriod, time.Second)
+	if c.CoalescePeriod < 0 {
+		c.CoalescePeriod, c.QuiescentPeriod = 0, 0
+	}
+	if c.Profile == "" {
+		c.Profile = "lan"
+	}
+	if c.Listen == nil {
+		c.Listen = ListenNet
+	}
+	if c.Resolve == nil {
+		c.Resolve = net.DefaultResolver
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = 128
+	}
+	if c.LogOutput == nil {
+		c.LogOutput = io.Discard
+	}
+	return c
+}
+
+// minRetryInterval is the shortest time between attempts of a retry-join.
+const minRetryInterval = time.Second
+
+// serfConfig is what the machine is told.
+func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
+	s := serf.Config{
+		Swim:                   c.Swim,
+		Tags:                   c.Tags,
+		Protocol:               c.Protocol,
+		CoalescePeriod:         c.CoalescePeriod,
+		QuiescentPeriod:        c.QuiescentPeriod,
+		UserCoalescePeriod:     c.CoalescePeriod,
+		UserQuiescentPeriod:    c.QuiescentPeriod,
+		ReconnectInterval:      c.ReconnectInterval,
+		ReconnectTimeout:       c.ReconnectTimeout,
+		TombstoneTimeout:       c.TombstoneTimeout,
+		BroadcastTimeout:       c.BroadcastTimeout,
+		QuerySizeLimit:         c.QuerySizeLimit,
+		QueryResponseSizeLimit: c.QueryResponseSizeLimit,
+		UserEventSizeLimit:     c.UserEventSizeLimit,
+		NoCoordinates:          c.NoCoordinates,
+		NoConflictResolution:   c.NoConflictResolution,
+	}
+	s.Swim.Name = c.Name
+	s.Swim.Addr = addr
+	if s.Swim.PacketSize == 0 {
+		s.Swim.PacketSize = swim.LAN().PacketSize
+	}
+	s.Swim.PacketSize -= overhead
+	return s
+}

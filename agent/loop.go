@@ -1,0 +1,243 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/serf"
+	"github.com/ibuki-dev/ibuki/swim"
+)
+
+const (
+	// packetsPerTurn bounds how many waiting packets are taken before timers
+	// are looked at.
+	packetsPerTurn = 256
+	// asleepAfter is how late the loop has to be to conclude that the process did
+	// not run for a while.
+	asleepAfter = 50 * time.Millisecond
+	// catchUpMax bounds how long the loop then waits for what the sockets hold.
+	catchUpMax = 100 * time.Millisecond
+)
+
+// loopState belongs to the loop, except for the fields with a comment.
+type loopState struct {
+	due      time.Time // the deadline that the timer is set to
+	changes  uint64    // of the machine, as last published
+	joins    map[swim.DialID]chan<- error
+	finished []*command // to be told when their effects are published
+	isLeft   bool
+
+	sent    chan struct{} // closed by the sender when it has ended
+	endOnce sync.Once     // of end
+}
+
+// command is something to do with the machine in the loop.
+type command struct {
+	run  func(now time.Time)
+	done chan struct{} // closed when its effects are visible
+}
+
+// do runs f in the loop. When it returns nil, f has run and what it changed can
+// be seen in Members and Live; on an error f may still run later.
+func (a *Agent) do(ctx context.Context, f func(now time.Time)) error {
+	c := &command{run: f, done: make(chan struct{})}
+	select {
+	case a.commands <- c:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.loopDone:
+		return ErrStopped
+	}
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.loopDone:
+		return ErrStopped
+	}
+}
+
+// input is what one turn of the loop was woken by; at most one field is set.
+type input struct {
+	packet  *packet
+	stream  *inboundMessage
+	dialed  *dialResult
+	command *command
+	failed  netip.AddrPort
+}
+
+// run is the loop: wait for the first of packet, stream, result, command and
+// deadline; feed the machine; act on its output; set the one timer.
+func (a *Agent) run() {
+	defer close(a.loopDone)
+	timer := time.NewTimer(time.Until(a.loop.due))
+	defer timer.Stop()
+	for {
+		var in input
+		select {
+		case in.packet = <-a.packets:
+		case in.stream = <-a.inbound:
+		case r := <-a.dialed:
+			in.dialed = &r
+		case in.command = <-a.commands:
+		case in.failed = <-a.sendFailed:
+		case <-timer.C:
+		case <-a.ctx.Done():
+			return
+		}
+		now := a.turn(&in)
+		timer.Reset(a.loop.due.Sub(now))
+	}
+}
+
+// turn is one round of the loop. Waiting packets come before everything else:
+// whoever was just stopped for a minute must hear what was said in the
+// meantime before it judges anybody.
+func (a *Agent) turn(in *input) time.Time {
+	now := time.Now()
+	if now.Sub(a.loop.due) > asleepAfter {
+		now = a.catchUp(now)
+	}
+	if in.packet != nil {
+		a.handlePacket(now, in.packet)
+	}
+	a.takePackets(now, packetsPerTurn)
+	switch {
+	case in.stream != nil:
+		in.stream.handle(now, a.machine)
+	case in.dialed != nil:
+		a.machine.HandleDialed(now, in.dialed.id, in.dialed.reply, in.dialed.err)
+	case in.command != nil:
+		in.command.run(now)
+		a.loop.finished = append(a.loop.finished, in.command)
+	case in.failed.IsValid():
+		a.machine.HandleSendFailed(now, in.failed)
+	}
+	if !now.Before(a.machine.Deadline()) {
+		a.machine.HandleTimeout(now)
+	}
+	a.act(now)
+	return now
+}
+
+// takePackets handles up to limit packets that the reader has already read.
+func (a *Agent) takePackets(now time.Time, limit int) int {
+	for n := range limit {
+		select {
+		case p := <-a.packets:
+			a.handlePacket(now, p)
+		default:
+			return n
+		}
+	}
+	return limit
+}
+
+// catchUp handles what the kernel has kept for us while this process did not
+// run. The reader needs a moment for it, which the loop waits.
+func (a *Agent) catchUp(now time.Time) time.Time {
+	end := now.Add(catchUpMax)
+	quiet := 0
+	for quiet < 2 && now.Before(end) {
+		if a.takePackets(now, packetsPerTurn) > 0 || a.transport.Pending() {
+			quiet = 0
+		} else {
+			quiet++
+		}
+		time.Sleep(time.Millisecond)
+		now = time.Now()
+	}
+	return now
+}
+
+func (a *Agent) handlePacket(now time.Time, p *packet) {
+	a.machine.HandlePacket(now, p.addr, p.msg)
+	a.freePacket(p)
+}
+
+// act does what the machine wants done, in the order that its Output states, and
+// tells those who wait for a command only then.
+func (a *Agent) act(now time.Time) {
+	out := a.machine.Output()
+	for i := range out.Trace {
+		a.log.Trace(now, &out.Trace[i])
+	}
+	a.publish(now, out)
+	for i := range out.Events {
+		a.deliver(&out.Events[i])
+	}
+	for i := range out.Queries {
+		a.queries.deliver(&out.Queries[i])
+	}
+	for i := range out.Packets {
+		a.send(&out.Packets[i])
+	}
+	for i := range out.Dials {
+		a.startDial(&out.Dials[i])
+	}
+	for _, j := range out.Joins {
+		if ch := a.loop.joins[j.ID]; ch != nil {
+			ch <- j.Err // has room for it
+			delete(a.loop.joins, j.ID)
+		}
+	}
+	a.loop.due = a.machine.Deadline()
+	a.checkState()
+	for i, c := range a.loop.finished {
+		close(c.done)
+		a.loop.finished[i] = nil
+	}
+	a.loop.finished = a.loop.finished[:0]
+}
+
+// checkState looks whether this node's life has come to an end.
+func (a *Agent) checkState() {
+	switch a.machine.State() {
+	case serf.Left:
+		if !a.loop.isLeft {
+			a.loop.isLeft = true
+			close(a.left)
+		}
+	case serf.Shutdown:
+		a.end(ErrConflictLost)
+	}
+}
+
+// publish makes a new list of members if there may be one.
+func (a *Agent) publish(now time.Time, out *serf.Output) {
+	if !a.membersChanged(out) {
+		return
+	}
+	members := a.machine.Members()
+	a.members.Store(&members)
+	a.list.Publish(now, entries(members))
+}
+
+// membersChanged reports whether the list is not as it was published.
+func (a *Agent) membersChanged(out *serf.Output) bool {
+	var m any = a.machine
+	if c, ok := m.(interface{ Changes() uint64 }); ok {
+		n := c.Changes()
+		changed := n != a.loop.changes || a.loop.joins == nil
+		a.loop.changes = n
+		return changed
+	}
+	return len(out.Trace) > 0 || len(out.Events) > 0 || len(a.loop.finished) > 0
+}
+
+// Members are all known members as of the last change, sorted by name. Not to
+// be changed.
+func (a *Agent) Members() []serf.Member { return *a.members.Load() }
+
+// local is this node's own member.
+func (a *Agent) local() serf.Member {
+	for _, m := range a.Members() {
+		if m.Name == a.cfg.Name {
+			return m
+		}
+	}
+	return serf.Member{Name: a.cfg.Name, Addr: a.addr}
+}

@@ -1,0 +1,131 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// socketBuffer is what the kernel is asked to hold for us of received packets,
+// in bytes: the packets of a busy moment, or of one in which this process
+// did not run. memberlist asks for the same.
+const socketBuffer = 2 << 20
+
+// netTransport is the Transport over UDP and TCP sockets on one port.
+type netTransport struct {
+	udp  *net.UDPConn
+	addr netip.AddrPort
+
+	mu     sync.Mutex
+	tcp    *net.TCPListener // nil until Listen
+	closed bool
+}
+
+// ListenNet binds addr. Port 0 means any port that is free for both UDP and
+// TCP; a TCP socket that was taken for that purpose accepts from then on.
+func ListenNet(addr netip.AddrPort) (Transport, error) {
+	if addr.Port() != 0 {
+		t, err := listenUDP(addr)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
+	var last error
+	for range 16 {
+		t, err := listenUDP(addr)
+		if err != nil {
+			return nil, err
+		}
+		if last = t.Listen(); last == nil {
+			return t, nil
+		}
+		t.Close()
+	}
+	return nil, last
+}
+
+func listenUDP(addr netip.AddrPort) (*netTransport, error) {
+	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+	if err != nil {
+		return nil, fmt.Errorf("failed to start UDP listener on %q port %d: %w", addr.Addr(), addr.Port(), err)
+	}
+	// The kernel may allow less; fewer packets then survive a burst, no more.
+	_ = udp.SetReadBuffer(socketBuffer)
+	port := udp.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	return &netTransport{udp: udp, addr: netip.AddrPortFrom(addr.Addr(), port)}, nil
+}
+
+func (t *netTransport) Addr() netip.AddrPort { return t.addr }
+
+func (t *netTransport) ReadPacket(buf []byte) (int, netip.AddrPort, error) {
+	n, from, err := t.udp.ReadFromUDPAddrPort(buf)
+	return n, plainAddr(from), err
+}
+
+func (t *netTransport) WritePacket(b []byte, to netip.AddrPort) error {
+	_, err := t.udp.WriteToUDPAddrPort(b, to)
+	return err
+}
+
+func (t *netTransport) Pending() bool { return packetWaits(t.udp) }
+
+func (t *netTransport) Listen() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return net.ErrClosed
+	}
+	if t.tcp != nil {
+		return nil
+	}
+	tcp, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(t.addr))
+	if err != nil {
+		return fmt.Errorf("failed to start TCP listener on %q port %d: %w", t.addr.Addr(), t.addr.Port(), err)
+	}
+	t.tcp = tcp
+	return nil
+}
+
+var errNotListening = errors.New("not listening yet")
+
+func (t *netTransport) Accept() (net.Conn, error) {
+	t.mu.Lock()
+	tcp := t.tcp
+	t.mu.Unlock()
+	if tcp == nil {
+		return nil, errNotListening
+	}
+	return tcp.Accept()
+}
+
+func (t *netTransport) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", to.String())
+}
+
+func (t *netTransport) Close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil
+	}
+	t.closed = true
+	err := t.udp.Close()
+	if t.tcp != nil {
+		err = errors.Join(err, t.tcp.Close())
+	}
+	return err
+}
+
+// plainAddr turns the IPv6 form of an IPv4 address, which a socket bound to
+// all addresses reports, into the IPv4 address that members announce.
+func plainAddr(a netip.AddrPort) netip.AddrPort {
+	if a.Addr().Is4In6() {
+		return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	return a
+}

@@ -1,0 +1,374 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/agent"
+)
+
+// updateAfterChange is the environment variable for agent.Config.UpdateAfterChange:
+// its user, the Droonga engine, writes the agent's command line itself.
+const updateAfterChange = "IBUKI_UPDATE_AFTER_CHANGE"
+
+var agentCommand = &command{
+	name:     "agent",
+	synopsis: "Runs an agent, which is one node of a cluster",
+	help: `
+Usage: {prog} agent [options]
+
+  Runs one node of a cluster until it is interrupted. An interrupt makes it tell
+  the others that it leaves; a second one ends it at once.
+
+Options:
+
+  -node=NAME                Name of this node, unique in the cluster. The host's
+                            name by default.
+  -bind=0.0.0.0:7946        Address for the cluster's traffic, UDP and TCP. IPv6
+                            as [::1]:7946; port 0 takes a free one.
+  -advertise=ADDR           Address that the others are told, if not the bound one.
+  -join=ADDR                Join by this member; end if that fails. May be
+                            repeated.
+  -retry-join=ADDR          Join by this member; try again until it works. May be
+                            repeated.
+  -retry-interval=30s       Time between the attempts of -retry-join.
+  -retry-max=0              How often to try again; 0 has no limit.
+  -replay                   Deliver user events from before a startup join.
+  -event-handler=[TYPE=]CMD Run CMD when something happens; see below. May be
+                            repeated.
+  -tag KEY=VALUE            Give this node a tag. May be repeated.
+  -tags-file=PATH           Keep the tags in this file; not together with -tag.
+  -role=NAME                The tag role (deprecated).
+  -rpc-addr=127.0.0.1:7373  Address for RPC, which the other commands use.
+  -rpc-auth=KEY             Key that RPC clients have to present.
+  -encrypt=KEY              Key for the cluster's traffic: 16, 24 or 32 bytes in
+                            base64.
+  -profile=lan              Timing for the kind of network: lan, wan or local.
+  -protocol=5               Version of Serf's protocol to speak, 2 to 5.
+  -disable-compression      Send everything as it is.
+  -broadcast-timeout=5s     How long a leave may take to be told.
+  -log-level=info           Least level to print: trace, debug, info, warn, err.
+  -config-file=PATH         Read a JSON file. May be repeated; later ones count
+                            more, flags most.
+  -config-dir=PATH          Read every *.json of a directory, by name.
+
+  SIGHUP reads the files again and applies log level, event handlers, tags and what
+  to do on signals. SIGTERM ends the agent without a leave unless
+  leave_on_terminate is set in a file; skip_leave_on_interrupt does so for an
+  interrupt.
+
+Event handlers:
+
+  CMD is run by /bin/sh for one event at a time. TYPE is member-join, member-leave,
+  member-failed, member-update, member-reap, user, query, user:NAME, query:NAME or
+  *, or several of them with commas; without a TYPE, CMD gets all events.
+  The environment says what happened: SERF_EVENT, SERF_SELF_NAME, SERF_SELF_ROLE,
+  SERF_TAG_*, SERF_USER_EVENT, SERF_USER_LTIME, SERF_QUERY_NAME (also as
+  SERF_USER_QUERY), SERF_QUERY_LTIME. Standard input has a line for each member
+  (name, address, role, tags; tabs between), or the payload. What the handler of
+  a query prints is its answer.
+
+  With ` + updateAfterChange + `=1 in the agent's environment, every
+  member-join, member-leave and member-failed is followed by a member-update of the
+  same members, for clients that expect it.
+`,
+	run: runAgent,
+}
+
+// agentRun is one run of the agent command.
+type agentRun struct {
+	env   *env
+	args  []string
+	opts  agent.Options
+	cfg   agent.Config
+	agent *agent.Agent
+}
+
+func runAgent(e *env, args []string) int {
+	r := &agentRun{env: e, args: args}
+	var ok bool
+	if r.opts, r.cfg, ok = r.read(); !ok {
+		return 1
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	// Whoever read our output may go away without us: this keeps the write's
+	// error from ending the process. Ignored, the signal would be so in handlers too.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
+
+	if !r.start() {
+		return 1
+	}
+	defer r.agent.Stop()
+	if !r.join(signals) {
+		return 1
+	}
+	r.info("")
+	r.output("Log data will now stream in as it occurs:\n")
+	r.agent.Log().Open()
+	return r.wait(signals)
+}
+
+// output, info: lines as Serf's agent prints them.
+func (r *agentRun) output(format string, args ...any) { r.env.say("==> "+format, args...) }
+func (r *agentRun) info(format string, args ...any) {
+	r.env.say("%s", strings.TrimRight("    "+fmt.Sprintf(format, args...), " "))
+}
+
+// faults prints each fault on a line of its own.
+func (r *agentRun) faults(err error) {
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range list.Unwrap() {
+			r.faults(err)
+		}
+		return
+	}
+	r.output("%s", err)
+}
+
+// read puts together what flags and files say.
+func (r *agentRun) read() (agent.Options, agent.Config, bool) {
+	flags, files, err := r.parse()
+	if err != nil { // said by the flag set
+		return flags, agent.Config{}, false
+	}
+	opts, err := agent.ReadOptions(files)
+	if err != nil {
+		r.faults(err)
+		return opts, agent.Config{}, false
+	}
+	opts = opts.Merge(flags)
+	cfg, warnings, err := opts.Config()
+	if err != nil {
+		r.faults(err)
+		return opts, cfg, false
+	}
+	for _, w := range warnings {
+		r.output("%s", w)
+	}
+	cfg.LogOutput = r.env.stdout
+	cfg.UpdateAfterChange = os.Getenv(updateAfterChange) == "1"
+	return opts, cfg, true
+}
+
+// errSaid: the fault was printed already.
+var errSaid = fmt.Errorf("invalid flags")
+
+func (r *agentRun) parse() (o agent.Options, files []string, err error) {
+	fs := r.env.flags()
+	var tags, paths listFlag
+	noCompression := false
+	fs.StringVar(&o.NodeName, "node", "", "")
+	fs.StringVar(&o.Bind, "bind", "", "")
+	fs.StringVar(&o.Advertise, "advertise", "", "")
+	fs.Var(&paths, "config-file", "")
+	fs.Var(&paths, "config-dir", "")
+	fs.StringVar(&o.EncryptKey, "encrypt", "", "")
+	fs.StringVar(&o.KeyringFile, "keyring-file", "", "")
+	fs.Var((*listFlag)(&o.EventHandlers), "event-handler", "")
+	fs.Var((*listFlag)(&o.StartJoin), "join", "")
+	fs.Var((*listFlag)(&o.RetryJoin), "retry-join", "")
+	fs.IntVar(&o.RetryMaxAttempts, "retry-max", 0, "")
+	var retryInterval, broadcastTimeout string
+	fs.StringVar(&retryInterval, "retry-interval", "", "")
+	fs.StringVar(&broadcastTimeout, "broadcast-timeout", "", "")
+	fs.BoolVar(&o.ReplayOnJoin, "replay", false, "")
+	fs.StringVar(&o.LogLevel, "log-level", "", "")
+	fs.IntVar(&o.Protocol, "protocol", 0, "")
+	fs.StringVar(&o.Role, "role", "", "")
+	fs.StringVar(&o.RPCAddr, "rpc-addr", "", "")
+	fs.StringVar(&o.RPCAuth, "rpc-auth", "", "")
+	fs.StringVar(&o.Profile, "profile", "", "")
+	fs.StringVar(&o.SnapshotPath, "snapshot", "", "")
+	fs.Var(&tags, "tag", "")
+	fs.StringVar(&o.TagsFile, "tags-file", "", "")
+	fs.StringVar(&o.Discover, "discover", "", "")
+	fs.StringVar(&o.Interface, "iface", "", "")
+	var mdns agent.MDNSOptions
+	fs.StringVar(&mdns.Interface, "mdns-iface", "", "")
+	fs.BoolVar(&mdns.DisableIPv4, "mdns-disable-ipv4", false, "")
+	fs.BoolVar(&mdns.DisableIPv6, "mdns-disable-ipv6", false, "")
+	fs.BoolVar(&o.EnableSyslog, "syslog", false, "")
+	fs.BoolVar(&o.RejoinAfterLeave, "rejoin", false, "")
+	fs.BoolVar(&noCompression, "disable-compression", false, "")
+	if fs.Parse(r.args) != nil {
+		return o, nil, errSaid
+	}
+	if mdns != (agent.MDNSOptions{}) {
+		o.MDNS = &mdns
+	}
+	if noCompression {
+		o.EnableCompression = new(bool)
+	}
+	o.Tags, err = agent.ParseTags(tags)
+	if err == nil {
+		err = o.RetryInterval.Set(retryInterval)
+	}
+	if err == nil {
+		err = o.BroadcastTimeout.Set(broadcastTimeout)
+	}
+	if err != nil {
+		r.output("Error: %s", err)
+		return o, nil, errSaid
+	}
+	return o, paths, nil
+}
+
+// start starts the agent and says so; joining comes later, with lines of its own.
+func (r *agentRun) start() bool {
+	r.output("Starting Serf agent...")
+	cfg := r.cfg
+	cfg.Join, cfg.RetryJoin = nil, nil
+	a, err := agent.New(cfg)
+	if err == nil {
+		err = a.Start(context.Background())
+	}
+	if err != nil {
+		r.startFailed(err)
+		return false
+	}
+	r.agent = a
+	r.output("Starting Serf agent RPC...")
+	r.output("Serf agent running!")
+	r.info("                  Node name: '%s'", cfg.Name)
+	r.info("                  Bind addr: '%s'", a.BindAddr())
+	if r.opts.Advertise != "" {
+		r.info("Advertise addr: '%s'", a.Addr())
+	}
+	rpcAddr := cfg.RPCAddr
+	if strings.HasSuffix(rpcAddr, ":0") {
+		rpcAddr = a.RPCAddr().String()
+	}
+	r.info("                   RPC addr: '%s'", rpcAddr)
+	r.info("                  Encrypted: %v", a.Encrypted())
+	r.info("                   Snapshot: %v", false)
+	r.info("                    Profile: %s", cfg.Profile)
+	r.info("Message Compression Enabled: %v", !cfg.NoCompression)
+	return true
+}
+
+func (r *agentRun) startFailed(err error) {
+	if strings.HasPrefix(err.Error(), "Error starting RPC listener") {
+		r.output("%s", err)
+		return
+	}
+	r.output("Failed to start the Serf agent: %s", err)
+}
+
+// join does what -join wants, and begins what -retry-join wants.
+func (r *agentRun) join(signals <-chan os.Signal) bool {
+	if len(r.cfg.Join) > 0 {
+		r.output("Joining cluster...(replay: %v)", r.cfg.Replay)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go func() {
+			select {
+			case sig := <-signals:
+				if sig != syscall.SIGHUP {
+					cancel()
+				}
+			case <-ctx.Done():
+			}
+		}()
+		n, err := r.agent.Join(ctx, r.cfg.Join, r.cfg.Replay)
+		if err != nil {
+			r.output("%s", err)
+			return false
+		}
+		r.info("Join completed. Synced with %d initial agents", n)
+	}
+	r.agent.RetryJoin(r.cfg.RetryJoin)
+	return true
+}
+
+// wait waits for a signal that ends the agent, or its own end, and returns the
+// exit code.
+func (r *agentRun) wait(signals <-chan os.Signal) int {
+	for {
+		var sig os.Signal
+		select {
+		case sig = <-signals:
+		case <-r.agent.Done():
+			return r.ended()
+		}
+		r.output("Caught signal: %v", sig)
+		if sig == syscall.SIGHUP {
+			r.reload()
+			continue
+		}
+		graceful := sig == os.Interrupt && !r.opts.SkipLeaveOnInt || sig == syscall.SIGTERM && r.opts.LeaveOnTerm
+		if !graceful {
+			return 1
+		}
+		return r.leave(signals)
+	}
+}
+
+// ended is the exit code of an agent that ended by itself. As with Serf, a
+// lost name is not a failure of the program.
+func (r *agentRun) ended() int {
+	switch err := r.agent.Err(); err {
+	case agent.ErrRetryJoin:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// leaveMax is for a leave that does not end by itself, which it should: the
+// machine bounds it by the broadcast time-out. It is not Serf's 3 s, which cut
+// off a leave that was still being told.
+const leaveMax = time.Minute
+
+// signalEcho is how soon a second signal is only an echo of the first: Ctrl-C
+// goes to all processes of the terminal, and a parent that passes it on sends it again.
+const signalEcho = 500 * time.Millisecond
+
+func (r *agentRun) leave(signals <-chan os.Signal) int {
+	r.output("Gracefully shutting down agent...")
+	ctx, cancel := context.WithTimeout(context.Background(), leaveMax)
+	defer cancel()
+	left := make(chan error, 1)
+	go func() { left <- r.agent.Leave(ctx) }()
+	begun := time.Now()
+	for {
+		select {
+		case sig := <-signals:
+			if sig == syscall.SIGHUP || time.Since(begun) < signalEcho {
+				continue
+			}
+			r.output("Caught signal: %v", sig)
+			return 1
+		case <-r.agent.Done():
+			return r.ended()
+		case err := <-left:
+			if err != nil {
+				r.output("Error: %s", err)
+				return 1
+			}
+			return 0
+		}
+	}
+}
+
+// reload reads the files again and applies what can change while the agent runs.
+func (r *agentRun) reload() {
+	r.output("Reloading configuration...")
+	opts, cfg, ok := r.read()
+	if !ok {
+		r.output("Failed to reload configs")
+		return
+	}
+	r.opts = opts
+	if err := r.agent.Reload(cfg); err != nil {
+		r.faults(err)
+	}
+}
