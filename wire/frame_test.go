@@ -223,24 +223,37 @@ func TestReadStreamMemory(t *testing.T) {
 	}
 }
 
-// The largest messages that real nodes may send are read.
+// The largest message that a real node may send is read.
 func TestReadStreamLargest(t *testing.T) {
 	var f Frame
 	msg := AppendPushPullHeader(nil, PushPullHeader{UserStateLen: MaxUserState})
 	msg = append(msg, make([]byte, MaxUserState)...)
-	for name, stream := range map[string][]byte{"plain": msg, "compressed": AppendCompressed(nil, msg)} {
-		got, err := f.ReadStream(bytes.NewReader(stream), nil)
-		if err != nil || len(got) != len(msg) {
-			t.Fatalf("%s: %d bytes of %d, %v", name, len(got), len(msg), err)
-		}
-		p, err := ReadPushPull(got[1:], nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if state, err := p.UserState(); err != nil || len(state) != MaxUserState {
-			t.Fatalf("%s: %d bytes of state, %v", name, len(state), err)
+	got, err := f.ReadStream(bytes.NewReader(msg), nil)
+	if err != nil || len(got) != len(msg) {
+		t.Fatalf("%d bytes of %d, %v", len(got), len(msg), err)
+	}
+	p, err := ReadPushPull(got[1:], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state, err := p.UserState(); err != nil || len(state) != MaxUserState {
+		t.Fatalf("%d bytes of state, %v", len(state), err)
+	}
+}
+
+// What may be inflated is bounded to the byte, and nothing near the bound on
+// streams is refused.
+func TestInflateLimit(t *testing.T) {
+	var in inflater
+	for n, want := range map[int]string{999: "", 1000: "", 1001: "limit", 100000: "limit"} {
+		if _, err := in.appendTo([]byte("before"), AppendCompressed(nil, make([]byte, n))[1:], 1000); Reason(err) != want {
+			t.Errorf("%d bytes where 1000 are allowed: %v", n, err)
 		}
 	}
+	if testing.Short() {
+		t.Skip("short: not inflating 40 MiB")
+	}
+	var f Frame
 	if _, err := f.ReadStream(bytes.NewReader(AppendCompressed(nil, make([]byte, MaxStream+1))), nil); !errors.Is(err, ErrLimit) {
 		t.Fatalf("one byte more than may be inflated: %v", err)
 	}
