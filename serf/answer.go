@@ -139,7 +139,7 @@ func (m *Machine) takeQuery(q *wire.Query) bool {
 func (m *Machine) deliverQuery(q *wire.Query) {
 	a := &answer{
 		id:     QueryID{LTime: q.LTime, ID: q.ID},
-		source: q.Source, node: strings.Clone(q.SourceNode), relays: q.RelayFactor,
+		source: q.Source, node: q.SourceNode, relays: q.RelayFactor,
 		deadline: m.now.Add(min(max(q.Timeout, 0), maxQueryTimeout)),
 	}
 	if q.Flags&wire.QueryFlagAck != 0 { // P92
@@ -153,7 +153,7 @@ func (m *Machine) deliverQuery(q *wire.Query) {
 	}
 	m.answers.add(m.now, a)
 	m.tell(Event{
-		Type: EventQuery, LTime: q.LTime, Name: strings.Clone(q.Name), Payload: bytes.Clone(q.Payload),
+		Type: EventQuery, LTime: q.LTime, Name: q.Name, Payload: bytes.Clone(q.Payload),
 		Query: a.id, Source: a.node, Deadline: a.deadline,
 	})
 }
@@ -201,6 +201,10 @@ func (m *Machine) respond(a *answer, payload []byte) error {
 func (m *Machine) send(a *answer, r *wire.QueryResponse) {
 	if a.node == m.cfg.Swim.Name && a.source == m.swim.Local().Addr {
 		m.takeResponse(r)
+		return
+	}
+	if !a.source.IsValid() || a.source.Port() == 0 {
+		m.trace(swim.Trace{Kind: TraceAnswerBad, Level: swim.LevelError, Node: a.node, Err: wire.ErrValue})
 		return
 	}
 	m.buf = r.AppendTo(m.buf[:0])
@@ -261,6 +265,10 @@ func (m *Machine) randomRelays(k int, asker string) []*member {
 	return out
 }
 
+// maxRelayed is the longest message that is passed on: more does not fit into a
+// datagram. (It may come on a stream, which carries more.)
+const maxRelayed = 60 * 1024
+
 // handleRelay passes a message on, unchanged, to the address in its header.
 func (m *Machine) handleRelay(from netip.AddrPort, msg []byte) error {
 	r := &m.msg.relay
@@ -269,6 +277,9 @@ func (m *Machine) handleRelay(from netip.AddrPort, msg []byte) error {
 	}
 	if !r.Dest.IsValid() || r.Dest.Port() == 0 || len(r.Message) == 0 {
 		return wire.ErrValue
+	}
+	if len(r.Message) > maxRelayed {
+		return wire.ErrLimit
 	}
 	m.traceMessage(wire.SerfRelay, from, r.DestName)
 	m.trace(swim.Trace{Kind: TraceRelay, Level: swim.LevelDebug, Node: r.DestName, Addr: r.Dest})

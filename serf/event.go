@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/swim"
@@ -68,7 +67,7 @@ func (b *eventBuffer) add(now, t wire.LTime, name string, payload []byte) eventV
 	if len(slot.Events) >= maxEventsPerTime {
 		return eventFull
 	}
-	slot.Events = append(slot.Events, wire.StateEvent{Name: strings.Clone(name), Payload: bytes.Clone(payload)})
+	slot.Events = append(slot.Events, wire.StateEvent{Name: name, Payload: bytes.Clone(payload)})
 	b.bytes += len(name) + len(payload)
 	for b.bytes > maxEventBytes {
 		b.dropOldest()
@@ -163,7 +162,7 @@ func (m *Machine) takeUserEvent(e *wire.UserEvent) bool {
 		return false
 	}
 	m.userEvent(Event{
-		Type: EventUser, LTime: e.LTime, Name: strings.Clone(e.Name),
+		Type: EventUser, LTime: e.LTime, Name: e.Name,
 		Payload: bytes.Clone(e.Payload), Coalesce: e.Coalesce,
 	})
 	return true

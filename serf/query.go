@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/swim"
@@ -94,6 +93,7 @@ func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
 	if p.Timeout <= 0 {
 		p.Timeout = m.DefaultQueryTimeout()
 	}
+	p.Timeout = min(p.Timeout, maxQueryTimeout)
 	q := wire.Query{
 		LTime: m.queryClock.time(), ID: uint32(m.rng.Int32()),
 		Source: m.swim.Local().Addr, SourceNode: m.cfg.Swim.Name,
@@ -139,7 +139,7 @@ func (p *QueryParam) filters() [][]byte {
 
 // DefaultQueryTimeout is GossipInterval × QueryTimeoutMult × ceil(log10(n+1)).
 func (m *Machine) DefaultQueryTimeout() time.Duration {
-	n := float64(m.swim.NumAlive())
+	n := float64(max(m.swim.NumAlive(), 1))
 	return m.cfg.Swim.GossipInterval * time.Duration(m.cfg.QueryTimeoutMult) *
 		time.Duration(math.Ceil(math.Log10(n+1)))
 }
@@ -179,13 +179,12 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 		m.traceResponse(TraceQueryCrowd, swim.LevelWarn, r)
 		return
 	}
-	from := strings.Clone(r.From)
-	seen[from] = struct{}{}
+	seen[r.From] = struct{}{}
 	if a.conflict {
 		m.vote(r)
 		return
 	}
-	u := QueryUpdate{ID: a.id, Kind: QueryAck, From: from}
+	u := QueryUpdate{ID: a.id, Kind: QueryAck, From: r.From}
 	if !isAck {
 		u.Kind, u.Payload = QueryResponse, bytes.Clone(r.Payload)
 	}

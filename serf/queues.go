@@ -30,6 +30,10 @@ func (m *Machine) queueFull(q *swim.Queue, n int) {
 
 // passOn queues a message that came from elsewhere, as it is.
 func (m *Machine) passOn(q *swim.Queue, name string, msg []byte) {
+	if 1+len(msg) > m.packetBudget() {
+		// It came on a stream, and would wait for ever for a packet to fit into.
+		return
+	}
 	m.buf = append(m.buf[:0], byte(wire.TypeUser))
 	m.buf = append(m.buf, msg...)
 	m.push(q, name, m.buf, nil)
@@ -77,5 +81,5 @@ func (m *Machine) queuesDue() {
 // packetBudget is how long a broadcast may be and still fit into a packet that
 // carries nothing else.
 func (m *Machine) packetBudget() int {
-	return m.cfg.Swim.PacketSize - wire.CompoundHeaderOverhead - wire.CompoundPartOverhead
+	return m.cfg.Swim.PacketSize - wire.CompoundHeaderOverhead - wire.CompoundPartOverhead - wire.CRCOverhead
 }

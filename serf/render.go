@@ -1,6 +1,7 @@
 package serf
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -218,24 +219,27 @@ func renderQuery(t *swim.Trace) string {
 	case TraceKeyQuery:
 		return fmt.Sprintf("Received %s query", t.Node)
 	case TraceKeyBad:
-		return keyFault(t.Node) + t.Err.Error()
+		return keyFault(t)
 	case TraceKeyTruncated:
 		return fmt.Sprintf("truncated key list response, showing first %d of %d keys", t.N, t.Of)
 	}
 	return renderConflict(t)
 }
 
-// keyFault is how Serf begins the line about a key query that failed.
-func keyFault(name string) string {
-	switch name {
-	case "install-key":
-		return "Failed to install key: "
-	case "use-key":
-		return "Failed to change primary key: "
-	case "remove-key":
-		return "Failed to remove key: "
+// keyFault is Serf's line about a key query that failed.
+func keyFault(t *swim.Trace) string {
+	if errors.Is(t.Err, errNoKeyring) || errors.Is(t.Err, errEmptyKeyring) || errors.Is(t.Err, errKeyPayload) {
+		return t.Err.Error()
 	}
-	return ""
+	switch t.Node {
+	case "install-key":
+		return fmt.Sprintf("Failed to install key: %v", t.Err)
+	case "use-key":
+		return fmt.Sprintf("Failed to change primary key: %v", t.Err)
+	case "remove-key":
+		return fmt.Sprintf("Failed to remove key: %v", t.Err)
+	}
+	return fmt.Sprintf("Failed to answer key query %s: %v", t.Node, t.Err)
 }
 
 func renderConflict(t *swim.Trace) string {

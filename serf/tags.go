@@ -10,7 +10,7 @@ import (
 // protocol 3 there is only the role.
 func encodeTags(protocol uint8, tags []wire.Tag) []byte {
 	if protocol < 3 {
-		return []byte(findTag(tags, "role"))
+		return wire.AppendRole(nil, tags)
 	}
 	return wire.AppendTags(nil, tags)
 }

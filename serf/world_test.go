@@ -338,3 +338,94 @@ func tags(kv ...string) []wire.Tag {
 	}
 	return out
 }
+
+// The rest feeds a single machine by hand.
+
+// alone starts a machine in a world of its own.
+func alone(t testing.TB, change func(*Config)) *node {
+	return newWorld(t).add("self", change)
+}
+
+var strangers = netip.MustParseAddrPort("10.9.9.9:7946")
+
+// packet feeds a plain message.
+func (n *node) packet(msg []byte) {
+	n.HandlePacket(n.w.now, strangers, msg)
+	n.act()
+}
+
+type appender interface{ AppendTo([]byte) []byte }
+
+// gets feeds a Serf message in a packet.
+func (n *node) gets(m appender) {
+	n.packet(m.AppendTo([]byte{byte(wire.TypeUser)}))
+}
+
+// hears feeds another node's part of a push/pull.
+func (n *node) hears(s wire.SerfState) {
+	n.hearsJoin(s, false)
+}
+
+func (n *node) hearsJoin(s wire.SerfState, join bool) {
+	state := s.AppendTo(nil)
+	msg := wire.AppendPushPullHeader(nil, wire.PushPullHeader{UserStateLen: len(state), Join: join})
+	n.HandleStream(n.w.now, strangers, append(msg, state...))
+	n.act()
+}
+
+func peerAddr(name string) netip.AddrPort {
+	var h byte
+	for _, c := range []byte(name) {
+		h = h*31 + c
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 8, byte(len(name)), h}), 7946)
+}
+
+var fullVersions = wire.Versions{PMin: 1, PMax: 5, PCur: 2, DMin: 2, DMax: 5, DCur: 5}
+
+// alive makes a member known as alive.
+func (n *node) alive(name string, inc uint32, kv ...string) {
+	n.packet((&wire.Alive{Incarnation: inc, Node: name, Addr: peerAddr(name),
+		Meta: wire.AppendTags(nil, tags(kv...)), Versions: fullVersions}).AppendTo(nil))
+}
+
+// dead makes it dead; from itself: left.
+func (n *node) dead(name string, inc uint32, from string) {
+	n.packet((&wire.Dead{Incarnation: inc, Node: name, From: from}).AppendTo(nil))
+}
+
+// queued is what a queue would send, as types.
+func (n *node) queued(q *swim.Queue) [][]byte {
+	var out [][]byte
+	for _, b := range q.Take(nil, 0, 1<<20, 1000) {
+		out = append(out, append([]byte(nil), b...))
+	}
+	return out
+}
+
+// wait lets time pass for this node alone.
+func (n *node) wait(d time.Duration) { n.w.run(d) }
+
+func (n *node) want(name string, s Status, t wire.LTime) {
+	n.w.t.Helper()
+	m, ok := n.Member(name)
+	if !ok && s == StatusNone {
+		return
+	}
+	if !ok || m.Status != s || m.LTime != t {
+		n.w.t.Errorf("%s is %v at %d, want %v at %d", name, m.Status, m.LTime, s, t)
+	}
+}
+
+func (n *node) wantEvents(want ...string) {
+	n.w.t.Helper()
+	got := n.take()
+	if len(got) != len(want) {
+		n.w.t.Fatalf("events %q, want %q", got, want)
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			n.w.t.Fatalf("events %q, want %q", got, want)
+		}
+	}
+}

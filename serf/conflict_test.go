@@ -1,0 +1,264 @@
+package serf
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// claim says that a node of that name is elsewhere.
+func (n *node) claim(name string) {
+	n.packet((&wire.Alive{Incarnation: 9, Node: name, Addr: netip.MustParseAddrPort("10.7.7.7:7946"), Versions: fullVersions}).AppendTo(nil))
+}
+
+func TestP100_ConflictOfOthers(t *testing.T) {
+	n := alone(t, nil)
+	n.alive("b", 1)
+	n.claim("b")
+	if !n.logged("serf: Name conflict for 'b' both 10.8.1.98:7946 and 10.7.7.7:7946 are claiming") {
+		t.Error(n.log)
+	}
+	if n.queryQueue.Len() != 0 {
+		t.Error("a query was started")
+	}
+}
+
+// vote answers the conflict query as a peer would.
+func (n *node) votes(from string, addr netip.AddrPort) {
+	n.w.t.Helper()
+	if len(n.Machine.asks.order) != 1 {
+		n.w.t.Fatalf("%d queries run", len(n.Machine.asks.order))
+	}
+	id := n.Machine.asks.order[0].id
+	r := wire.ConflictResponse{Name: n.name(), Addr: addr.Addr(), Port: addr.Port(), Status: 1}
+	n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: from, Payload: r.AppendTo(nil)})
+}
+
+func TestP103_MajorityDecides(t *testing.T) {
+	other := netip.MustParseAddrPort("10.7.7.7:7946")
+	for _, tc := range []struct {
+		ours, theirs int
+		want         State
+		log          string
+	}{
+		{2, 1, Alive, "serf: majority in name conflict resolution [2 / 3]"},
+		{1, 1, Shutdown, "serf: minority in name conflict resolution, quiting [1 / 2]"},
+		{0, 1, Shutdown, "quiting [0 / 1]"},
+		{0, 0, Alive, "nobody voted"},
+	} {
+		n := alone(t, nil)
+		n.claim("self")
+		for i := range tc.ours {
+			n.votes(fmt.Sprint("o", i), n.addr)
+		}
+		for i := range tc.theirs {
+			n.votes(fmt.Sprint("t", i), other)
+		}
+		// P104: these do not count.
+		id := n.Machine.asks.order[0].id
+		n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: "x", Payload: []byte{byte(wire.SerfKeyResponse), 0x80}})
+		n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: "y"})
+		n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: "z", Payload: []byte{byte(wire.SerfConflictResponse), 0xc1}})
+		n.wait(time.Minute)
+		if n.State() != tc.want || !n.logged(tc.log) {
+			t.Errorf("%+v: state %v, %q", tc, n.State(), n.log)
+		}
+		if len(n.updates) != 0 {
+			t.Errorf("the vote shows as a query: %+v", n.updates)
+		}
+		if tc.want == Shutdown {
+			if err := n.UserEvent(n.w.now, "e", nil, false); err != ErrNotAlive {
+				t.Error(err)
+			}
+			if err := n.Leave(n.w.now); err == nil || err.Error() != "Leave called after Shutdown" {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+func TestP104_OnlyReadableAnswersCount(t *testing.T) {
+	n := alone(t, nil)
+	n.claim("self")
+	id := n.Machine.asks.order[0].id
+	for i, payload := range []string{"", "\x08\x80", "\x06", "\x06\xc1", "\x05\x80"} {
+		n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: fmt.Sprint(i), Payload: []byte(payload)})
+	}
+	if n.conflict.votes != 0 {
+		t.Errorf("%d votes", n.conflict.votes)
+	}
+}
+
+func TestP101_OwnConflictStartsAVote(t *testing.T) {
+	n := alone(t, nil)
+	n.claim("self")
+	if !n.logged("serf: Node name conflicts with another node at 10.7.7.7:7946. Names must be unique! (Resolution enabled: true)") {
+		t.Error(n.log)
+	}
+	var q wire.Query
+	out := n.queued(&n.queryQueue)
+	if len(out) != 1 || q.Decode(out[0][2:], nil) != nil || q.Name != "_serf_conflict" || string(q.Payload) != "self" {
+		t.Errorf("%q", out)
+	}
+	n = alone(t, func(c *Config) { c.NoConflictResolution = true })
+	n.claim("self")
+	if n.queryQueue.Len() != 0 || !n.logged("(Resolution enabled: false)") {
+		t.Error("a vote although that is off")
+	}
+}
+
+func TestP105_OneVoteAtATime(t *testing.T) {
+	n := alone(t, nil)
+	for range 5 {
+		n.claim("self")
+	}
+	if n.queryQueue.Len() != 1 {
+		t.Errorf("%d queries", n.queryQueue.Len())
+	}
+	n.wait(time.Minute)
+	n.claim("self")
+	if len(n.Machine.asks.order) != 1 {
+		t.Error("no second vote after the first")
+	}
+}
+
+func TestP102_WhoAnswers(t *testing.T) {
+	n := alone(t, nil)
+	n.alive("b", 1)
+	asked := func(name string) (wire.ConflictResponse, bool) {
+		n.queries.slots[5].ids = nil
+		q := wire.Query{LTime: 5, ID: 1, Source: strangers, SourceNode: "x", Name: "_serf_conflict", Payload: []byte(name), Timeout: time.Second}
+		n.HandlePacket(n.w.now, strangers, q.AppendTo([]byte{byte(wire.TypeUser)}))
+		var c wire.ConflictResponse
+		for _, p := range n.Output().Packets {
+			var r wire.QueryResponse
+			if err := r.Decode(p.Data[2:], nil); err != nil {
+				t.Fatal(err)
+			}
+			return c, c.Decode(r.Payload[1:], nil) == nil
+		}
+		return c, false
+	}
+	if c, ok := asked("b"); !ok || c.Name != "b" || netip.AddrPortFrom(c.Addr, c.Port) != peerAddr("b") || c.Status != int(StatusAlive) || c.DelegateMax != 5 {
+		t.Errorf("%v %+v", ok, c)
+	}
+	for _, name := range []string{"self", "nobody", ""} {
+		if _, ok := asked(name); ok {
+			t.Errorf("answered about %q", name)
+		}
+	}
+}
+
+// Two nodes take the same name; the third has known the first for long.
+func TestConflictEndToEnd(t *testing.T) {
+	w := newWorld(t)
+	ns := w.cluster("a", "b", "c")
+	twin := w.add("b", nil)
+	twin.join(ns[0], true)
+	w.run(time.Minute)
+	if twin.State() != Shutdown {
+		t.Errorf("the twin's state is %v: %q", twin.State(), twin.log)
+	}
+	if ns[1].State() != Alive {
+		t.Error("the first one gave way")
+	}
+}
+
+// ring is a Keyring for tests.
+type ring struct {
+	keys []string
+	log  []string
+	err  error
+}
+
+func (r *ring) do(what string, key []byte) error {
+	r.log = append(r.log, what+" "+string(key))
+	return r.err
+}
+func (r *ring) Install(key []byte) error { return r.do("install", key) }
+func (r *ring) Use(key []byte) error     { return r.do("use", key) }
+func (r *ring) Remove(key []byte) error  { return r.do("remove", key) }
+func (r *ring) List() ([]string, string) { return r.keys, r.keys[0] }
+
+// keyQuery asks a node a key query and returns what it says to itself.
+func (n *node) keyQuery(name string, payload []byte) wire.KeyResponse {
+	n.w.t.Helper()
+	id := n.asks("_serf_"+name, string(payload), QueryParam{})
+	var out wire.KeyResponse
+	for _, u := range n.updates {
+		if u.ID == id && u.Kind == QueryResponse {
+			if wire.SerfType(u.Payload[0]) != wire.SerfKeyResponse || out.Decode(u.Payload[1:], nil) != nil {
+				n.w.t.Fatalf("%q", u.Payload)
+			}
+			return out
+		}
+	}
+	n.w.t.Fatalf("%s was not answered", name)
+	return out
+}
+
+func TestP106_KeyQueries(t *testing.T) {
+	req := (&wire.KeyRequest{Key: []byte("k")}).AppendTo(nil)
+	off := alone(t, nil)
+	r := &ring{keys: []string{"one", "two"}}
+	on := alone(t, func(c *Config) { c.Keyring = r })
+	for _, tc := range []struct{ name, did string }{
+		{"install-key", "install k"}, {"use-key", "use k"}, {"remove-key", "remove k"},
+	} {
+		if got := off.keyQuery(tc.name, req); got.Result || got.Message != "No keyring to modify (encryption not enabled)" {
+			t.Errorf("%s: %+v", tc.name, got)
+		}
+		r.log, r.err = nil, nil
+		if got := on.keyQuery(tc.name, req); !got.Result || got.Message != "" || len(r.log) != 1 || r.log[0] != tc.did {
+			t.Errorf("%s: %+v %q", tc.name, got, r.log)
+		}
+		r.err = errors.New("no such key")
+		if got := on.keyQuery(tc.name, req); got.Result || got.Message != "no such key" {
+			t.Errorf("%s: %+v", tc.name, got)
+		}
+		for _, bad := range []string{"", "\x07", "\x07\xc1"} {
+			r.log = nil
+			if got := on.keyQuery(tc.name, []byte(bad)); got.Result || len(r.log) != 0 {
+				t.Errorf("%s %q: %+v", tc.name, bad, got)
+			}
+		}
+	}
+	if got := off.keyQuery("list-keys", nil); got.Result || got.Message != "Keyring is empty (encryption not enabled)" {
+		t.Errorf("%+v", got)
+	}
+	if got := on.keyQuery("list-keys", nil); !got.Result || len(got.Keys) != 2 || got.PrimaryKey != "one" {
+		t.Errorf("%+v", got)
+	}
+	if len(on.events) != 1 || len(off.events) != 1 {
+		t.Error("handlers were told")
+	}
+}
+
+func TestP107_LongKeyListIsCut(t *testing.T) {
+	r := &ring{}
+	for i := range 100 {
+		r.keys = append(r.keys, base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%032d", i))))
+	}
+	n := alone(t, func(c *Config) { c.Keyring = r })
+	got := n.keyQuery("list-keys", nil)
+	if !got.Result || len(got.Keys) < 15 || len(got.Keys) > 25 {
+		t.Errorf("%d keys", len(got.Keys))
+	}
+	if want := fmt.Sprintf("truncated key list response, showing first %d of 100 keys", len(got.Keys)); got.Message != want {
+		t.Errorf("%q, want %q", got.Message, want)
+	}
+	if len(r.keys) != 100 || !n.logged("serf: truncated key list response") {
+		t.Error("no trace, or the ring was changed")
+	}
+	n = alone(t, func(c *Config) { c.Keyring, c.QueryResponseSizeLimit = r, 60 })
+	id := n.asks("_serf_list-keys", "", QueryParam{})
+	if len(n.news(id)) != 0 || !n.logged("Failed to truncate") || strings.Contains(fmt.Sprint(n.updates), "=") {
+		t.Error(n.log)
+	}
+}
