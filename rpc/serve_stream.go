@@ -267,11 +267,13 @@ func serveQuery(r *request) error {
 }
 
 func (c *serverConn) streamQuery(st *serverStream, news *queue[QueryRecord]) error {
+	var last time.Time // when an answer went out
 	for {
 		head := responseHeader{Seq: st.seq}
 		rec, err := news.next(st.ctx)
 		switch {
 		case errors.Is(err, io.EOF):
+			sleep(st.ctx, time.Until(last.Add(c.s.cfg.QueryLinger)))
 			if n := news.lostCount(); n > 0 {
 				c.s.lostStreams.Add(1)
 				head.Error = fmt.Sprintf("Reader too slow, %d answers lost", n)
@@ -284,6 +286,20 @@ func (c *serverConn) streamQuery(st *serverStream, news *queue[QueryRecord]) err
 		if err := c.send(&head, &rec); err != nil {
 			return err
 		}
+		last = time.Now()
+	}
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -27,6 +27,11 @@ type ServerConfig struct {
 	// that reads slowly: 16384.
 	MaxQueryRecords int
 
+	// QueryLinger is how long after its last answer a query's end is told at the
+	// earliest: 50 ms. Serf's own command line forgets answers that it has got
+	// but not shown when the end comes.
+	QueryLinger time.Duration
+
 	HandshakeTimeout time.Duration // 10 s from connect to handshake and auth
 	RequestTimeout   time.Duration // 10 s from the first to the last byte of a request
 	WriteTimeout     time.Duration // 10 s to take a reply or a record
@@ -45,6 +50,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	setDefault(&c.MaxStreams, 64)
 	setDefault(&c.MaxRequest, 1<<20)
 	setDefault(&c.MaxQueryRecords, 16384)
+	setDefault(&c.QueryLinger, 50*time.Millisecond)
 	setDefault(&c.HandshakeTimeout, 10*time.Second)
 	setDefault(&c.RequestTimeout, 10*time.Second)
 	setDefault(&c.WriteTimeout, 10*time.Second)

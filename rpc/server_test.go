@@ -326,6 +326,42 @@ func TestSlowQueryReader(t *testing.T) {
 	c.Close()
 }
 
+// The end of a query is told some time after its last answer, and at once if
+// there was none.
+func TestQueryLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var rec QueryRecord
+		for _, answers := range []int{0, 2} {
+			b := &fakeBackend{query: func(_ QueryRequest, sink func(QueryRecord)) error {
+				for range answers {
+					sink(QueryRecord{Type: QueryRecordAck, From: "x"})
+				}
+				sink(QueryRecord{Type: QueryRecordDone})
+				return nil
+			}}
+			s := NewServer(ServerConfig{}, b)
+			c := ready(t, s)
+			start := time.Now()
+			c.request(cmdQuery, 2, QueryRequest{})
+			c.wantReply(2, "")
+			for range answers {
+				c.wantReply(2, "")
+				c.read(&rec)
+			}
+			if d := time.Since(start); d != 0 {
+				t.Errorf("the answers took %v", d)
+			}
+			c.wantReply(2, "")
+			c.read(&rec)
+			want := min(time.Duration(answers), 1) * 50 * time.Millisecond
+			if d := time.Since(start); rec.Type != QueryRecordDone || d != want {
+				t.Errorf("%d answers: %+v after %v", answers, rec, d)
+			}
+			s.Close()
+		}
+	})
+}
+
 // Answers that come when the asker has gone are for nobody, and harmless.
 func TestQueryAfterItsClient(t *testing.T) {
 	var late func(QueryRecord)
