@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,12 @@ import (
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
+// noRaceSleep saves the second that a program under the race detector sleeps at
+// its end.
+const noRaceSleep = "atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
+	os.Setenv("GORACE", noRaceSleep)
 	program := func() { main() }
 	testscript.Main(m, map[string]func(){"ibuki": program, "serf": program})
 }
@@ -28,14 +34,14 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			a, err := newFakeAgent("")
+			a, err := newFakeAgent("", fakeMembers())
 			if err != nil {
 				return err
 			}
 			env.Defer(a.end)
 			env.Values["agent"] = &a
 			env.Setenv("SERF_RPC_ADDR", a.addr)
-			env.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each command
+			env.Setenv("GORACE", noRaceSleep)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"agent": agentCmd},
@@ -74,7 +80,7 @@ func agentCmd(ts *testscript.TestScript, neg bool, args []string) {
 			Port: 7946, Tags: map[string]string{"b": "2", "a": "1"}, Status: "alive", DelegateCur: 5}}})
 	case "auth":
 		a.end()
-		a, err = newFakeAgent(arg)
+		a, err = newFakeAgent(arg, fakeMembers())
 		if err == nil {
 			ts.Defer(a.end)
 			*ts.Value("agent").(**fakeAgent) = a
@@ -109,12 +115,12 @@ type fakeAgent struct {
 	lines   chan string    // of the last monitor
 }
 
-func newFakeAgent(authKey string) (*fakeAgent, error) {
+func newFakeAgent(authKey string, members []rpc.Member) (*fakeAgent, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	a := &fakeAgent{addr: l.Addr().String(), members: fakeMembers()}
+	a := &fakeAgent{addr: l.Addr().String(), members: members}
 	a.server = rpc.NewServer(rpc.ServerConfig{AuthKey: authKey}, a)
 	go a.server.Serve(l)
 	return a, nil

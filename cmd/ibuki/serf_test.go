@@ -191,13 +191,14 @@ func TestSameAsSerf(t *testing.T) {
 // same.
 func TestSerfAgainstServer(t *testing.T) {
 	eachSerf(t, func(t *testing.T, serf string) {
-		a, err := newFakeAgent("")
+		members := fakeMembers()
+		members[0].Tags = map[string]string{"role": "web"} // one: the order of tags is random
+		members[1].Name, members[1].Tags = "n1", nil
+		a, err := newFakeAgent("", members)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(a.end)
-		a.members[0].Tags = map[string]string{"role": "web"} // one: the order of tags is random
-		a.members[1].Name, a.members[1].Tags = "n1", nil
 		for _, c := range append(slices.Clone(comparisons),
 			words("members -name=("),
 			words("join 10.0.0.1 10.0.0.2:7947"),
