@@ -67,22 +67,27 @@ func runHandler(command string, j *job, kill <-chan struct{}) (output, error) {
 	select {
 	case err = <-ended:
 	case <-kill:
-		endGroup(cmd.Process.Pid)
-		t := time.NewTimer(killGrace)
-		select {
-		case err = <-ended:
-		case <-t.C:
-		}
-		t.Stop()
-		killGroup(cmd.Process.Pid) // also those whose leader went at once
-		if err == nil && cmd.ProcessState == nil {
-			err = <-ended
-		}
+		err = endAll(cmd.Process.Pid, ended)
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // the command itself went well; what it left behind keeps the pipe
 	}
 	return output{text: out.buf, total: out.total}, err
+}
+
+// endAll ends a handler's process group, whose leader's end comes by ended.
+func endAll(pid int, ended <-chan error) error {
+	endGroup(pid)
+	t := time.NewTimer(killGrace)
+	defer t.Stop()
+	select {
+	case err := <-ended:
+		killGroup(pid) // the leader went at once; others may not
+		return err
+	case <-t.C:
+		killGroup(pid)
+		return <-ended
+	}
 }
 
 // handlerEnv are the variables that tell a handler what happened.

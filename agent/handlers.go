@@ -59,6 +59,7 @@ type job struct {
 type handlers struct {
 	logger  *slog.Logger
 	respond func(id serf.QueryID, payload []byte) error
+	run     func(command string, j *job, kill <-chan struct{}) (output, error) // runHandler, but in tests
 
 	mu      sync.Mutex
 	specs   []Handler
@@ -73,6 +74,7 @@ func newHandlers(logger *slog.Logger, respond func(serf.QueryID, []byte) error) 
 	return &handlers{
 		logger:  logger,
 		respond: respond,
+		run:     runHandler,
 		runners: make(map[string]*runner),
 		kill:    make(chan struct{}),
 	}
@@ -213,7 +215,7 @@ func (r *runner) invoke(j *job) {
 	slow := time.AfterFunc(time.Second, func() {
 		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' slow, execution exceeding 1s", r.command))
 	})
-	out, err := runHandler(r.command, j, r.h.kill)
+	out, err := r.h.run(r.command, j, r.h.kill)
 	slow.Stop()
 	if out.total > int64(len(out.text)) {
 		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' generated %d bytes of output, truncated to %d",

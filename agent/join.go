@@ -45,7 +45,10 @@ func splitTarget(s string, port uint16) (name, host string, p uint16, err error)
 	host, digits, err := net.SplitHostPort(s)
 	if err != nil {
 		// No port. A bare IPv6 address is all colons; in brackets it is not.
-		bare := strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+		bare := s
+		if n := len(s); n > 2 && s[0] == '[' && s[n-1] == ']' {
+			bare = s[1 : n-1]
+		}
 		if ip, ipErr := netip.ParseAddr(bare); ipErr == nil {
 			return name, ip.String(), port, nil
 		}

@@ -23,11 +23,12 @@ const (
 
 // loopState belongs to the loop, except for the fields with a comment.
 type loopState struct {
-	due      time.Time // the deadline that the timer is set to
-	changes  uint64    // of the machine, as last published
-	joins    map[swim.DialID]chan<- error
-	finished []*command // to be told when their effects are published
-	isLeft   bool
+	due       time.Time // the deadline that the timer is set to
+	changes   uint64    // of the machine, as last published
+	published bool
+	joins     map[swim.DialID]chan<- error
+	finished  []*command // to be told when their effects are published
+	isLeft    bool
 
 	sent    chan struct{} // closed by the sender when it has ended
 	endOnce sync.Once     // of end
@@ -116,7 +117,7 @@ func (a *Agent) turn(in *input) time.Time {
 	case in.failed.IsValid():
 		a.machine.HandleSendFailed(now, in.failed)
 	}
-	if !now.Before(a.machine.Deadline()) {
+	if at := a.machine.Deadline(); !at.IsZero() && !now.Before(at) {
 		a.machine.HandleTimeout(now)
 	}
 	a.act(now)
@@ -165,7 +166,7 @@ func (a *Agent) act(now time.Time) {
 	for i := range out.Trace {
 		a.log.Trace(now, &out.Trace[i])
 	}
-	a.publish(now, out)
+	a.publish(now)
 	for i := range out.Events {
 		a.deliver(&out.Events[i])
 	}
@@ -184,7 +185,9 @@ func (a *Agent) act(now time.Time) {
 			delete(a.loop.joins, j.ID)
 		}
 	}
-	a.loop.due = a.machine.Deadline()
+	if a.loop.due = a.machine.Deadline(); a.loop.due.IsZero() { // nothing to come
+		a.loop.due = now.Add(time.Hour)
+	}
 	a.checkState()
 	for i, c := range a.loop.finished {
 		close(c.done)
@@ -207,25 +210,15 @@ func (a *Agent) checkState() {
 }
 
 // publish makes a new list of members if there may be one.
-func (a *Agent) publish(now time.Time, out *serf.Output) {
-	if !a.membersChanged(out) {
+func (a *Agent) publish(now time.Time) {
+	n := a.machine.Changes()
+	if n == a.loop.changes && a.loop.published {
 		return
 	}
+	a.loop.changes, a.loop.published = n, true
 	members := a.machine.Members()
 	a.members.Store(&members)
 	a.list.Publish(now, entries(members))
-}
-
-// membersChanged reports whether the list is not as it was published.
-func (a *Agent) membersChanged(out *serf.Output) bool {
-	var m any = a.machine
-	if c, ok := m.(interface{ Changes() uint64 }); ok {
-		n := c.Changes()
-		changed := n != a.loop.changes || a.loop.joins == nil
-		a.loop.changes = n
-		return changed
-	}
-	return len(out.Trace) > 0 || len(out.Events) > 0 || len(a.loop.finished) > 0
 }
 
 // Members are all known members as of the last change, sorted by name. Not to
