@@ -28,7 +28,8 @@ type fakeBackend struct {
 	leave      func(ctx context.Context) error
 	query      func(req QueryRequest, sink func(QueryRecord)) error
 	key        func(command, key string) (KeyResponse, error)
-	bufferSize int // of subscriptions; 0: 64
+	bufferSize int  // of subscriptions; 0: 64
+	endLines   bool // Monitor's channel is closed after lines
 }
 
 type fakeSub struct {
@@ -179,6 +180,9 @@ func (b *fakeBackend) Monitor(level string) (<-chan string, func(), error) {
 	ch := make(chan string, len(b.lines)+1)
 	for _, l := range b.lines {
 		ch <- l
+	}
+	if b.endLines {
+		close(ch)
 	}
 	return ch, func() {}, nil
 }

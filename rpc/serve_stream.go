@@ -228,8 +228,9 @@ func (c *serverConn) streamLines(st *serverStream, lines <-chan string) error {
 	for {
 		line, ok := take(st, c, lines)
 		if !ok {
+			sleep(st.ctx, c.s.cfg.CloseGrace) // an agent that ends closes the server next
 			if st.ctx.Err() == nil {
-				return c.endStream(st, "Monitor ended: reader too slow or agent ending")
+				return c.endStream(st, "Monitor ended: reader too slow")
 			}
 			return nil
 		}

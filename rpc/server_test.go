@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -210,6 +211,35 @@ func TestSilentClientsMakeRoom(t *testing.T) {
 	}
 }
 
+// Many clients that declare much and send little cost little, and the next
+// client is served.
+func TestFlood(t *testing.T) {
+	s := NewServer(ServerConfig{}, &fakeBackend{})
+	defer s.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	half := append(encode(requestHeader{cmdHandshake, 1}), "\x81\xa7Version\xdb\x00\x00\xff\xff"...)
+	for range 3000 {
+		c := pipe(t, s)
+		c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		if _, err := c.Write(half); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) >> 20; grown > 64 {
+		t.Errorf("%d MiB for %d clients", grown, s.Stats().Clients)
+	}
+	c := ready(t, s)
+	c.request(cmdStop, 2, stopRequest{})
+	c.wantReply(2, "")
+	if got := s.Stats(); got.Clients != 1024 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestStreamLimits(t *testing.T) {
 	b := &fakeBackend{}
 	s := NewServer(ServerConfig{MaxStreams: 3}, b)
@@ -282,6 +312,38 @@ func TestSlowReader(t *testing.T) {
 		slow.request(cmdStream, 2, streamRequest{"*"}) // the connection lives on, the number is free
 		slow.wantReply(2, "")
 	})
+}
+
+// Of a monitor that the backend ended, the reader is told, unless it is the
+// agent's end.
+func TestMonitorEnds(t *testing.T) {
+	for _, agentEnds := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewServer(ServerConfig{}, &fakeBackend{lines: []string{"a"}, endLines: true})
+			defer s.Close()
+			c := ready(t, s)
+			c.request(cmdMonitor, 2, monitorRequest{"info"})
+			c.wantReply(2, "")
+			c.wantReply(2, "")
+			var rec logRecord
+			if err := c.read(&rec); err != nil || rec.Log != "a" {
+				t.Fatalf("%+v, %v", rec, err)
+			}
+			if agentEnds {
+				go s.Close()
+				c.wantEnd()
+				return
+			}
+			const why = "Monitor ended: reader too slow"
+			c.wantReply(2, why)
+			if err := c.read(&rec); err != nil || rec.Log != why {
+				t.Errorf("%+v, %v", rec, err)
+			}
+			c.request(cmdMonitor, 3, monitorRequest{"info"}) // another one may begin
+			c.wantReply(3, "")
+			go io.Copy(io.Discard, c)
+		})
+	}
 }
 
 // A client that reads nothing at all loses its connection.
