@@ -406,7 +406,7 @@ func TestUserMessages(t *testing.T) {
 	r.HandleStream(r.now, other, wire.AppendUserStream(nil, []byte("stream"))[:8])
 	r.wantLog("message packet", "message stream")
 	r.take()
-	if len(r.traced(TraceBadStream)) != 1 || len(r.traced(TraceStream)) != 2 {
+	if len(r.traced(TraceBadStream)) != 1 || len(r.traced(TraceStream)) != 2 || r.traced(TraceStream)[0].Addr != other {
 		t.Errorf("traces %+v", r.traces)
 	}
 }

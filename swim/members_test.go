@@ -3,6 +3,7 @@ package swim
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -119,6 +120,42 @@ func TestMembersPick(t *testing.T) {
 		}
 		if len(seen) != n/2 {
 			t.Errorf("n=%d: only %d of %d were ever picked", n, len(seen), n/2)
+		}
+	}
+}
+
+func TestMembersShareMetadata(t *testing.T) {
+	tab, _ := table(0)
+	a := tab.keep([]byte("web"))
+	source := []byte("web")
+	b := tab.keep(source)
+	source[0] = 'x'
+	if string(a) != "web" || &a[0] != &b[0] {
+		t.Errorf("kept %q and %q apart", a, b)
+	}
+	if tab.keep(nil) != nil || tab.keep([]byte{}) != nil {
+		t.Error("nothing is kept as something")
+	}
+	// The cache is bounded, and what left it stays as it was.
+	for i := range 2 * len(tab.metas) {
+		if got := tab.keep([]byte{byte(i)}); len(got) != 1 || got[0] != byte(i) {
+			t.Fatalf("kept %x", got)
+		}
+	}
+	seen := map[byte]bool{}
+	for _, m := range tab.metas {
+		seen[m[0]] = true
+	}
+	if len(seen) != len(tab.metas) || string(a) != "web" {
+		t.Errorf("cache holds %x", tab.metas)
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	for _, s := range []string{"10.1.2.3:4", "[2001:db8::1]:65535", "0.0.0.0:1", "[::]:9"} {
+		a := netip.MustParseAddrPort(s)
+		if got := pack(a).unpack(); got != a {
+			t.Errorf("%v became %v", a, got)
 		}
 	}
 }

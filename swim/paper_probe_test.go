@@ -258,8 +258,8 @@ func TestP10_UnsentPingHastens(t *testing.T) {
 	r.HandleSendFailed(r.now, ping.to)
 	r.HandleSendFailed(r.now, ping.to)
 	r.take()
-	if n := len(r.of(wire.TypeIndirectPing)); n != 3 {
-		t.Errorf("%d indirect pings, want 3", n)
+	if n := len(r.of(wire.TypeIndirectPing)); n != 3 || len(r.traced(TracePingUnsent)) != 1 {
+		t.Errorf("%d indirect pings, want 3; traces %+v", n, r.traces)
 	}
 	r.Each(func(m *Member) bool {
 		if m.State != wire.StateAlive {

@@ -130,7 +130,7 @@ func TestP53_Join(t *testing.T) {
 	w.run(100 * hop)
 	id := c.Join(w.now, a.addr, nameOf(1))
 	w.run(10 * hop)
-	if len(c.joins) != 1 || c.joins[0] != (JoinResult{ID: id, To: a.addr}) {
+	if len(c.joins) != 1 || c.joins[0] != (JoinResult{ID: id, To: a.addr}) || c.count(TraceJoined) != 1 || c.count(TraceJoinFailed) != 0 {
 		t.Errorf("results %+v", c.joins)
 	}
 	for _, n := range []*node{a, c} {
