@@ -73,15 +73,17 @@ fuzz:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
-## sim          the simulator's scripts and seeds only
+## sim          the simulator's scripts, and SEEDS (1000) random runs from FROM (1)
+SEEDS ?= 1000
+FROM ?= 1
 .PHONY: sim
 sim:
-	$(GO) test $(TESTFLAGS) ./sim
+	$(GO) test $(TESTFLAGS) ./sim -seeds $(SEEDS) -from $(FROM)
 
-## golden       write the expected outputs anew from what the code does now: look at the diff
+## golden       write the simulator's expected transcripts anew: read the diff
 .PHONY: golden
 golden:
-	$(GO) test ./sim -rewrite
+	$(GO) test ./sim -run Script -rewrite
 
 ## clean        remove build/
 .PHONY: clean
