@@ -221,12 +221,18 @@ func (a *Agent) startDial(d *swim.Dial) {
 	})
 }
 
+// connectError says that a stream could not be opened: news about a join, but
+// none about a member that does not answer pings either.
+type connectError struct{ error }
+
+func (e connectError) Unwrap() []error { return []error{swim.ErrConnect, e.error} }
+
 func (a *Agent) dial(d *swim.Dial) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(a.ctx, d.Timeout)
 	defer cancel()
 	conn, err := a.transport.Dial(ctx, d.To)
 	if err != nil {
-		return nil, err
+		return nil, connectError{err}
 	}
 	defer conn.Close()
 	// Stop must not wait for the time-out.
