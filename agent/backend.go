@@ -48,7 +48,7 @@ func (a *Agent) serveRPC() {
 	if a.rpcListener == nil {
 		return
 	}
-	a.rpcServer = rpc.NewServer(rpc.ServerConfig{AuthKey: a.cfg.RPCAuth, Logger: a.logger}, backend{a})
+	a.rpcServer = rpc.NewServer(rpc.ServerConfig{AuthKey: a.cfg.RPCAuth, Logger: a.faults.logged()}, backend{a})
 	a.wg.Go(func() { _ = a.rpcServer.Serve(a.rpcListener) })
 }
 

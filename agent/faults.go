@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/swim"
 )
 
 const (
@@ -16,6 +19,10 @@ const (
 	maxFaultSources = 256
 	// faultLines is how many lines all sources together may cause in a faultPause.
 	faultLines = 32
+	// coreFaultLines is the same for warnings and errors of the core.
+	coreFaultLines = 256
+	// coreFaultsEach is how many of those one source may cause for one reason.
+	coreFaultsEach = 3
 )
 
 // faults counts what came from outside and could not be used, by reason, and
@@ -23,28 +30,82 @@ const (
 type faults struct {
 	logger *slog.Logger
 
-	mu      sync.Mutex
-	counts  map[string]uint64 // by kind and reason; both from small fixed sets
-	sources map[faultSource]*faultEntry
-	minute  time.Time // when lines was last set to 0
-	lines   int
+	mu     sync.Mutex
+	counts map[string]uint64 // by kind and reason; both from small fixed sets
+	named  limiter           // what the agent itself refuses
+	core   limiter           // what the core complains of
 }
 
 type faultSource struct {
-	kind string
-	addr netip.Addr // not valid: everybody beyond maxFaultSources
+	kind  string
+	trace swim.TraceKind
+	addr  netip.Addr // not valid: everybody beyond maxFaultSources
+}
+
+// limiter says which lines may be written.
+type limiter struct {
+	each, all int // how many lines in a faultPause: of one source, of all
+
+	sources map[faultSource]*faultEntry
+	begun   time.Time // of the present faultPause
+	lines   int
 }
 
 type faultEntry struct {
-	named  time.Time
+	begun  time.Time
+	lines  int
 	unsaid int
+}
+
+// admit reports whether a line about s may be written, and how many about it
+// were not since the last one.
+func (l *limiter) admit(now time.Time, s faultSource) (unsaid int, ok bool) {
+	e := l.entry(now, s)
+	if now.Sub(l.begun) >= faultPause {
+		l.begun, l.lines = now, 0
+	}
+	if now.Sub(e.begun) >= faultPause {
+		e.begun, e.lines = now, 0
+	}
+	if e.lines >= l.each || l.lines >= l.all {
+		e.unsaid++
+		return 0, false
+	}
+	e.lines++
+	l.lines++
+	unsaid, e.unsaid = e.unsaid, 0
+	return unsaid, true
+}
+
+func (l *limiter) entry(now time.Time, s faultSource) *faultEntry {
+	e := l.sources[s]
+	if e != nil {
+		return e
+	}
+	if len(l.sources) >= maxFaultSources {
+		for s, e := range l.sources { // order-free: all that are old go
+			if now.Sub(e.begun) >= faultPause {
+				delete(l.sources, s)
+			}
+		}
+	}
+	if len(l.sources) >= maxFaultSources {
+		s.addr = netip.Addr{}
+		if e = l.sources[s]; e != nil {
+			return e
+		}
+	}
+	e = &faultEntry{}
+	l.sources[s] = e
+	return e
 }
 
 func newFaults(logger *slog.Logger) *faults {
 	return &faults{
-		logger:  logger,
-		counts:  make(map[string]uint64),
-		sources: make(map[faultSource]*faultEntry),
+		logger: logger,
+		counts: make(map[string]uint64),
+		named:  limiter{each: 1, all: faultLines, sources: make(map[faultSource]*faultEntry)},
+		core:   limiter{each: coreFaultsEach, all: coreFaultLines, sources: make(map[faultSource]*faultEntry)},
 	}
 }
 
@@ -65,48 +126,62 @@ func (f *faults) count(now time.Time, kind, reason string, from netip.AddrPort) 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts[kind+" "+reason]++
-	e := f.entry(now, faultSource{kind, from.Addr()})
-	if now.Sub(f.minute) >= faultPause {
-		f.minute, f.lines = now, 0
-	}
-	if now.Sub(e.named) < faultPause || f.lines >= faultLines {
-		e.unsaid++
+	unsaid, ok := f.named.admit(now, faultSource{kind: kind, addr: from.Addr()})
+	if !ok {
 		return ""
 	}
-	f.lines++
-	line := fmt.Sprintf("agent: bad %s (%s) from %v", kind, reason, from)
-	if e.unsaid > 0 {
-		line += fmt.Sprintf(", and %d more since it was named last", e.unsaid)
+	line := fmt.Sprintf("agent: bad %s (%s)", kind, reason)
+	if from.IsValid() {
+		line += fmt.Sprintf(" from %v", from)
 	}
-	e.named, e.unsaid = now, 0
+	if unsaid > 0 {
+		line += fmt.Sprintf(", and %d more since it was named last", unsaid)
+	}
 	return line
 }
 
-func (f *faults) entry(now time.Time, s faultSource) *faultEntry {
-	e := f.sources[s]
-	if e != nil {
-		return e
+// admitTrace reports whether a record of the core is to be logged. Warnings and
+// errors are often about what came from outside, at whatever rate it came.
+func (f *faults) admitTrace(now time.Time, t *swim.Trace) bool {
+	if t.Level < swim.LevelWarn {
+		return true
 	}
-	if len(f.sources) >= maxFaultSources {
-		for s, e := range f.sources { // order-free: all that are old go
-			if now.Sub(e.named) >= faultPause {
-				delete(f.sources, s)
-			}
-		}
+	f.mu.Lock()
+	unsaid, ok := f.core.admit(now, faultSource{trace: t.Kind, addr: t.Addr.Addr()})
+	f.mu.Unlock()
+	if ok && unsaid > 0 {
+		f.logger.Warn(fmt.Sprintf("agent: %d lines like the next one were not logged", unsaid))
 	}
-	if len(f.sources) >= maxFaultSources {
-		s.addr = netip.Addr{}
-		if e = f.sources[s]; e != nil {
-			return e
-		}
-	}
-	e = &faultEntry{}
-	f.sources[s] = e
-	return e
+	return ok
 }
 
-// total returns how many faults there were of a kind, whatever the reason, and
-// all of them by kind and reason.
+// logged is a logger that writes the same warning or error at most coreFaultsEach
+// times a minute, whatever its attributes: for a server that reports each client.
+func (f *faults) logged() *slog.Logger {
+	return slog.New(&limitedHandler{Handler: f.logger.Handler(), faults: f})
+}
+
+type limitedHandler struct {
+	slog.Handler
+	faults *faults
+}
+
+func (h *limitedHandler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= LevelWarn {
+		h.faults.mu.Lock()
+		unsaid, ok := h.faults.core.admit(r.Time, faultSource{kind: r.Message})
+		h.faults.mu.Unlock()
+		if !ok {
+			return nil
+		}
+		if unsaid > 0 {
+			r.AddAttrs(slog.Int("and_before", unsaid))
+		}
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// snapshot is a copy of the counters.
 func (f *faults) snapshot() map[string]uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()

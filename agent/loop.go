@@ -164,7 +164,9 @@ func (a *Agent) handlePacket(now time.Time, p *packet) {
 func (a *Agent) act(now time.Time) {
 	out := a.machine.Output()
 	for i := range out.Trace {
-		a.log.Trace(now, &out.Trace[i])
+		if a.faults.admitTrace(now, &out.Trace[i]) {
+			a.log.Trace(now, &out.Trace[i])
+		}
 	}
 	a.publish(now)
 	for i := range out.Events {

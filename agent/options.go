@@ -205,7 +205,8 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	}
 	add(o.addresses(&c))
 	add(o.profile(&c))
-	add(o.levels(&c))
+	add(o.level(&c))
+	add(o.key(&c))
 	add(o.protocol(&c))
 	add(o.name(c.Name))
 	warnings = o.intervals(&c)
@@ -265,6 +266,9 @@ func (o *Options) addresses(c *Config) error {
 
 // parseAddr reads HOST or HOST:PORT, where HOST may be a name.
 func parseAddr(s string) (netip.AddrPort, error) {
+	if s == "" {
+		return netip.AddrPort{}, errors.New("it is empty")
+	}
 	if ip, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
 		return netip.AddrPortFrom(ip.Unmap(), DefaultPort), nil
 	}
@@ -303,21 +307,24 @@ func (o *Options) profile(c *Config) error {
 	return nil
 }
 
-func (o *Options) levels(c *Config) (err error) {
+func (o *Options) level(c *Config) (err error) {
 	level := o.LogLevel
 	if level == "" {
 		level = "INFO"
 	}
-	if c.LogLevel, err = ParseLevel(level); err != nil {
-		return err
+	c.LogLevel, err = ParseLevel(level)
+	return err
+}
+
+func (o *Options) key(c *Config) error {
+	if o.EncryptKey == "" {
+		return nil
 	}
-	if o.EncryptKey != "" {
-		key, err := base64.StdEncoding.DecodeString(o.EncryptKey)
-		if err != nil {
-			return fmt.Errorf("Invalid encryption key: %w", err)
-		}
-		c.Keys = [][]byte{key}
+	key, err := base64.StdEncoding.DecodeString(o.EncryptKey)
+	if err != nil {
+		return fmt.Errorf("Invalid encryption key: %w", err)
 	}
+	c.Keys = [][]byte{key}
 	return nil
 }
 

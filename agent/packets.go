@@ -108,7 +108,7 @@ func (a *Agent) send(out *swim.Packet) {
 	select {
 	case a.sends <- p:
 	default:
-		a.faults.note("packet", "send-queue-full", out.To, nil)
+		a.faults.note("send", "queue-full", netip.AddrPort{}, nil)
 		putPacket(a.freeSends, p)
 	}
 }
@@ -183,7 +183,7 @@ func (a *Agent) writePackets() {
 	for p := range a.sends {
 		err := a.transport.WritePacket(s.packet(p), p.addr)
 		if err != nil && a.ctx.Err() == nil {
-			a.faults.note("packet", "send", p.addr, err)
+			a.faults.note("send", "failed", netip.AddrPort{}, err)
 			select {
 			case a.sendFailed <- p.addr:
 			default: // a hint, no more

@@ -1,0 +1,215 @@
+package agent
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+func TestDecodeOptions(t *testing.T) {
+	o, err := DecodeOptions(strings.NewReader(`{"node_name": "n", "Bind": "127.0.0.1:1", "tags": {"a": "b"}, "protocol": 4,
+		"retry_interval": "15s", "event_handlers": ["x"], "leave_on_terminate": true, "enable_compression": false}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	off := false
+	want := Options{NodeName: "n", Bind: "127.0.0.1:1", Tags: map[string]string{"a": "b"}, Protocol: 4,
+		RetryInterval: Duration(15 * time.Second), EventHandlers: []string{"x"}, LeaveOnTerm: true, EnableCompression: &off}
+	if !reflect.DeepEqual(o, want) {
+		t.Errorf("got %+v", o)
+	}
+	for in, want := range map[string]string{
+		`{"nonsense": 1, "bind": "x", "other": 2}`:  "invalid keys: nonsense, other",
+		`{"protocol": "x"}`:                         "key 'protocol'",
+		`{"retry_interval": "5 parsecs"}`:           "key 'retry_interval'",
+		`{"retry_interval": "x", "no_such_key": 1}`: "no_such_key",
+		`[]`: "array",
+		`{`:  "EOF",
+	} {
+		if _, err := DecodeOptions(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", in, err, want)
+		}
+	}
+}
+
+// Every key of Serf's agent is known, whether or not it does something here.
+func TestAllKeysOfSerfAreKnown(t *testing.T) {
+	var o Options
+	known := optionFields(&o)
+	for _, key := range strings.Fields(`node_name role disable_coordinates tags tags_file bind advertise encrypt_key
+		keyring_file log_level rpc_addr rpc_auth protocol replay_on_join query_response_size_limit query_size_limit
+		user_event_size_limit start_join event_handlers profile snapshot_path leave_on_terminate skip_leave_on_interrupt
+		discover mdns interface reconnect_interval reconnect_timeout tombstone_timeout disable_name_resolution
+		enable_syslog syslog_facility retry_join retry_max_attempts retry_interval rejoin_after_leave enable_compression
+		statsite_addr statsd_addr broadcast_timeout validate_node_names msgpackusenewtimeformat`) {
+		if known[key] == nil {
+			t.Errorf("%s is unknown", key)
+		}
+		delete(known, key)
+	}
+	for key := range known {
+		t.Errorf("%s is no key of Serf's", key)
+	}
+}
+
+func TestReadOptionsLaterCountsMore(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"b.json": `{"node_name": "b", "tags": {"x": "2", "y": "2"}, "start_join": ["two"]}`,
+		"a.json": `{"node_name": "a", "rpc_auth": "k", "tags": {"x": "1", "z": "1"}, "start_join": ["one"]}`,
+		"c.conf": `not json`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "d.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	last := filepath.Join(t.TempDir(), "last")
+	if err := os.WriteFile(last, []byte(`{"node_name": "c"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := ReadOptions([]string{dir, last})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Options{NodeName: "c", RPCAuth: "k", Tags: map[string]string{"x": "2", "y": "2", "z": "1"}, StartJoin: []string{"one", "two"}}
+	o.RetryJoin, o.EventHandlers = nil, nil
+	if !reflect.DeepEqual(o, want) {
+		t.Errorf("got %+v", o)
+	}
+	if _, err := ReadOptions([]string{filepath.Join(dir, "nosuch")}); err == nil || !strings.HasPrefix(err.Error(), "Error reading '") {
+		t.Errorf("a file that does not exist: %v", err)
+	}
+	if _, err := ReadOptions([]string{filepath.Join(dir, "c.conf")}); err == nil || !strings.HasPrefix(err.Error(), "Error decoding '") {
+		t.Errorf("a file that is not JSON: %v", err)
+	}
+}
+
+func TestMergeCoversEveryField(t *testing.T) {
+	var full Options
+	v := reflect.ValueOf(&full).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Int, reflect.Int64:
+			f.SetInt(5)
+		case reflect.Slice:
+			f.Set(reflect.ValueOf([]string{"x"}))
+		case reflect.Map:
+			f.Set(reflect.ValueOf(map[string]string{"x": "y"}))
+		case reflect.Pointer:
+			f.Set(reflect.New(f.Type().Elem()))
+		}
+	}
+	full.MsgpackUseNewTimeFormat = false // says nothing here
+	if got := (Options{}).Merge(full); !reflect.DeepEqual(got, full) {
+		t.Errorf("empty.Merge(full): %+v", got)
+	}
+	if got := full.Merge(Options{}); !reflect.DeepEqual(got, full) {
+		t.Errorf("full.Merge(empty): %+v", got)
+	}
+}
+
+func TestOptionsConfig(t *testing.T) {
+	o := Options{NodeName: "n", Bind: "127.0.0.1", Role: "web", Profile: "wan", Tags: map[string]string{"b": "2", "a": "1"},
+		RetryInterval: Duration(time.Millisecond), EncryptKey: "AAAAAAAAAAAAAAAAAAAAAA==", LogLevel: "warn"}
+	c, warnings, err := o.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Bind != netip.MustParseAddrPort("127.0.0.1:7946") || c.RPCAddr != "127.0.0.1:7373" || c.RetryInterval != time.Second ||
+		!reflect.DeepEqual(c.Swim, swim.WAN()) || len(c.Keys) != 1 || c.LogLevel != LevelWarn {
+		t.Errorf("got %+v", c)
+	}
+	if want := []wire.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}, {Key: "role", Value: "web"}}; !reflect.DeepEqual(c.Tags, want) {
+		t.Errorf("tags: %v", c.Tags)
+	}
+	if len(warnings) != 2 {
+		t.Errorf("warnings: %q", warnings)
+	}
+	if _, ok := o.Tags["role"]; ok {
+		t.Error("Config wrote into its receiver's tags")
+	}
+}
+
+// All faults at once, each in one line.
+func TestOptionsFaults(t *testing.T) {
+	_, _, err := Options{
+		Bind: "nonsense:x", Profile: "moon", LogLevel: "loud", Protocol: 9, EncryptKey: "!", EventHandlers: []string{"x:y=z"},
+		SnapshotPath: "s", Discover: "d", RetryMaxAttempts: -1, UserEventSizeLimit: 10000, Tags: map[string]string{"a": "b"}, TagsFile: "f",
+		NodeName: "a b", ValidateNodeNames: true,
+	}.Config()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"Invalid bind address", "Unknown profile: moon", "Invalid log level: LOUD", "Protocol version '9'", "Invalid encryption key",
+		"Invalid event script", "Not supported yet: -snapshot, -discover", "retry limit is negative", "user event size limit exceeds",
+		"Tags config not allowed", "Node name 'a b' is not valid",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("not told: %s\n%v", want, err)
+		}
+	}
+}
+
+func TestParseAddr(t *testing.T) {
+	for in, want := range map[string]string{
+		"10.0.0.1": "10.0.0.1:7946", "10.0.0.1:5": "10.0.0.1:5", "::1": "[::1]:7946", "[::1]": "[::1]:7946",
+		"[::1]:0": "[::1]:0", ":5": "0.0.0.0:5", "0.0.0.0": "0.0.0.0:7946",
+	} {
+		got, err := parseAddr(in)
+		if err != nil || got.String() != want {
+			t.Errorf("%s: %v, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "10.0.0.1:x", "10.0.0.1:99999", "1:2:3:x"} {
+		if got, err := parseAddr(in); err == nil {
+			t.Errorf("%q: %v", in, got)
+		}
+	}
+}
+
+func TestParseTags(t *testing.T) {
+	tags, err := ParseTags([]string{"a:b/c=1=2", "d="})
+	if err != nil || tags["a:b/c"] != "1=2" || len(tags) != 2 {
+		t.Errorf("%v, %v", tags, err)
+	}
+	for _, bad := range []string{"x", "=x", ""} {
+		if _, err := ParseTags([]string{bad}); err == nil || err.Error() != "Invalid tag: '"+bad+"'" {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestChoosePrivate(t *testing.T) {
+	addr := netip.MustParseAddr
+	for _, c := range []struct {
+		addrs  []netip.Addr
+		source string
+		want   string
+	}{
+		{[]netip.Addr{addr("8.8.8.8"), addr("fd00::1"), addr("10.0.0.1"), addr("192.168.0.1")}, "192.168.0.1", "192.168.0.1"},
+		{[]netip.Addr{addr("8.8.8.8"), addr("fd00::1"), addr("10.0.0.1"), addr("192.168.0.1")}, "8.8.8.8", "10.0.0.1"},
+		{[]netip.Addr{addr("100.64.0.1")}, "::", "100.64.0.1"},
+	} {
+		if got, err := choosePrivate(c.addrs, addr(c.source)); err != nil || got != addr(c.want) {
+			t.Errorf("%v: %v, %v", c, got, err)
+		}
+	}
+	if _, err := choosePrivate([]netip.Addr{addr("8.8.8.8")}, addr("8.8.8.8")); err == nil {
+		t.Error("a public address was chosen")
+	}
+}
