@@ -1,0 +1,48 @@
+package sim
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+)
+
+// TestScripts plays testdata/*.txt and compares the transcripts. Each command
+// line may be followed by more before the ----; they are played together.
+// `go test ./sim -run TestScripts -rewrite` writes the transcripts anew: read
+// the difference before you believe it.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		var s Script
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			out, err := s.Run(d.FullCmd() + "\n" + d.Input)
+			if err != nil {
+				out += "error: " + err.Error() + "\n"
+				if s.c != nil && s.c.failed != nil {
+					t.Errorf("%s: %v", d.Pos, err)
+				}
+			}
+			if out == "" {
+				return "ok"
+			}
+			return out
+		})
+	})
+}
+
+// TestScriptMisuse: a wrong command is refused with its usage, and does nothing.
+func TestScriptMisuse(t *testing.T) {
+	for _, line := range []string{
+		"members a", "nodes", "nodes x", "nodes 2 profile=moon",
+		"nodes 2\njump a", "nodes 2\nadvance", "nodes 2\nadvance soon", "nodes 2\njoin a",
+		"nodes 2\njoin a z", "nodes 2\ndrop a b", "nodes 2\nlink a->b loss=much", "nodes 2\nnodes 2",
+		"nodes 2\ntrace everything", "nodes 2\nquery a q relay=1000", "nodes 2\nadd a",
+	} {
+		var s Script
+		if out, err := s.Run(line); err == nil {
+			t.Errorf("%q is taken, and prints %q", line, out)
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: the error has more than one line: %v", line, err)
+		}
+	}
+}
