@@ -22,8 +22,9 @@ const devConfig = `{"reconnect_interval": "1s"}
 
 // devCluster is a set of real agent processes on this machine.
 type devCluster struct {
-	program  string // what is run as the agent and its commands
-	self     string // this program, for the keeper and the handlers
+	program  string   // what is run as the agent and its commands
+	self     string   // this program, for the keeper and the handlers
+	env      []string // added to the environment of all that is run
 	dir      string
 	mark     string
 	began    time.Time
@@ -147,6 +148,18 @@ func (c *devCluster) node(name string) (*devNode, error) {
 		}
 	}
 	return nil, fmt.Errorf("there is no node %q; they are %s to %s", name, c.nodes[0].name, c.nodes[len(c.nodes)-1].name)
+}
+
+// died is a node whose agent ended although nobody asked, nil if there is none.
+func (c *devCluster) died() *devNode {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.nodes {
+		if n.died {
+			return n
+		}
+	}
+	return nil
 }
 
 // close ends every process and removes the directory. It returns when nothing

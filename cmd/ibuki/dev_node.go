@@ -30,6 +30,7 @@ type devNode struct {
 	since time.Time
 	pid   int
 	asked bool          // the end of the process was asked for
+	died  bool          // it ended although nobody asked
 	gone  chan struct{} // closed when the process has ended and was reaped
 	code  int           // how it ended, -1 by a signal
 	seen  map[string]string
@@ -51,7 +52,8 @@ func (c *devCluster) startLocked(n *devNode) error {
 		return err
 	}
 	c.keeper.started(cmd.Process.Pid)
-	n.state, n.since, n.pid, n.asked = devRunning, time.Now(), cmd.Process.Pid, false
+	n.state, n.since, n.pid = devRunning, time.Now(), cmd.Process.Pid
+	n.asked, n.died = false, false
 	n.gone, n.seen = make(chan struct{}), nil
 	go c.reap(n, cmd, n.gone)
 	if c.watching {
@@ -64,7 +66,7 @@ func (c *devCluster) startLocked(n *devNode) error {
 func (c *devCluster) command(n *devNode, args ...string) *exec.Cmd {
 	argv := append(append(append([]string(nil), n.prefix...), c.program), args...)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), devMarkEnv+"="+c.mark+"/"+n.name)
+	cmd.Env = append(append(os.Environ(), c.env...), devMarkEnv+"="+c.mark+"/"+n.name)
 	cmd.Dir = c.dir
 	return cmd
 }
@@ -76,7 +78,8 @@ func (c *devCluster) reap(n *devNode, cmd *exec.Cmd, gone chan struct{}) {
 	c.mu.Lock()
 	n.state, n.since, n.pid, n.seen = devDown, time.Now(), 0, nil
 	n.code = cmd.ProcessState.ExitCode()
-	surprise := !n.asked && !c.closing
+	n.died = !n.asked && !c.closing
+	surprise := n.died
 	c.mu.Unlock()
 	close(gone)
 	if surprise {

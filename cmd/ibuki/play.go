@@ -124,6 +124,9 @@ func (p *play) await(check func() error) (float64, error) {
 		if time.Since(p.began) > p.limit {
 			return 0, err
 		}
+		if dead := p.c.died(); dead != nil {
+			return 0, fmt.Errorf("%s: the agent ended by itself%s", dead.name, devLastLine(dead.log))
+		}
 		if err := p.pause(20 * time.Millisecond); err != nil {
 			return 0, err
 		}

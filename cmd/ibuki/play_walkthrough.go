@@ -339,8 +339,10 @@ func (p *play) playReset() error {
 			if err != nil {
 				return "", err
 			}
-			if err := p.c.kill(node1); p.reset == nil && err != nil {
-				return "", err // the reset wipes the process that was frozen
+			if p.reset == nil { // the reset wipes the process that was frozen
+				if err := p.c.kill(node1); err != nil {
+					return "", err
+				}
 			}
 			return happened, p.holds(playRest, func() error {
 				return p.lists(p.others(node1), p.but(node1, "failed"))
