@@ -1,7 +1,0 @@
-package interop
-
-import (
-	_ "github.com/hashicorp/serf/client"
-
-	_ "github.com/ibuki-dev/ibuki/rpc"
-)
