@@ -1,6 +1,10 @@
 package sim
 
 import (
+	"bytes"
+	"io"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -44,5 +48,33 @@ func TestScriptMisuse(t *testing.T) {
 		} else if strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: the error has more than one line: %v", line, err)
 		}
+	}
+}
+
+// TestPlay: a script file that is played gives itself, and so does one without
+// its transcripts.
+func TestPlay(t *testing.T) {
+	for _, name := range []string{"testdata/join.txt", "testdata/force_leave.txt"} {
+		file, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out, again strings.Builder
+		if err := Play(bytes.NewReader(file), &out); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != string(file) {
+			t.Errorf("%s comes out otherwise:\n%s", name, out.String())
+		}
+		bare := regexp.MustCompile(`(?m)^----\n(.+\n)*`).ReplaceAllString(string(file), "")
+		if err := Play(strings.NewReader(bare), &again); err != nil {
+			t.Fatal(err)
+		}
+		if again.String() != string(file) {
+			t.Errorf("%s comes out otherwise without its transcripts:\n%s", name, again.String())
+		}
+	}
+	if err := Play(strings.NewReader("nodes 1\njump a"), io.Discard); err == nil {
+		t.Error("a wrong command is played")
 	}
 }

@@ -23,6 +23,7 @@ var commands = []*command{
 	membersCommand,
 	monitorCommand,
 	queryCommand,
+	simCommand,
 	tagsCommand,
 	versionCommand,
 }
