@@ -52,6 +52,9 @@ func (k Key) GoString() string { return "wire.Key" }
 // Equal reports whether both are the same key.
 func (k Key) Equal(other Key) bool { return k.bytes == other.bytes }
 
+// Valid reports whether k is a key at all: the zero Key stands for none.
+func (k Key) Valid() bool { return k.aead != nil }
+
 // Frame is the outer framing that one node puts around packets and streams
 // and expects on them.
 type Frame struct {
@@ -67,6 +70,16 @@ type Frame struct {
 	VerifyIncoming, VerifyOutgoing bool
 	// SkipInboundLabelCheck: something in front of this node has checked and removed the label.
 	SkipInboundLabelCheck bool
+
+	sealer int // which of Keys seals; see Speaking
+}
+
+// Speaking returns a frame that seals with key, if that is one of f's keys, and
+// is like f otherwise: for a peer that does not know the first key.
+func (f *Frame) Speaking(key Key) Frame {
+	g := *f
+	g.sealer = max(0, slices.IndexFunc(f.Keys, key.Equal))
+	return g
 }
 
 func (f *Frame) seals() bool { return len(f.Keys) > 0 && f.VerifyOutgoing }
@@ -115,7 +128,7 @@ func (f *Frame) seal(dst, msg, nonce, authenticated []byte) []byte {
 	if len(nonce) != NonceSize {
 		panic("wire: nonce of a wrong length")
 	}
-	aead := f.Keys[0].aead
+	aead := f.Keys[f.sealer].aead
 	dst = append(append(dst, f.EncryptionVersion), nonce...)
 	if f.EncryptionVersion != 0 {
 		return aead.Seal(dst, nonce, msg, authenticated)
@@ -134,24 +147,31 @@ func (f *Frame) seal(dst, msg, nonce, authenticated []byte) []byte {
 // Where plain packets are also accepted, one that no key opens is taken for plain,
 // as memberlist does; what it holds is then judged by Unpack.
 func (f *Frame) OpenPacket(dst, packet []byte) (msg []byte, err error) {
+	msg, _, err = f.OpenPacketKey(dst, packet)
+	return msg, err
+}
+
+// OpenPacketKey is OpenPacket, and tells the key that the packet was sealed with;
+// not a valid one if it was not.
+func (f *Frame) OpenPacketKey(dst, packet []byte) (msg []byte, key Key, err error) {
 	label, sealed, err := splitLabel(packet)
 	if err != nil {
-		return nil, err
+		return nil, Key{}, err
 	}
 	if !f.accepts(label) {
-		return nil, ErrLabel
+		return nil, Key{}, ErrLabel
 	}
 	if len(f.Keys) == 0 {
-		return sealed, nil
+		return sealed, Key{}, nil
 	}
 	if f.SkipInboundLabelCheck {
 		label = []byte(f.Label)
 	}
-	msg, err = f.open(dst[:0], sealed, label)
+	msg, key, err = f.open(dst[:0], sealed, label)
 	if err != nil && !f.VerifyIncoming {
-		return sealed, nil
+		return sealed, Key{}, nil
 	}
-	return msg, err
+	return msg, key, err
 }
 
 // accepts reports whether label may be on what comes in. Behind something that
@@ -180,21 +200,21 @@ func splitLabel(packet []byte) (label, rest []byte, err error) {
 	return packet[2 : 2+n], packet[2+n:], nil
 }
 
-// open decrypts into dst's memory, trying every key.
-func (f *Frame) open(dst, sealed, authenticated []byte) ([]byte, error) {
+// open decrypts into dst's memory, trying every key, and tells which it was.
+func (f *Frame) open(dst, sealed, authenticated []byte) ([]byte, Key, error) {
 	if len(sealed) == 0 {
-		return nil, ErrTruncated
+		return nil, Key{}, ErrTruncated
 	}
 	version := sealed[0]
 	if version > maxSealVersion {
-		return nil, ErrNotEncrypted
+		return nil, Key{}, ErrNotEncrypted
 	}
 	least := sealHead + tagSize
 	if version == 0 {
 		least += blockSize
 	}
 	if len(sealed) < least {
-		return nil, ErrTruncated
+		return nil, Key{}, ErrTruncated
 	}
 	nonce, data := sealed[1:sealHead], sealed[sealHead:]
 	for i := range f.Keys {
@@ -203,11 +223,11 @@ func (f *Frame) open(dst, sealed, authenticated []byte) ([]byte, error) {
 			continue
 		}
 		if version == 0 {
-			return unpad(plain)
+			plain, err = unpad(plain)
 		}
-		return plain, nil
+		return plain, f.Keys[i], err
 	}
-	return nil, ErrDecrypt
+	return nil, Key{}, ErrDecrypt
 }
 
 // unpad removes the padding of version 0: 1 to 16 bytes, each saying how many.

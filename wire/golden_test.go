@@ -131,7 +131,7 @@ func (g *golden) open(t *testing.T) []byte {
 	if len(g.frame.Keys) == 0 {
 		return rest
 	}
-	msg, err := g.frame.open(nil, rest[streamHead:], append(bytes.Clone(rest[:streamHead]), g.frame.Label...))
+	msg, _, err := g.frame.open(nil, rest[streamHead:], append(bytes.Clone(rest[:streamHead]), g.frame.Label...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,13 +24,20 @@ const firstRead = 4096
 // An error of r is returned as it is; io.EOF means that the stream ended before
 // it began, which is harmless: some clients only look whether the port is open.
 func (f *Frame) ReadStream(r io.Reader, buf []byte) (msg []byte, err error) {
+	msg, _, err = f.ReadStreamKey(r, buf)
+	return msg, err
+}
+
+// ReadStreamKey is ReadStream, and tells the key that the message was sealed with;
+// not a valid one if it was not. An error may come with the key.
+func (f *Frame) ReadStreamKey(r io.Reader, buf []byte) (msg []byte, key Key, err error) {
 	s := newStream(r, buf)
 	label, err := s.label()
 	if err != nil {
-		return nil, err
+		return nil, Key{}, err
 	}
 	if !f.accepts(label) {
-		return nil, ErrLabel
+		return nil, Key{}, ErrLabel
 	}
 	return f.readMessage(&s)
 }
@@ -39,63 +46,65 @@ func (f *Frame) ReadStream(r io.Reader, buf []byte) (msg []byte, err error) {
 // which has no label before it.
 func (f *Frame) ReadReply(r io.Reader, buf []byte) (msg []byte, err error) {
 	s := newStream(r, buf)
-	return f.readMessage(&s)
+	msg, _, err = f.readMessage(&s)
+	return msg, err
 }
 
-func (f *Frame) readMessage(s *stream) ([]byte, error) {
+func (f *Frame) readMessage(s *stream) ([]byte, Key, error) {
 	if err := s.need(1); err != nil {
-		return nil, err
+		return nil, Key{}, err
 	}
 	sealed := Type(s.buf[s.pos]) == TypeEncrypt
 	switch {
 	case sealed && len(f.Keys) == 0:
-		return nil, ErrUnexpectedEncryption
+		return nil, Key{}, ErrUnexpectedEncryption
 	case !sealed && len(f.Keys) > 0 && f.VerifyIncoming:
-		return nil, ErrNotEncrypted
+		return nil, Key{}, ErrNotEncrypted
 	}
 	var plain []byte
+	var key Key
 	var err error
 	if sealed {
-		plain, err = f.readSealed(s)
+		plain, key, err = f.readSealed(s)
 	} else {
 		plain, err = s.plainMessage()
 	}
 	if err != nil {
-		return nil, err
+		return nil, key, err
 	}
 	if Type(plain[0]) != TypeCompress {
-		return plain, nil
+		return plain, key, nil
 	}
 	var inflate inflater
 	plain, err = inflate.appendTo(nil, plain[1:], MaxStream)
 	if err != nil {
-		return nil, err
+		return nil, key, err
 	}
 	if len(plain) == 0 {
-		return nil, ErrTruncated
+		return nil, key, ErrTruncated
 	}
-	return plain, nil
+	return plain, key, nil
 }
 
-func (f *Frame) readSealed(s *stream) ([]byte, error) {
+func (f *Frame) readSealed(s *stream) ([]byte, Key, error) {
 	if err := s.need(streamHead); err != nil {
-		return nil, err
+		return nil, Key{}, err
 	}
 	head := s.buf[s.pos : s.pos+streamHead]
 	n := binary.BigEndian.Uint32(head[1:])
 	if n > MaxUserState {
-		return nil, ErrLimit
+		return nil, Key{}, ErrLimit
 	}
 	authenticated := append(append([]byte(nil), head...), f.Label...)
 	s.pos += streamHead
 	if err := s.need(int(n)); err != nil {
-		return nil, err
+		return nil, Key{}, err
 	}
-	plain, err := f.open(nil, s.buf[s.pos:s.pos+int(n)], authenticated)
+	plain, key, err := f.open(nil, s.buf[s.pos:s.pos+int(n)], authenticated)
 	if err == nil && len(plain) == 0 {
 		err = ErrTruncated
 	}
-	return plain, err
+	return plain, key, err
 }
 
 // stream reads what is needed and no more.
