@@ -163,12 +163,11 @@ func TestAgentBanner(t *testing.T) {
 
 func TestAgentSignals(t *testing.T) {
 	t.Parallel()
-	conf := filepath.Join(t.TempDir(), "x.json")
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "x.json")
 	if err := os.WriteFile(conf, []byte(`{"leave_on_terminate": true, "skip_leave_on_interrupt": true}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	watcher := startAgent(t, "watcher")
-	want := "watcher alive"
 	for _, c := range []struct {
 		name   string
 		args   []string
@@ -176,24 +175,27 @@ func TestAgentSignals(t *testing.T) {
 		code   int
 		status string
 	}{
-		{"a-interrupt", nil, os.Interrupt, 0, "left"},
-		{"b-terminate", nil, syscall.SIGTERM, 1, "failed"},
-		{"c-terminate", []string{"-config-file=" + conf}, syscall.SIGTERM, 0, "left"},
-		{"d-interrupt", []string{"-config-file=" + conf}, os.Interrupt, 1, "failed"},
+		{"interrupt", nil, os.Interrupt, 0, "left"},
+		{"terminate", nil, syscall.SIGTERM, 1, "failed"},
+		{"leave-on-terminate", []string{"-config-file=" + conf}, syscall.SIGTERM, 0, "left"},
+		{"skip-on-interrupt", []string{"-config-file=" + conf}, os.Interrupt, 1, "failed"},
 	} {
-		p := startAgent(t, c.name, append(c.args, "-join="+watcher.addr)...)
-		if !strings.Contains(p.output(), "==> Joining cluster...(replay: false)\n    Join completed. Synced with 1 initial agents\n") {
-			t.Errorf("%s: join not told:\n%s", c.name, p.output())
-		}
-		_ = p.Process.Signal(c.sig)
-		if code := p.exit(t); code != c.code {
-			t.Errorf("%s: exit code %d, want %d\n%s", c.name, code, c.code, p.output())
-		}
-		if !strings.Contains(p.output(), "==> Caught signal: "+c.sig.String()+"\n") {
-			t.Errorf("%s: signal not told:\n%s", c.name, p.output())
-		}
-		want = strings.TrimSuffix(want, "watcher alive") + c.name + " " + c.status + ", watcher alive"
-		watcher.wantMembers(t, want)
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			watcher := startAgent(t, "watcher")
+			p := startAgent(t, "a", append(c.args, "-join="+watcher.addr)...)
+			if !strings.Contains(p.output(), "==> Joining cluster...(replay: false)\n    Join completed. Synced with 1 initial agents\n") {
+				t.Errorf("join not told:\n%s", p.output())
+			}
+			_ = p.Process.Signal(c.sig)
+			if code := p.exit(t); code != c.code {
+				t.Errorf("exit code %d, want %d\n%s", code, c.code, p.output())
+			}
+			if !strings.Contains(p.output(), "==> Caught signal: "+c.sig.String()+"\n") {
+				t.Errorf("signal not told:\n%s", p.output())
+			}
+			watcher.wantMembers(t, "a "+c.status+", watcher alive")
+		})
 	}
 }
 
