@@ -17,18 +17,22 @@ const (
 	joinReplay                  // a Join that wants old user events
 	joinIgnore                  // a Join that does not
 	reconnected                 // an attempt to reach a failed member
+	rejoined                    // a Rejoin
 )
 
 // Join starts to join by the node at to; name may be empty. ignoreOld: user
 // events from before the join are not delivered. It ends as a JoinResult in an Output.
 func (m *Machine) Join(now time.Time, to netip.AddrPort, name string, ignoreOld bool) (swim.DialID, error) {
+	if ignoreOld {
+		return m.join(now, to, name, joinIgnore)
+	}
+	return m.join(now, to, name, joinReplay)
+}
+
+func (m *Machine) join(now time.Time, to netip.AddrPort, name string, kind joinKind) (swim.DialID, error) {
 	m.now = now
 	if m.state != Alive {
 		return 0, errJoinLate
-	}
-	kind := joinReplay
-	if ignoreOld {
-		kind = joinIgnore
 	}
 	id := m.swim.Join(now, to, name)
 	m.joins[id] = kind
@@ -38,7 +42,11 @@ func (m *Machine) Join(now time.Time, to netip.AddrPort, name string, ignoreOld 
 
 // joinMerged tells the cluster after a join that went well (P78).
 func (m *Machine) joinMerged() {
-	if m.merged && m.state == Alive && (m.merging == joinReplay || m.merging == joinIgnore) {
+	if !m.merged || m.state != Alive {
+		return
+	}
+	switch m.merging {
+	case joinReplay, joinIgnore, rejoined:
 		m.sendJoinIntent()
 	}
 }
