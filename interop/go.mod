@@ -27,9 +27,9 @@ require (
 	github.com/hashicorp/go-sockaddr v1.0.7 // indirect
 	github.com/hashicorp/go-syslog v1.0.0 // indirect
 	github.com/hashicorp/golang-lru v1.0.2 // indirect
-	github.com/hashicorp/logutils v1.0.0 // indirect
+	github.com/hashicorp/logutils v1.0.0
 	github.com/hashicorp/mdns v1.0.7 // indirect
-	github.com/hashicorp/memberlist v0.7.0 // indirect
+	github.com/hashicorp/memberlist v0.7.0
 	github.com/huandu/xstrings v1.3.3 // indirect
 	github.com/ibuki-dev/ibuki v0.0.0-00010101000000-000000000000
 	github.com/imdario/mergo v0.3.11 // indirect

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -47,6 +48,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	log.SetOutput(io.Discard) // Serf's client logs every connection that ends
 	ours = built("ours", "IBUKI_PROGRAM", dir, "..", "./cmd/ibuki")
 	newest = built("serf", "IBUKI_SERF", dir, ".", "github.com/hashicorp/serf/cmd/serf")
 	old = program{name: "serf-old", path: os.Getenv("IBUKI_SERF_OLD")}
@@ -64,7 +66,8 @@ func built(name, env, out, dir, pkg string) program {
 	if path := os.Getenv(env); path != "" {
 		return program{name: name, path: path}
 	}
-	path := filepath.Join(out, name)
+	// Under the name serf, ours is serf to the letter.
+	path := filepath.Join(out, name, "serf")
 	cmd := exec.Command("go", "build", "-o", path, pkg)
 	cmd.Dir = dir
 	if text, err := cmd.CombinedOutput(); err != nil {
@@ -164,17 +167,23 @@ func (a *agent) log() string     { return a.c.file(a.name + ".log") }
 
 // start runs the agent and connects to it; what its stream tells is kept.
 func (a *agent) start() {
+	a.c.t.Helper()
+	a.begin()
+	a.connect()
+}
+
+func (a *agent) begin() {
 	t := a.c.t
 	t.Helper()
 	args := append([]string{"agent", "-node=" + a.name, "-bind=" + a.ip, "-rpc-addr=" + a.rpcAddr(),
 		"-profile=local", "-log-level=debug", "-config-file=" + a.c.file("agent.json")}, a.c.common...)
-	log, err := os.OpenFile(a.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	logFile, err := os.OpenFile(a.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
+	defer logFile.Close()
 	a.cmd = exec.Command(a.prog.path, append(args, a.flags...)...)
-	a.cmd.Stdout, a.cmd.Stderr = log, log
+	a.cmd.Stdout, a.cmd.Stderr = logFile, logFile
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +193,6 @@ func (a *agent) start() {
 		_ = cmd.Wait()
 		close(gone)
 	}(a.cmd)
-	a.connect()
 }
 
 func (a *agent) connect() {
@@ -404,4 +412,22 @@ func command(t *testing.T, p program, args ...string) (stdout, stderr string, co
 		t.Fatalf("%s %v: %v", p.name, args, err)
 	}
 	return o.String(), e.String(), cmd.ProcessState.ExitCode()
+}
+
+// syncBuffer takes the output of a process while it is read.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
