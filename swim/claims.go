@@ -171,7 +171,7 @@ func (m *Machine) passSuspect(e *member, incarnation uint32, from string) {
 
 func (m *Machine) beginSuspicion(e *member, from string) {
 	s := &suspicion{timer: timer{kind: timerSuspicion, who: e}}
-	least, most, want := suspicionTimes(&m.cfg, m.members.len())
+	least, most, want := suspicionTimes(&m.cfg, m.members.len(), m.members.numPresent())
 	s.begin(m.clock.awake(), from, least, most, want)
 	e.suspicion = s
 	m.arm(&s.timer, s.ends())

@@ -21,15 +21,19 @@ type suspicion struct {
 }
 
 // suspicionTimes computes the shortest and longest suspicion and how many
-// confirmations lead from one to the other, for a cluster of n known members.
-func suspicionTimes(cfg *Config, n int) (least, most time.Duration, want int) {
+// confirmations lead from one to the other, for a cluster of n known members of
+// whom present are neither dead nor left. Only they can confirm: to wait for the
+// word of the dead, as memberlist does, would make the second failure in a small
+// cluster take six times as long as the first. Suspects count, since a node that
+// is itself cut off suspects everybody, and must not be in a hurry then.
+func suspicionTimes(cfg *Config, n, present int) (least, most time.Duration, want int) {
 	scale := math.Max(1, math.Log10(math.Max(1, float64(n))))
 	// To the thousandth, as the peers compute it; divided first, against overflow.
 	least = time.Duration(cfg.SuspicionMult) * time.Duration(scale*1000) * (cfg.ProbeInterval / 1000)
 	most = time.Duration(cfg.SuspicionMaxMult) * least
 	want = cfg.SuspicionMult - 2
 	// Neither we nor the suspect can confirm.
-	if n-2 < want {
+	if present-2 < want {
 		want = 0
 	}
 	return least, most, max(0, want)

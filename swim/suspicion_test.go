@@ -11,24 +11,27 @@ func TestSuspicionTimes(t *testing.T) {
 	lan, wan, local := LAN(), WAN(), Local()
 	for _, c := range []struct {
 		cfg         *Config
-		n           int
+		n, present  int
 		least, most time.Duration
 		want        int
 	}{
-		{&lan, 1, 4 * time.Second, 24 * time.Second, 0},
-		{&lan, 3, 4 * time.Second, 24 * time.Second, 0},
-		{&lan, 4, 4 * time.Second, 24 * time.Second, 2},
-		{&lan, 10, 4 * time.Second, 24 * time.Second, 2},
-		{&lan, 32, 6020 * time.Millisecond, 36120 * time.Millisecond, 2},
-		{&lan, 100, 8 * time.Second, 48 * time.Second, 2},
-		{&lan, 10000, 16 * time.Second, 96 * time.Second, 2},
-		{&wan, 5, 30 * time.Second, 180 * time.Second, 0},
-		{&wan, 6, 30 * time.Second, 180 * time.Second, 4},
-		{&local, 3, 3 * time.Second, 18 * time.Second, 1},
+		{&lan, 1, 1, 4 * time.Second, 24 * time.Second, 0},
+		{&lan, 3, 3, 4 * time.Second, 24 * time.Second, 0},
+		{&lan, 4, 4, 4 * time.Second, 24 * time.Second, 2},
+		{&lan, 10, 10, 4 * time.Second, 24 * time.Second, 2},
+		{&lan, 32, 32, 6020 * time.Millisecond, 36120 * time.Millisecond, 2},
+		{&lan, 100, 100, 8 * time.Second, 48 * time.Second, 2},
+		{&lan, 10000, 10000, 16 * time.Second, 96 * time.Second, 2},
+		{&wan, 5, 5, 30 * time.Second, 180 * time.Second, 0},
+		{&wan, 6, 6, 30 * time.Second, 180 * time.Second, 4},
+		{&local, 3, 3, 3 * time.Second, 18 * time.Second, 1},
+		{&local, 3, 2, 3 * time.Second, 18 * time.Second, 0},
+		{&lan, 4, 3, 4 * time.Second, 24 * time.Second, 0},
+		{&lan, 100, 4, 8 * time.Second, 48 * time.Second, 2},
 	} {
-		least, most, want := suspicionTimes(c.cfg, c.n)
+		least, most, want := suspicionTimes(c.cfg, c.n, c.present)
 		if least != c.least || most != c.most || want != c.want {
-			t.Errorf("n=%d: %v %v %d, want %v %v %d", c.n, least, most, want, c.least, c.most, c.want)
+			t.Errorf("n=%d of %d: %v %v %d, want %v %v %d", c.present, c.n, least, most, want, c.least, c.most, c.want)
 		}
 	}
 }
