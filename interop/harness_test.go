@@ -3,6 +3,7 @@ package interop
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,6 +40,10 @@ var ours, newest, old program
 // IBUKI_PROGRAM (ours, built), IBUKI_SERF (the newest Serf), IBUKI_SERF_OLD
 // (Serf 0.9.4; without it /usr/bin/serf, where Debian puts it).
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.parallel").Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		_ = flag.Set("test.parallel", "4") // clusters mostly wait
+	}
 	os.Exit(run(m))
 }
 

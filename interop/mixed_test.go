@@ -309,7 +309,7 @@ func subset(got, want []string) bool {
 func (c *cluster) askOnce(from *agent, name string, param client.QueryParam) (gotAcks, got []string) {
 	c.t.Helper()
 	acks, answers := make(chan string, 4096), make(chan client.NodeResponse, 4096)
-	param.Name, param.Payload, param.RequestAck, param.Timeout = "ask-"+name, []byte("what"), true, 2*time.Second
+	param.Name, param.Payload, param.RequestAck, param.Timeout = "ask-"+name, []byte("what"), true, time.Second
 	param.AckCh, param.RespCh = acks, answers
 	if err := from.rpc.Query(&param); err != nil {
 		c.t.Fatalf("%s: query %s: %v", from.name, name, err)
