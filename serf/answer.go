@@ -270,7 +270,7 @@ func (m *Machine) randomRelays(k int, asker string) []*member {
 const maxRelayed = 60 * 1024
 
 // handleRelay passes a message on, unchanged, to the address in its header.
-func (m *Machine) handleRelay(from netip.AddrPort, msg []byte) error {
+func (m *Machine) handleRelay(msg []byte) error {
 	r := &m.msg.relay
 	if err := r.Decode(msg[1:], &m.names); err != nil {
 		return err
@@ -281,7 +281,6 @@ func (m *Machine) handleRelay(from netip.AddrPort, msg []byte) error {
 	if len(r.Message) > maxRelayed {
 		return wire.ErrLimit
 	}
-	m.traceMessage(wire.SerfRelay, from, r.DestName)
 	m.trace(swim.Trace{Kind: TraceRelay, Level: swim.LevelDebug, Node: r.DestName, Addr: r.Dest})
 	m.swim.SendUser(r.Dest, r.DestName, r.Message)
 	return nil

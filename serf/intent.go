@@ -45,14 +45,19 @@ func (m *Machine) reapIntents() {
 }
 
 // joinIntent takes a join intent; it reports whether it was news, to be passed
-// on (P71, P75).
-func (m *Machine) joinIntent(j *wire.Join) bool {
+// on (P71, P75). said is false for a status time in a push/pull, which only looks
+// like a join intent: it may as well be the time of a leave.
+func (m *Machine) joinIntent(j *wire.Join, said bool) bool {
 	m.clock.witness(j.LTime)
 	mem := m.members.get(j.Node)
 	if mem == nil {
 		return m.rememberIntent(j.Node, j.LTime, false)
 	}
-	if j.LTime <= mem.ltime {
+	// A node's own leave is later than its last join. So if it said at this very
+	// time that it joins, the leave of the same time is a force-leave that it had
+	// not heard of, and it stays.
+	wins := said && j.LTime == mem.ltime && mem.status == StatusLeaving
+	if j.LTime <= mem.ltime && !wins {
 		return false
 	}
 	mem.ltime = j.LTime
@@ -72,12 +77,15 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 	if mem == nil {
 		return m.rememberIntent(l.Node, l.LTime, true)
 	}
-	if l.LTime <= mem.ltime {
+	if l.Node == m.cfg.Swim.Name && m.state == Alive && l.LTime >= mem.ltime {
+		// P73. At the very time of this node's own last join, too: who heard
+		// the leave first holds it for the newer of the two, and nothing in a
+		// push/pull would ever tell.
+		m.trace(swim.Trace{Kind: TraceRefuteLeave, Level: swim.LevelDebug, Node: l.Node, LTime: l.LTime})
+		m.sendJoinIntent()
 		return false
 	}
-	if l.Node == m.cfg.Swim.Name && m.state == Alive {
-		m.trace(swim.Trace{Kind: TraceRefuteLeave, Level: swim.LevelDebug, Node: l.Node, LTime: l.LTime})
-		m.sendJoinIntent() // P73
+	if l.LTime <= mem.ltime {
 		return false
 	}
 	// Even where the status stays, the time moves: otherwise two nodes that
@@ -100,7 +108,7 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 // everything it has heard.
 func (m *Machine) sendJoinIntent() {
 	j := wire.Join{LTime: m.clock.time(), Node: m.cfg.Swim.Name}
-	m.joinIntent(&j)
+	m.joinIntent(&j, true)
 	m.buf = append(m.buf[:0], byte(wire.TypeUser))
 	m.buf = j.AppendTo(m.buf)
 	m.push(&m.intentQueue, j.Node, m.buf, nil)

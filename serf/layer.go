@@ -77,7 +77,7 @@ func (m *Machine) message(from netip.AddrPort, msg []byte) {
 	case wire.SerfQueryResponse:
 		err = m.handleResponse(from, msg)
 	case wire.SerfRelay:
-		err = m.handleRelay(from, msg)
+		err = m.handleRelay(msg)
 	default:
 		m.trace(swim.Trace{Kind: TraceMessageUnknown, Level: swim.LevelWarn, Addr: from, N: int(t)})
 	}
@@ -100,7 +100,7 @@ func (m *Machine) handleJoin(from netip.AddrPort, msg []byte) error {
 		return errTime
 	}
 	m.traceMessage(wire.SerfJoin, from, j.Node)
-	if m.joinIntent(j) {
+	if m.joinIntent(j, true) {
 		m.passOn(&m.intentQueue, j.Node, msg)
 	}
 	return nil

@@ -123,7 +123,9 @@ func (m *Machine) ForceLeave(now time.Time, name string, prune bool) error {
 	}
 	l := wire.Leave{LTime: m.clock.tick(), Node: mem.name, Prune: prune}
 	// About this node itself it is refuted at once, and there is nothing to tell.
-	if m.leaveIntent(&l) && m.othersAlive() {
+	// The member that it is about counts among those who are told (Serf forgets
+	// it): if it is alive, it has to hear of it to refute it.
+	if m.leaveIntent(&l) && m.others(StatusAlive, StatusLeaving) {
 		m.sendLeaveIntent(&l, nil)
 	}
 	m.settle()

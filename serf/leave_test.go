@@ -350,6 +350,12 @@ func TestP67_ForceLeaveOfALiveNode(t *testing.T) {
 		n.wantStatus(ns[2], StatusAlive)
 		n.wantEvents()
 	}
+	// Nor if it is the only other one.
+	w2 := newWorld(t)
+	two := w2.cluster("a", "b")
+	two[0].forces("b", false)
+	w2.run(5 * time.Second)
+	two[0].wantStatus(two[1], StatusAlive)
 	// Of this node itself it does nothing.
 	ns[0].forces("a", false)
 	ns[0].forces("a", true)
@@ -459,5 +465,54 @@ func TestChangesCountsWhatMembersShow(t *testing.T) {
 		if got := n.Changes() != before; got != step.changes {
 			t.Errorf("changed: %v, want %v", got, step.changes)
 		}
+	}
+}
+
+// The same with equal times: the member said that it joins while another said
+// that it leaves, and neither heard the other.
+func TestP67_LeaveAndJoinOfOneTime(t *testing.T) {
+	// The owner hears the leave.
+	n := alone(t, nil)
+	n.hears(wire.SerfState{LTime: 9})
+	n.sendJoinIntent() // at 9
+	n.want("self", StatusAlive, 9)
+	n.gets(&wire.Leave{LTime: 9, Node: "self"})
+	n.want("self", StatusAlive, 10)
+	n.gets(&wire.Leave{LTime: 9, Node: "self"})
+	n.want("self", StatusAlive, 10)
+
+	// Another hears the join, after the leave or before it; a status time in a
+	// push/pull may be that of either.
+	for _, joinFirst := range []bool{false, true} {
+		n = alone(t, nil)
+		n.alive("b", 1)
+		if joinFirst {
+			n.gets(&wire.Join{LTime: 9, Node: "b"})
+		}
+		n.gets(&wire.Leave{LTime: 9, Node: "b"})
+		n.hears(wire.SerfState{LTime: 10, Status: []wire.StatusLTime{{Node: "b", LTime: 9}}})
+		want := StatusLeaving
+		if joinFirst {
+			want = StatusAlive
+		}
+		n.want("b", want, 9)
+		n.gets(&wire.Join{LTime: 9, Node: "b"})
+		n.want("b", StatusAlive, 9)
+	}
+
+	// Nobody hears anything: who lists it as leaving asks it.
+	w := newWorld(t)
+	ns := w.cluster("a", "b", "c")
+	a, b := ns[0], ns[1]
+	at := max(a.Machine.clock.time(), b.Machine.clock.time())
+	a.leaveIntent(&wire.Leave{LTime: at, Node: "b"})
+	for _, n := range ns[1:] {
+		n.joinIntent(&wire.Join{LTime: at, Node: "b"}, false)
+	}
+	a.wantStatus(b, StatusLeaving)
+	w.run(time.Minute)
+	for _, n := range ns {
+		n.wantStatus(b, StatusAlive)
+		n.wantFold()
 	}
 }

@@ -247,9 +247,12 @@ func (m *Machine) Local() Member {
 }
 
 // othersAlive reports whether a member other than this node is alive.
-func (m *Machine) othersAlive() bool {
+func (m *Machine) othersAlive() bool { return m.others(StatusAlive, StatusAlive) }
+
+// others reports whether a member other than this node has one of two statuses.
+func (m *Machine) others(a, b Status) bool {
 	for _, mem := range m.members.sorted {
-		if mem.status == StatusAlive && mem.name != m.cfg.Swim.Name {
+		if (mem.status == a || mem.status == b) && mem.name != m.cfg.Swim.Name {
 			return true
 		}
 	}

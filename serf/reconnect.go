@@ -1,6 +1,9 @@
 package serf
 
-import "github.com/ibuki-dev/ibuki/swim"
+import (
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
 
 // reconnectDue tries to reach a failed member from time to time (P63): with
 // the probability that makes the whole cluster try each of them about once per
@@ -42,6 +45,7 @@ func (m *Machine) reapDue() {
 		return
 	}
 	m.timers.set(timerReap, m.now.Add(m.cfg.ReapInterval))
+	m.askLeaving()
 	for i := 0; i < len(m.members.sorted); {
 		r := &m.members.sorted[i].record
 		timeout := m.cfg.ReconnectTimeout
@@ -57,4 +61,21 @@ func (m *Machine) reapDue() {
 		m.eraseMember(i)
 	}
 	m.reapIntents()
+}
+
+// askLeaving asks members that have been leaving for longer than a leave takes
+// whether they are (P170): it sends them, alone, a newer leave intent, which one
+// that stays refutes (P73). Without that, a member stays leaving for ever in the
+// lists of those who heard a force-leave that it did not hear itself, if its own
+// join intent happened to have the same time.
+func (m *Machine) askLeaving() {
+	longest := 2 * (m.cfg.BroadcastTimeout + m.cfg.LeavePropagateDelay)
+	for _, mem := range m.members.sorted {
+		if mem.status != StatusLeaving || mem.name == m.cfg.Swim.Name || m.sinceStatus(&mem.record) <= longest {
+			continue
+		}
+		l := wire.Leave{LTime: mem.ltime + 1, Node: mem.name}
+		m.buf = l.AppendTo(m.buf[:0])
+		m.swim.SendUser(mem.addr(), mem.name, m.buf)
+	}
 }

@@ -125,7 +125,6 @@ var messageNames = map[wire.SerfType]string{
 	wire.SerfUserEvent:     "messageUserEventType",
 	wire.SerfQuery:         "messageQueryType",
 	wire.SerfQueryResponse: "messageQueryResponseType",
-	wire.SerfRelay:         "messageRelayType",
 }
 
 // messageWords name them in error lines.

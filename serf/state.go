@@ -103,7 +103,7 @@ func (m *Machine) statusTime(st *wire.StatusLTime) {
 			return
 		}
 	}
-	m.joinIntent(&wire.Join{LTime: st.LTime, Node: st.Node})
+	m.joinIntent(&wire.Join{LTime: st.LTime, Node: st.Node}, false)
 }
 
 // skipOldEvents decides whether the other's old user events are wanted (P87).
