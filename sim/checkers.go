@@ -167,12 +167,15 @@ func (k *checkers) statuses(n *Node, l *lifeCheck) {
 	}
 	l.status = next
 	if !k.foldLater {
-		k.foldEquals(n)
+		if why := k.foldDiffers(n); why != "" {
+			k.c.fail("V1: %s", why)
+		}
 	}
 }
 
-// foldEquals checks V1.
-func (k *checkers) foldEquals(n *Node) {
+// foldDiffers says how the fold of a node's events differs from its list, ""
+// if it does not (V1).
+func (k *checkers) foldDiffers(n *Node) string {
 	view := k.by[n.index].list.Current()
 	members := n.machine.Members()
 	for _, m := range members {
@@ -183,15 +186,16 @@ func (k *checkers) foldEquals(n *Node) {
 		}
 		switch {
 		case e == nil:
-			k.c.fail("V1: %s lists %s, its events never told", n.label, m.Name)
+			return fmt.Sprintf("%s lists %s, its events never told", n.label, m.Name)
 		case e.Status != want.Status || e.Addr != want.Addr || !slices.Equal(e.Tags, want.Tags):
-			k.c.fail("V1: %s lists %s as %s %v %v, its events say %s %v %v",
+			return fmt.Sprintf("%s lists %s as %s %v %v, its events say %s %v %v",
 				n.label, m.Name, m.Status, m.Addr, m.Tags, e.Status, e.Addr, e.Tags)
 		}
 	}
 	if view.Len() != len(members) {
-		k.c.fail("V1: %s lists %d members, its events know %d", n.label, len(members), view.Len())
+		return fmt.Sprintf("%s lists %d members, its events know %d", n.label, len(members), view.Len())
 	}
+	return ""
 }
 
 // toEntry is a member as package live has it.

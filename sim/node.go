@@ -45,7 +45,8 @@ type Node struct {
 	hasLeft    bool // the last life ended by leaving
 	heard      bool // was told of the user event that a seeded run ends with
 	told       []string
-	Rejected   int // datagrams that could not be opened
+	acks       map[string]bool // who acked queries, once that is asked for
+	Rejected   int             // datagrams that could not be opened
 }
 
 // memory is what a snapshot file keeps over a restart.
@@ -396,6 +397,9 @@ func (n *Node) answerLater(id serf.QueryID) {
 
 func (n *Node) news(u serf.QueryUpdate) {
 	n.c.log.news(n.c, n, &u)
+	if n.acks != nil && u.Kind == serf.QueryAck {
+		n.acks[u.From] = true
+	}
 	if n.c.check != nil {
 		n.c.check.news(n, &u)
 	}

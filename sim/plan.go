@@ -26,11 +26,12 @@ const (
 	doPartition
 	doMend
 	doSlowLink
+	doGarbage
 	numActions
 )
 
 var actionWords = [numActions]string{"crash", "crash-host", "restart", "pause", "leave", "force-leave", "join",
-	"tags", "event", "query", "cut", "partition", "mend", "slow-link"}
+	"tags", "event", "query", "cut", "partition", "mend", "slow-link", "garbage"}
 
 // Plan is what a seed draws before its run begins: the cluster, the faults and
 // the workload. Each run has some kinds of faults and not others, so that rare
@@ -82,6 +83,15 @@ func (p *Plan) drawOptions(rng *rand.Rand) {
 	}
 	if rng.IntN(8) == 0 {
 		s.Protocol = 4
+	}
+	if rng.IntN(8) == 0 {
+		s.UserCoalescePeriod, s.UserQuiescentPeriod = 2*time.Second, 500*time.Millisecond
+	}
+	if rng.IntN(8) == 0 {
+		s.ReconnectTimeout, s.TombstoneTimeout, s.ReapInterval = 30*time.Second, 15*time.Second, 5*time.Second
+	}
+	if rng.IntN(8) == 0 {
+		s.EventBuffer, s.QueryBuffer = 4, 4
 	}
 	o.Compress = rng.IntN(4) == 0
 	if rng.IntN(4) == 0 {
@@ -137,6 +147,8 @@ func (p Plan) String() string {
 	}{
 		{o.Compress, "compress"}, {o.Label != "", "label"}, {o.Key != nil, "key"}, {o.NoRefusals, "no-refusals"},
 		{o.Serf.CoalescePeriod > 0, "coalesce"}, {o.Serf.Protocol == 4, "protocol-4"},
+		{o.Serf.UserCoalescePeriod > 0, "coalesce-user"}, {o.Serf.ReconnectTimeout > 0, "reap"},
+		{o.Serf.EventBuffer > 0, "small-buffers"},
 		{o.Serf.Swim.NoStreamPing, "no-stream-ping"}, {o.Serf.NoCoordinates, "no-coordinates"},
 	} {
 		if f.on {

@@ -16,6 +16,8 @@ type workload struct {
 	rng  *rand.Rand
 	over bool
 	next int // numbers what must be unique
+
+	asked, acked int // by the query at the end
 }
 
 // begin builds the cluster, most of whose nodes join, and schedules the first action.
@@ -104,6 +106,8 @@ func (w *workload) do(a action) {
 		n.UserEvent("ev", fmt.Appendf(nil, "%d", w.next), w.rng.IntN(2) == 0) // what fails is in the transcript
 	case doQuery:
 		w.query(n)
+	case doGarbage:
+		w.garbage(n)
 	default:
 		w.network(a, n)
 	}
@@ -172,6 +176,28 @@ func (w *workload) query(n *Node) {
 	}
 	w.next++
 	n.Query("q", fmt.Appendf(nil, "%d", w.next), p)
+}
+
+// garbage sends what no member would send, in datagrams and on streams.
+func (w *workload) garbage(n *Node) {
+	w.c.log.life(w.c, n, "gets garbage")
+	from := w.other(n)
+	for range 20 {
+		b := w.c.net.buffer()
+		for range w.rng.IntN(200) {
+			b = append(b, byte(w.rng.Uint32()))
+		}
+		if len(b) > 0 && w.rng.IntN(2) == 0 {
+			b[0] &= 15 // where the types are
+		}
+		if w.rng.IntN(4) > 0 {
+			w.c.arrive(w.c.clock.now, from, n, b)
+			continue
+		}
+		e := w.c.clock.schedule(w.c.clock.now, dueStream, n)
+		e.from, e.data = from.addr, b
+		e.dial = &stream{dialer: from, life: from.life, to: n, ended: true, until: w.c.clock.now + time.Second}
+	}
 }
 
 // partition cuts the cluster in two or three.
