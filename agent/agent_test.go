@@ -293,6 +293,7 @@ func TestSplitTarget(t *testing.T) {
 	}
 }
 
+// P161
 func TestTagsEventsQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := NewMemNet()
@@ -447,6 +448,7 @@ func TestStopBounds(t *testing.T) {
 }
 
 // A handler that never ends loses events, counted; others and the loop go on.
+// P154
 func TestHungHandlerHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer

@@ -66,13 +66,28 @@ func (b backend) Join(ctx context.Context, addrs []string, replay bool) (int, er
 	return b.Agent.Join(ctx, addrs, replay)
 }
 
-// Leave implements rpc.Backend: the agent ends when the reply is out.
+// Leave implements rpc.Backend: the agent ends when the reply is out. A client
+// that goes away meanwhile does not change that.
 func (b backend) Leave(ctx context.Context) error {
-	if err := b.Agent.Leave(ctx); err != nil {
+	left := make(chan error, 1)
+	go func() {
+		err := b.Agent.Leave(b.ctx)
+		left <- err
+		if err == nil {
+			b.end(nil)
+		}
+	}()
+	select {
+	case err := <-left:
 		return err
+	case <-ctx.Done():
 	}
-	b.end(nil)
-	return nil
+	select {
+	case err := <-left: // the end of the agent is what ended ctx
+		return err
+	default:
+		return ctx.Err()
+	}
 }
 
 // ForceLeave makes a failed member a left one.

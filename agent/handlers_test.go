@@ -107,6 +107,7 @@ func (s *scriptTest) read(t *testing.T, name string) string {
 	return string(b)
 }
 
+// P155, P156
 func TestHandlerEnvironmentAndInput(t *testing.T) {
 	s := newScriptTest(t, "member-join=(env | grep SERF_ | sort; cat) > DIR/join",
 		"user:x=(env | grep SERF_ | sort; cat) > DIR/user", "query=(env | grep SERF_ | sort; cat) > DIR/query",
@@ -134,6 +135,7 @@ func TestHandlerEnvironmentAndInput(t *testing.T) {
 	}
 }
 
+// P157
 func TestQueryAnswers(t *testing.T) {
 	s := newScriptTest(t, "query:good=cat; echo answer", "query:bad=echo no; exit 3", "query:silent=true",
 		"query:forked=echo parent; sleep 30 & exit 0")
@@ -177,6 +179,7 @@ func contains(list []string, s string) bool {
 	return false
 }
 
+// P154
 func TestHandlerRunsOneAtATime(t *testing.T) {
 	// The lock directory exists while the handler runs.
 	script := "mkdir DIR/lock || touch DIR/overlap; sleep 0.05; rmdir DIR/lock; echo x >> DIR/ran"
@@ -195,6 +198,7 @@ func TestHandlerRunsOneAtATime(t *testing.T) {
 	}
 }
 
+// P158
 func TestBadHandlers(t *testing.T) {
 	s := newScriptTest(t, "user=no-such-program-anywhere", "user=yes; true", "user=head -c 300000 /dev/zero",
 		"user=trap '' TERM; sleep 60 & echo $! > DIR/pid; wait; wait", "user=exit 0 <&-")
@@ -269,6 +273,7 @@ func TestSetHandlers(t *testing.T) {
 	}
 }
 
+// P157
 func TestTailKeepsTheLast(t *testing.T) {
 	var w tail
 	for i := range 5000 {

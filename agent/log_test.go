@@ -64,7 +64,7 @@ func TestWatchLog(t *testing.T) {
 		log.Debug(fmt.Sprint("old ", i))
 	}
 	lines, cancel := l.Watch(LevelDebug)
-	log.Log(nil, LevelTrace, "below")
+	log.Log(t.Context(), LevelTrace, "below")
 	log.Info("new")
 	var got []string
 	for len(lines) > 0 {

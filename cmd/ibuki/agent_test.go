@@ -124,7 +124,7 @@ func (p *agentProcess) members(t *testing.T) string {
 func (p *agentProcess) wantMembers(t *testing.T, want string) {
 	t.Helper()
 	got := ""
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if got = p.members(t); got == want {
 			return
 		}
@@ -161,6 +161,7 @@ func TestAgentBanner(t *testing.T) {
 	}
 }
 
+// P159
 func TestAgentSignals(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -199,6 +200,7 @@ func TestAgentSignals(t *testing.T) {
 	}
 }
 
+// P159
 func TestAgentSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	a := startAgent(t, "a")
