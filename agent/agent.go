@@ -34,11 +34,15 @@ type Agent struct {
 
 	transport Transport
 	frame     atomic.Pointer[wire.Frame]
+	ring      keyring
+	spoken    spokenKeys
 	machine   *serf.Machine
 	addr      netip.AddrPort // advertised
 
 	list     live.List
 	members  atomic.Pointer[[]serf.Member] // as of the last change
+	snapshot *snapshot                     // nil: none is kept
+	joined   atomic.Bool                   // some exchange that this node began went well
 	handlers *handlers
 	streams  inboundSet
 	subs     subscribers
@@ -52,6 +56,8 @@ type Agent struct {
 	dialed               chan dialResult
 	sendFailed           chan netip.AddrPort
 	commands             chan *command
+	keyChanges           chan serf.KeyChange
+	membersChanged       chan struct{} // for the keeper; has room for one
 	loop                 loopState
 
 	rpcServer   *rpc.Server
@@ -85,15 +91,19 @@ func New(cfg Config) (*Agent, error) {
 		dialed:      make(chan dialResult, 16),
 		sendFailed:  make(chan netip.AddrPort, 64),
 		commands:    make(chan *command, 64),
+		keyChanges:  make(chan serf.KeyChange, keyChangesWaiting),
 		ctx:         ctx,
 		cancel:      cancel,
 		loopDone:    make(chan struct{}),
 		left:        make(chan struct{}),
 		done:        make(chan struct{}),
 	}
+	a.membersChanged = make(chan struct{}, 1)
 	a.members.Store(&[]serf.Member{})
 	a.queries.init()
 	a.answers.init()
+	a.spoken.init()
+	a.ring = keyring{frame: &a.frame, file: cfg.KeyringFile}
 	a.streams.max = cfg.MaxStreams
 	return a, nil
 }
@@ -109,6 +119,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.logger = a.log.Logger()
 	a.faults = newFaults(a.logger)
 	a.handlers = newHandlers(a.logger, a.respondToQuery)
+	a.handlers.recorded = a.recorded
 	err := a.start()
 	if err == nil && len(a.cfg.Join) > 0 {
 		_, err = a.Join(ctx, a.cfg.Join, a.cfg.Replay)
@@ -130,6 +141,9 @@ func (a *Agent) start() (err error) {
 	if err := a.loadTagsFile(); err != nil {
 		return fail(err)
 	}
+	if err := a.loadKeyring(); err != nil {
+		return fail(err)
+	}
 	if err := a.handlers.set(a.cfg.EventHandlers); err != nil {
 		return fail(err)
 	}
@@ -147,14 +161,22 @@ func (a *Agent) start() (err error) {
 	if err := a.listenRPC(); err != nil {
 		return fail(err)
 	}
-	now := time.Now()
-	cfg := a.cfg.serfConfig(a.addr, frame.Overhead())
-	if a.Encrypted() {
-		cfg.Keyring = keyring{&a.frame}
+	store, restored, err := a.openSnapshot()
+	if err != nil {
+		return fail(err)
 	}
+	now := time.Now()
+	cfg := a.cfg.serfConfig(a.addr, maxOverhead(*frame))
+	if a.Encrypted() {
+		cfg.Keyring = &a.ring
+	}
+	restored.restore(&cfg)
 	a.machine, err = serf.New(cfg, newRand(a.cfg.Seed), now)
 	if err != nil {
 		return fail(err)
+	}
+	if store != nil {
+		a.snapshot = startSnapshot(store, a.logger)
 	}
 	a.loop.joins = make(map[swim.DialID]chan<- error)
 	a.loop.sent = make(chan struct{})
@@ -162,11 +184,16 @@ func (a *Agent) start() (err error) {
 	a.wg.Go(a.run)
 	a.wg.Go(a.readPackets)
 	a.wg.Go(a.writePackets)
+	if a.Encrypted() {
+		a.wg.Go(a.changeKeys)
+		a.wg.Go(a.tendKeys)
+	}
 	a.serveRPC()
 	if err := a.transport.Listen(); err != nil {
 		return fmt.Errorf("could not set up network transport: %w", err)
 	}
 	a.wg.Go(a.acceptStreams)
+	a.keepInTouch(restored)
 	return nil
 }
 
@@ -189,7 +216,8 @@ func advertised(cfg *Config, bound netip.AddrPort) (netip.AddrPort, error) {
 }
 
 func newFrame(cfg *Config) (*wire.Frame, error) {
-	f := &wire.Frame{Label: cfg.Label, EncryptionVersion: 1, VerifyIncoming: true, VerifyOutgoing: true}
+	f := &wire.Frame{Label: cfg.Label, EncryptionVersion: 1,
+		VerifyIncoming: !cfg.NoVerifyIncoming, VerifyOutgoing: !cfg.NoVerifyOutgoing}
 	for _, b := range cfg.Keys {
 		k, err := wire.NewKey(b)
 		if err != nil {
@@ -198,6 +226,12 @@ func newFrame(cfg *Config) (*wire.Frame, error) {
 		f.Keys = append(f.Keys, k)
 	}
 	return f, nil
+}
+
+// maxOverhead is the frame's even if what goes out is sealed later only.
+func maxOverhead(f wire.Frame) int {
+	f.VerifyOutgoing = true
+	return f.Overhead()
 }
 
 func newRand(seed uint64) *rand.Rand {
@@ -229,6 +263,9 @@ func (a *Agent) Stop() {
 		}
 		a.streams.closeAll()
 		a.wg.Wait()
+		if a.snapshot != nil {
+			a.snapshot.close()
+		}
 		a.subs.closeAll()
 		a.logger.Info("agent: shutdown complete")
 		a.log.Close()
@@ -291,7 +328,7 @@ func (a *Agent) Live() *live.List { return &a.list }
 // Log is the agent's log, there after Start.
 func (a *Agent) Log() *Log { return a.log }
 
-// Encrypted reports whether the gossip is encrypted.
+// Encrypted reports whether there are keys.
 func (a *Agent) Encrypted() bool { return len(a.cfg.Keys) > 0 }
 
 // Leave tells everybody that this node goes, and returns when they were told
@@ -317,13 +354,14 @@ func (a *Agent) Leave(ctx context.Context) error {
 	}
 }
 
-// Reload applies what can change while the agent runs: log level, event handlers,
-// and, unless they are kept in a file, tags.
+// Reload applies what can change while the agent runs: log level, event handlers, whether
+// what is not encrypted is sent and accepted, and, unless they are kept in a file, tags.
 func (a *Agent) Reload(cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	a.log.SetLevel(cfg.LogLevel)
+	a.ring.verify(!cfg.NoVerifyIncoming, !cfg.NoVerifyOutgoing)
 	if err := a.handlers.set(cfg.EventHandlers); err != nil {
 		return err
 	}

@@ -70,7 +70,8 @@ func (a *Agent) readPackets() {
 		p.addr = from
 		p.data = append(p.data[:0], buf[:n]...)
 		frame := a.frame.Load()
-		p.msg, err = frame.OpenPacket(p.open, p.data)
+		var key wire.Key
+		p.msg, key, err = frame.OpenPacketKey(p.open, p.data)
 		if err != nil || len(p.msg) == 0 {
 			if err == nil {
 				err = wire.ErrTruncated
@@ -79,8 +80,9 @@ func (a *Agent) readPackets() {
 			a.freePacket(p)
 			continue
 		}
-		if len(frame.Keys) > 0 {
+		if key.Valid() {
 			p.open = p.msg[:0]
+			a.spoken.heard(time.Now(), from, key, frame.Keys[0])
 		}
 		select {
 		case a.packets <- p:
@@ -121,6 +123,7 @@ const minCompress = 100
 // sender turns plain messages into what goes out.
 type sender struct {
 	frames   *atomic.Pointer[wire.Frame]
+	other    wire.Frame // one that seals with another key
 	compress bool
 	lzw      wire.Compressor
 	buf, crc []byte
@@ -150,25 +153,35 @@ func (s *sender) freshNonce(f *wire.Frame) []byte {
 	return s.nonce[:]
 }
 
-func (s *sender) packet(p *packet) []byte {
+// frame is the one to speak that key in, if it is a valid one.
+func (s *sender) frame(key wire.Key) *wire.Frame {
+	f := s.frames.Load()
+	if !key.Valid() {
+		return f
+	}
+	s.other = f.Speaking(key)
+	return &s.other
+}
+
+func (s *sender) packet(p *packet, key wire.Key) []byte {
 	msg := s.plain(p.data)
 	if p.crc {
 		s.crc = wire.AppendCRC(s.crc[:0], msg)
 		msg = s.crc
 	}
-	f := s.frames.Load()
+	f := s.frame(key)
 	s.out = f.SealPacket(s.out[:0], msg, s.freshNonce(f))
 	return s.out
 }
 
 // stream is a message that opens a stream, reply one that answers on it.
-func (s *sender) stream(msg []byte) []byte {
-	f := s.frames.Load()
+func (s *sender) stream(msg []byte, key wire.Key) []byte {
+	f := s.frame(key)
 	return f.SealStream(nil, s.plain(msg), s.freshNonce(f))
 }
 
-func (s *sender) reply(msg []byte) []byte {
-	f := s.frames.Load()
+func (s *sender) reply(msg []byte, key wire.Key) []byte {
+	f := s.frame(key)
 	return f.SealReply(nil, s.plain(msg), s.freshNonce(f))
 }
 
@@ -181,7 +194,11 @@ func (a *Agent) writePackets() {
 	defer close(a.loop.sent)
 	s := a.newSender()
 	for p := range a.sends {
-		err := a.transport.WritePacket(s.packet(p), p.addr)
+		key, both := a.spoken.toward(time.Now(), p.addr)
+		err := a.transport.WritePacket(s.packet(p, key), p.addr)
+		if both && err == nil {
+			err = a.transport.WritePacket(s.packet(p, wire.Key{}), p.addr)
+		}
 		if err != nil && a.ctx.Err() == nil {
 			a.faults.note("send", "failed", netip.AddrPort{}, err)
 			select {

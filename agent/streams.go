@@ -140,7 +140,7 @@ func (a *Agent) serveStream(c *inboundConn) {
 	_ = c.SetDeadline(time.Now().Add(a.streamTimeout()))
 	r := budgetReader{r: c, set: &a.streams}
 	defer r.giveBack()
-	msg, err := a.frame.Load().ReadStream(bufio.NewReader(&r), nil)
+	msg, key, err := a.frame.Load().ReadStreamKey(bufio.NewReader(&r), nil)
 	if errors.Is(err, io.EOF) { // somebody looked whether the port is open
 		return
 	}
@@ -148,7 +148,7 @@ func (a *Agent) serveStream(c *inboundConn) {
 	if err != nil {
 		a.faults.note("stream", wire.Reason(err), from, err)
 		e := wire.Err{Error: err.Error()}
-		a.writeStream(c, s.reply(e.AppendTo(nil)))
+		a.writeStream(c, s.reply(e.AppendTo(nil), key))
 		return
 	}
 	a.streams.heard(c)
@@ -161,7 +161,7 @@ func (a *Agent) serveStream(c *inboundConn) {
 	select {
 	case reply := <-in.reply:
 		if reply != nil {
-			a.writeStream(c, s.reply(reply))
+			a.writeStream(c, s.reply(reply, key))
 		}
 	case <-a.loopDone:
 	}
@@ -241,7 +241,7 @@ func (a *Agent) dial(d *swim.Dial) ([]byte, error) {
 		_ = conn.SetDeadline(deadline)
 	}
 	s := a.newSender()
-	if _, err := conn.Write(s.stream(d.Data)); err != nil {
+	if _, err := conn.Write(s.stream(d.Data, a.speakTo(d.To))); err != nil {
 		return nil, err
 	}
 	if d.NoReply {

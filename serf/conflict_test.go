@@ -171,61 +171,67 @@ func TestConflictEndToEnd(t *testing.T) {
 }
 
 // ring is a Keyring for tests.
-type ring struct {
-	keys []string
-	log  []string
-	err  error
-}
+type ring struct{ keys []string }
 
-func (r *ring) do(what string, key []byte) error {
-	r.log = append(r.log, what+" "+string(key))
-	return r.err
-}
-func (r *ring) Install(key []byte) error { return r.do("install", key) }
-func (r *ring) Use(key []byte) error     { return r.do("use", key) }
-func (r *ring) Remove(key []byte) error  { return r.do("remove", key) }
 func (r *ring) List() ([]string, string) { return r.keys, r.keys[0] }
 
 // keyQuery asks a node a key query and returns what it says to itself.
 func (n *node) keyQuery(name string, payload []byte) wire.KeyResponse {
 	n.w.t.Helper()
 	id := n.asks("_serf_"+name, string(payload), QueryParam{})
-	var out wire.KeyResponse
+	out, ok := n.keyAnswer(id)
+	if !ok {
+		n.w.t.Fatalf("%s was not answered", name)
+	}
+	return out
+}
+
+// keyAnswer is a node's own answer to a query of its own.
+func (n *node) keyAnswer(id QueryID) (out wire.KeyResponse, ok bool) {
 	for _, u := range n.updates {
 		if u.ID == id && u.Kind == QueryResponse {
 			if wire.SerfType(u.Payload[0]) != wire.SerfKeyResponse || out.Decode(u.Payload[1:], nil) != nil {
 				n.w.t.Fatalf("%q", u.Payload)
 			}
-			return out
+			return out, true
 		}
 	}
-	n.w.t.Fatalf("%s was not answered", name)
-	return out
+	return out, false
 }
 
 func TestP106_KeyQueries(t *testing.T) {
 	req := (&wire.KeyRequest{Key: []byte("k")}).AppendTo(nil)
 	off := alone(t, nil)
-	r := &ring{keys: []string{"one", "two"}}
-	on := alone(t, func(c *Config) { c.Keyring = r })
-	for _, tc := range []struct{ name, did string }{
-		{"install-key", "install k"}, {"use-key", "use k"}, {"remove-key", "remove k"},
-	} {
-		if got := off.keyQuery(tc.name, req); got.Result || got.Message != "No keyring to modify (encryption not enabled)" {
-			t.Errorf("%s: %+v", tc.name, got)
+	on := alone(t, func(c *Config) { c.Keyring = &ring{keys: []string{"one", "two"}} })
+	for _, name := range []string{InstallKey, UseKey, RemoveKey} {
+		if got := off.keyQuery(name, req); got.Result || got.Message != "No keyring to modify (encryption not enabled)" {
+			t.Errorf("%s: %+v", name, got)
 		}
-		r.log, r.err = nil, nil
-		if got := on.keyQuery(tc.name, req); !got.Result || got.Message != "" || len(r.log) != 1 || r.log[0] != tc.did {
-			t.Errorf("%s: %+v %q", tc.name, got, r.log)
-		}
-		r.err = errors.New("no such key")
-		if got := on.keyQuery(tc.name, req); got.Result || got.Message != "no such key" {
-			t.Errorf("%s: %+v", tc.name, got)
+		for _, failed := range []error{nil, errors.New("no such key")} {
+			id := on.asks("_serf_"+name, string(req), QueryParam{})
+			if len(on.keyChanges) != 1 {
+				t.Fatalf("%s: %+v", name, on.keyChanges)
+			}
+			k := on.keyChanges[0]
+			if on.keyChanges = nil; k.ID != id || k.Name != name || string(k.Key) != "k" || k.From != "self" {
+				t.Errorf("%s: %+v", name, k)
+			}
+			if got, ok := on.keyAnswer(id); ok {
+				t.Errorf("%s was answered before it was done: %+v", name, got)
+			}
+			on.KeyChanged(on.w.now, &k, failed)
+			on.act()
+			want := ""
+			if failed != nil {
+				want = failed.Error()
+			}
+			if got, ok := on.keyAnswer(id); !ok || got.Result != (failed == nil) || got.Message != want {
+				t.Errorf("%s: %+v %v", name, got, ok)
+			}
 		}
 		for _, bad := range []string{"", "\x07", "\x07\xc1"} {
-			r.log = nil
-			if got := on.keyQuery(tc.name, []byte(bad)); got.Result || len(r.log) != 0 {
-				t.Errorf("%s %q: %+v", tc.name, bad, got)
+			if got := on.keyQuery(name, []byte(bad)); got.Result || got.Message != "" || len(on.keyChanges) != 0 {
+				t.Errorf("%s %q: %+v", name, bad, got)
 			}
 		}
 	}
@@ -237,6 +243,64 @@ func TestP106_KeyQueries(t *testing.T) {
 	}
 	if len(on.events) != 1 || len(off.events) != 1 {
 		t.Error("handlers were told")
+	}
+}
+
+// An answer that took longer than the asker waits is not sent, nor one to a
+// question that nobody asked.
+func TestKeyChangeTooLate(t *testing.T) {
+	n := alone(t, func(c *Config) { c.Keyring = &ring{keys: []string{"one"}} })
+	req := (&wire.KeyRequest{Key: []byte("k")}).AppendTo(nil)
+	id := n.asks("_serf_"+UseKey, string(req), QueryParam{Timeout: time.Second})
+	k := n.keyChanges[0]
+	n.w.run(2 * time.Second)
+	n.KeyChanged(n.w.now, &k, nil)
+	n.act()
+	if got, ok := n.keyAnswer(id); ok {
+		t.Errorf("%+v", got)
+	}
+	n.KeyChanged(n.w.now, &KeyChange{ID: QueryID{LTime: 99}, Name: UseKey}, errors.New("nobody asked"))
+	n.act()
+	if !n.logged("nobody asked") {
+		t.Error("the fault was not told")
+	}
+}
+
+func TestQueryMember(t *testing.T) {
+	w := newWorld(t)
+	ns := w.cluster("a", "b", "c")
+	w.run(5 * time.Second)
+	for _, n := range ns {
+		n.events, n.updates = nil, nil
+	}
+	id, err := ns[0].QueryMember(w.now, "b", "only-you", []byte("p"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns[0].act()
+	w.run(100 * time.Millisecond)
+	if len(ns[1].events) != 1 || ns[1].events[0].Name != "only-you" || string(ns[1].events[0].Payload) != "p" {
+		t.Fatalf("b was told %+v", ns[1].events)
+	}
+	if err := ns[1].Respond(w.now, ns[1].events[0].Query, []byte("yes")); err != nil {
+		t.Fatal(err)
+	}
+	ns[1].act()
+	w.run(5 * time.Second)
+	var got []string
+	for _, u := range ns[0].updates {
+		if u.ID == id {
+			got = append(got, fmt.Sprintf("%d %s %s", u.Kind, u.From, u.Payload))
+		}
+	}
+	if want := fmt.Sprintf("%d b yes,%d  ", QueryResponse, QueryDone); strings.Join(got, ",") != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if len(ns[0].events)+len(ns[2].events) != 0 || len(ns[1].events) != 1 {
+		t.Error("the others learned of it")
+	}
+	if _, err := ns[0].QueryMember(w.now, "nobody", "q", nil, 0); !errors.Is(err, ErrUnknownMember) {
+		t.Error(err)
 	}
 }
 

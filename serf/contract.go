@@ -131,6 +131,8 @@ type Output struct {
 	*swim.Output
 	Events  []Event
 	Queries []QueryUpdate
+	// KeyChanges are to be done in order, and each is to be answered by KeyChanged.
+	KeyChanges []KeyChange
 }
 
 // Config are the settings. New copies it. Zero means Serf's default.
@@ -177,10 +179,8 @@ type Config struct {
 	Keyring Keyring
 }
 
-// Keyring is what the internal key queries ask to do.
+// Keyring says which keys there are. Changes of it are an Output, for they may
+// take a while.
 type Keyring interface {
-	Install(key []byte) error
-	Use(key []byte) error
-	Remove(key []byte) error
 	List() (keys []string, primary string) // base64
 }

@@ -29,46 +29,13 @@ func (m *Machine) internalQuery(a *answer, name string, payload []byte) {
 	case "ping": // the ack is all
 	case "conflict":
 		m.answerConflict(a, payload)
-	case "install-key":
-		m.answerKeyChange(a, name, payload, Keyring.Install)
-	case "use-key":
-		m.answerKeyChange(a, name, payload, Keyring.Use)
-	case "remove-key":
-		m.answerKeyChange(a, name, payload, Keyring.Remove)
+	case InstallKey, UseKey, RemoveKey:
+		m.takeKeyChange(a, name, payload)
 	case "list-keys":
 		m.answerListKeys(a, name)
 	default:
 		m.trace(swim.Trace{Kind: TraceInternalUnknown, Level: swim.LevelWarn, Node: name, From: a.node})
 	}
-}
-
-// answerKeyChange does what a key query asks and tells how it went (P106).
-func (m *Machine) answerKeyChange(a *answer, name string, payload []byte, do func(Keyring, []byte) error) {
-	var resp wire.KeyResponse
-	if err := m.changeKey(name, a, payload, do); err != nil {
-		m.trace(swim.Trace{Kind: TraceKeyBad, Level: swim.LevelError, Node: name, From: a.node, Err: err})
-		if !errors.Is(err, errKeyPayload) { // Serf gives no reason for those
-			resp.Message = err.Error()
-		}
-	} else {
-		resp.Result = true
-	}
-	m.internalAnswer(a, resp.AppendTo(nil))
-}
-
-func (m *Machine) changeKey(name string, a *answer, payload []byte, do func(Keyring, []byte) error) error {
-	if len(payload) < 1 {
-		return errKeyPayload
-	}
-	var req wire.KeyRequest
-	if err := req.Decode(payload[1:], nil); err != nil {
-		return fmt.Errorf("%w: %w", errKeyPayload, err)
-	}
-	if m.cfg.Keyring == nil {
-		return errNoKeyring
-	}
-	m.trace(swim.Trace{Kind: TraceKeyQuery, Level: swim.LevelInfo, Node: name, From: a.node})
-	return do(m.cfg.Keyring, req.Key)
 }
 
 // answerListKeys tells as many of the keys as an answer holds (P107).

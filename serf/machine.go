@@ -64,12 +64,13 @@ type Machine struct {
 	coords *coordinate.Client // nil: no coordinates
 	vec    []float64          // scratch, for one coordinate
 
-	timers  timers
-	told    []Event
-	updates []QueryUpdate
-	out     Output
-	buf     []byte // scratch, for one message
-	msg     messages
+	timers     timers
+	told       []Event
+	updates    []QueryUpdate
+	keyChanges []KeyChange
+	out        Output
+	buf        []byte // scratch, for one message
+	msg        messages
 }
 
 // messages are decoded into, one after the other, so that they cost nothing.
@@ -200,6 +201,7 @@ func (m *Machine) Output() *Output {
 	m.hideReconnects(m.out.Output)
 	m.out.Events, m.told = m.told, nil
 	m.out.Queries, m.updates = m.updates, nil
+	m.out.KeyChanges, m.keyChanges = m.keyChanges, nil
 	return &m.out
 }
 

@@ -82,22 +82,33 @@ func (m *Machine) Query(now time.Time, name string, payload []byte, p QueryParam
 	return q.id, nil
 }
 
-// ask starts a query.
+// ask starts a query of everybody.
 func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
+	a, q, msg, err := m.newQuery(name, payload, p, 0)
+	if err != nil {
+		return nil, err
+	}
+	m.push(&m.queryQueue, "", msg, nil)
+	m.takeQuery(q) // P99
+	return a, nil
+}
+
+// newQuery makes a query that is running, and the packet to send it in.
+func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint32) (*ask, *wire.Query, []byte, error) {
 	if m.cfg.Protocol < 4 {
-		return nil, ErrProtocol
+		return nil, nil, nil, ErrProtocol
 	}
 	if len(m.asks.order) >= maxAsks {
-		return nil, errAsks
+		return nil, nil, nil, errAsks
 	}
 	if p.Timeout <= 0 {
 		p.Timeout = m.DefaultQueryTimeout()
 	}
 	p.Timeout = min(p.Timeout, maxQueryTimeout)
-	q := wire.Query{
+	q := &wire.Query{
 		LTime: m.queryClock.time(), ID: uint32(m.rng.Int32()),
 		Source: m.swim.Local().Addr, SourceNode: m.cfg.Swim.Name,
-		Filters: p.filters(), RelayFactor: p.RelayFactor, Timeout: p.Timeout,
+		Filters: p.filters(), Flags: flags, RelayFactor: p.RelayFactor, Timeout: p.Timeout,
 		Name: name, Payload: payload,
 	}
 	if p.Ack {
@@ -105,10 +116,10 @@ func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
 	}
 	msg := q.AppendTo([]byte{byte(wire.TypeUser)})
 	if len(msg)-1 > m.cfg.QuerySizeLimit {
-		return nil, fmt.Errorf("query exceeds limit of %d bytes", m.cfg.QuerySizeLimit)
+		return nil, nil, nil, fmt.Errorf("query exceeds limit of %d bytes", m.cfg.QuerySizeLimit)
 	}
 	if budget := m.packetBudget(); len(msg) > budget {
-		return nil, fmt.Errorf("query exceeds packet limit of %d bytes", budget)
+		return nil, nil, nil, fmt.Errorf("query exceeds packet limit of %d bytes", budget)
 	}
 	m.queryClock.tick()
 	a := &ask{
@@ -120,9 +131,7 @@ func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
 		a.acks = make(map[string]struct{})
 	}
 	m.asks.add(a)
-	m.push(&m.queryQueue, "", msg, nil)
-	m.takeQuery(&q) // P99
-	return a, nil
+	return a, q, msg, nil
 }
 
 // filters encodes the restrictions of a query.

@@ -29,14 +29,15 @@ type world struct {
 // node is a machine and what its driver has seen.
 type node struct {
 	*Machine
-	w       *world
-	addr    netip.AddrPort
-	down    bool
-	events  []Event
-	updates []QueryUpdate
-	joins   []swim.JoinResult
-	log     []string // rendered traces
-	live    map[string]bool
+	w          *world
+	addr       netip.AddrPort
+	down       bool
+	events     []Event
+	updates    []QueryUpdate
+	keyChanges []KeyChange // for the test to answer
+	joins      []swim.JoinResult
+	log        []string // rendered traces
+	live       map[string]bool
 }
 
 type delivery struct {
@@ -167,6 +168,7 @@ func (n *node) act() {
 		n.fold(e)
 	}
 	n.updates = append(n.updates, out.Queries...)
+	n.keyChanges = append(n.keyChanges, out.KeyChanges...)
 	n.joins = append(n.joins, out.Joins...)
 	for _, t := range out.Trace {
 		n.log = append(n.log, Render(t))
