@@ -2,8 +2,13 @@ package swim
 
 import "net/netip"
 
-// maxKept bounds how much memory an output keeps for the next one.
-const maxKept = 1 << 18
+const (
+	// maxKept bounds how many bytes an output keeps for the next one.
+	maxKept = 1 << 18
+	// maxRecords bounds how many records of each kind it keeps room for: a
+	// push/pull that brings ten thousand members leaves as many traces.
+	maxRecords = 256
+)
 
 // output collects what inputs produce until the driver takes it.
 //
@@ -22,14 +27,21 @@ func (o *output) begin() {
 		return
 	}
 	o.taken = false
-	clear(o.Packets)
-	clear(o.Dials)
-	clear(o.Trace)
-	o.Packets, o.Dials, o.Joins, o.Trace = o.Packets[:0], o.Dials[:0], o.Joins[:0], o.Trace[:0]
+	o.Packets, o.Dials = emptied(o.Packets), emptied(o.Dials)
+	o.Joins, o.Trace = emptied(o.Joins), emptied(o.Trace)
 	o.buf = o.buf[:0]
 	if cap(o.buf) > maxKept {
 		o.buf = nil
 	}
+}
+
+// emptied is s without its elements, or nil if it has grown too large to keep.
+func emptied[T any](s []T) []T {
+	if cap(s) > maxRecords {
+		return nil
+	}
+	clear(s)
+	return s[:0]
 }
 
 // packet notes that what was appended to buf from start on is a packet.

@@ -340,6 +340,8 @@ func (m *Machine) merge(body, user []byte, join bool) {
 	if len(user) > 0 {
 		m.layer.MergeState(m.now, user, join)
 	}
+	// What they were decoded from may be 20 MB, and is not ours to hold.
+	m.msg.node, m.msg.alive = wire.PushNodeState{}, wire.Alive{}
 }
 
 // answerPushPull answers with what we knew before, then merges. (P51)

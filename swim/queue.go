@@ -25,6 +25,7 @@ type Queue struct {
 	taken []*broadcast // of the running Take
 	id    uint64
 	n     int
+	peak  int // the largest n since the queue was empty
 }
 
 // broadcast is one queued message.
@@ -68,6 +69,7 @@ func (q *Queue) Push(name string, msg []byte, done func()) {
 	}
 	q.insert(b)
 	q.n++
+	q.peak = max(q.peak, q.n)
 }
 
 // Take appends messages that fit into limit, each costing overhead more than
@@ -106,7 +108,23 @@ func (q *Queue) Take(dst [][]byte, overhead, limit, transmits int) [][]byte {
 		q.finish(b)
 	}
 	q.taken = q.taken[:0]
+	if q.n == 0 {
+		q.shrink()
+	}
 	return dst
+}
+
+// shrink gives back what a burst has made large, once it is over.
+func (q *Queue) shrink() {
+	for i, t := range q.tiers {
+		if cap(t) > maxSpare {
+			q.tiers[i] = nil
+		}
+	}
+	if q.peak > maxSpare {
+		q.names = nil // a map does not get smaller by itself
+	}
+	q.peak = 0
 }
 
 // Len is the number of queued broadcasts.
