@@ -59,7 +59,9 @@ type job struct {
 type handlers struct {
 	logger  *slog.Logger
 	respond func(id serf.QueryID, payload []byte) error
-	run     func(command string, j *job, kill <-chan struct{}) (output, error) // runHandler, but in tests
+	// recorded waits until an event is noted as told; nil: none is.
+	recorded func(*serf.Event)
+	run      func(command string, j *job, kill <-chan struct{}) (output, error) // runHandler, but in tests
 
 	mu      sync.Mutex
 	specs   []Handler
@@ -204,6 +206,9 @@ func (r *runner) run() {
 		case <-r.h.kill:
 			continue // what waits is not begun any more
 		default:
+		}
+		if r.h.recorded != nil {
+			r.h.recorded(&j.event)
 		}
 		r.invoke(&j)
 	}

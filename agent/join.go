@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/serf"
+	"github.com/ibuki-dev/ibuki/swim"
 )
 
 // Resolver looks up the addresses of a host. net.Resolver is one.
@@ -159,7 +160,9 @@ func (a *Agent) joinOne(ctx context.Context, addr string, replay bool, r *joinFa
 	for i, t := range targets {
 		slots <- struct{}{}
 		wg.Go(func() {
-			errs[i] = a.exchange(ctx, t, replay)
+			errs[i] = a.exchange(ctx, func(now time.Time) (swim.DialID, error) {
+				return a.machine.Join(now, t.addr, t.name, !replay)
+			})
 			<-slots
 		})
 	}
@@ -176,12 +179,12 @@ func (a *Agent) joinOne(ctx context.Context, addr string, replay bool, r *joinFa
 	}
 }
 
-// exchange joins by one address.
-func (a *Agent) exchange(ctx context.Context, t target, replay bool) error {
+// exchange joins by one address; begin starts it, in the loop.
+func (a *Agent) exchange(ctx context.Context, begin func(now time.Time) (swim.DialID, error)) error {
 	result := make(chan error, 1)
 	var err error
 	doErr := a.do(ctx, func(now time.Time) {
-		id, joinErr := a.machine.Join(now, t.addr, t.name, !replay)
+		id, joinErr := begin(now)
 		if err = joinErr; err == nil {
 			a.loop.joins[id] = result
 		}
@@ -194,6 +197,9 @@ func (a *Agent) exchange(ctx context.Context, t target, replay bool) error {
 	}
 	select {
 	case err := <-result:
+		if err == nil {
+			a.joined.Store(true)
+		}
 		return err
 	case <-ctx.Done():
 		return ctx.Err()

@@ -58,16 +58,17 @@ type Options struct {
 	ValidateNodeNames     bool  `json:"validate_node_names"`
 	EnableCompression     *bool `json:"enable_compression"` // nil: on
 
+	SnapshotPath     string `json:"snapshot_path"`
+	RejoinAfterLeave bool   `json:"rejoin_after_leave"`
+
 	// Serf has these; they are refused until they do something.
-	SnapshotPath     string       `json:"snapshot_path"`
-	RejoinAfterLeave bool         `json:"rejoin_after_leave"`
-	Discover         string       `json:"discover"`
-	MDNS             *MDNSOptions `json:"mdns"`
-	Interface        string       `json:"interface"`
-	EnableSyslog     bool         `json:"enable_syslog"`
-	SyslogFacility   string       `json:"syslog_facility"`
-	StatsiteAddr     string       `json:"statsite_addr"`
-	StatsdAddr       string       `json:"statsd_addr"`
+	Discover       string       `json:"discover"`
+	MDNS           *MDNSOptions `json:"mdns"`
+	Interface      string       `json:"interface"`
+	EnableSyslog   bool         `json:"enable_syslog"`
+	SyslogFacility string       `json:"syslog_facility"`
+	StatsiteAddr   string       `json:"statsite_addr"`
+	StatsdAddr     string       `json:"statsd_addr"`
 
 	// MsgpackUseNewTimeFormat says how times are written on the wire; no message
 	// that either program sends has one.
@@ -195,6 +196,8 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 		TombstoneTimeout: time.Duration(o.TombstoneTimeout), BroadcastTimeout: time.Duration(o.BroadcastTimeout),
 		QueryResponseSizeLimit: o.QueryResponseSizeLimit, QuerySizeLimit: o.QuerySizeLimit,
 		UserEventSizeLimit: o.UserEventSizeLimit,
+		SnapshotPath:       o.SnapshotPath, RejoinAfterLeave: o.RejoinAfterLeave,
+		Seeds: joined(o.StartJoin, o.RetryJoin),
 	}
 	if c.Name == "" {
 		c.Name, err = os.Hostname()
@@ -210,6 +213,9 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	add(o.protocol(&c))
 	add(o.name(c.Name))
 	warnings = o.intervals(&c)
+	if o.RejoinAfterLeave && o.SnapshotPath == "" {
+		warnings = append(warnings, "Warning: 'RejoinAfterLeave' enabled without snapshot file")
+	}
 	tags := maps.Clone(o.Tags)
 	if o.Role != "" {
 		warnings = append(warnings, "Deprecation warning: 'Role' has been replaced with 'Tags'")
@@ -230,7 +236,7 @@ func (o *Options) unsupported() error {
 		name string
 		set  bool
 	}{
-		{"-snapshot", o.SnapshotPath != ""}, {"-rejoin", o.RejoinAfterLeave}, {"-discover", o.Discover != ""},
+		{"-discover", o.Discover != ""},
 		{"-keyring-file", o.KeyringFile != ""}, {"-iface", o.Interface != ""}, {"-syslog", o.EnableSyslog},
 		{"mdns", o.MDNS != nil && *o.MDNS != MDNSOptions{}},
 		{"statsite_addr", o.StatsiteAddr != ""}, {"statsd_addr", o.StatsdAddr != ""},

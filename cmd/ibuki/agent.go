@@ -39,6 +39,10 @@ Options:
   -retry-interval=30s       Time between the attempts of -retry-join.
   -retry-max=0              How often to try again; 0 has no limit.
   -replay                   Deliver user events from before a startup join.
+  -snapshot=PATH            Keep what is known of the cluster in this file: after a
+                            crash the node is back by itself, and is told no
+                            event again.
+  -rejoin                   Go by that file even if the node left.
   -event-handler=[TYPE=]CMD Run CMD when something happens; see below. May be
                             repeated.
   -tag KEY=VALUE            Give this node a tag. May be repeated.
@@ -249,7 +253,7 @@ func (r *agentRun) start() bool {
 	}
 	r.info("                   RPC addr: '%s'", rpcAddr)
 	r.info("                  Encrypted: %v", a.Encrypted())
-	r.info("                   Snapshot: %v", false)
+	r.info("                   Snapshot: %v", cfg.SnapshotPath != "")
 	r.info("                    Profile: %s", cfg.Profile)
 	r.info("Message Compression Enabled: %v", !cfg.NoCompression)
 	return true
