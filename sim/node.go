@@ -43,6 +43,7 @@ type Node struct {
 	leftAt     int  // the life in which somebody last wanted it to leave, 0: never
 	leftBefore int  // the same, before the present life
 	hasLeft    bool // the last life ended by leaving
+	exchanged  bool // has merged another node's state in this life
 	heard      bool // was told of the user event that a seeded run ends with
 	told       []string
 	acks       map[string]bool // who acked queries, once that is asked for
@@ -89,7 +90,7 @@ func (n *Node) start(from serf.Config) {
 		return
 	}
 	n.machine, n.up, n.paused, n.hostDown, n.joined = m, true, false, false, false
-	n.hasLeft, n.heard = false, false
+	n.hasLeft, n.heard, n.exchanged = false, false, false
 	n.joins = make(map[swim.DialID]string)
 	n.isArmed = false
 	if n.c.check != nil {
@@ -238,7 +239,8 @@ func (n *Node) stream(now time.Time, e *event) {
 	msg, err := n.c.frame.ReadStream(bytes.NewReader(e.data), nil)
 	n.c.log.stream(n.c, e.dial.dialer, n, msg, err)
 	var reply []byte
-	if err == nil {
+	if err == nil && len(msg) > 0 {
+		n.exchanged = n.exchanged || wire.Type(msg[0]) == wire.TypePushPull
 		reply = n.machine.HandleStream(now, e.from, msg)
 	}
 	if len(reply) > 0 {
@@ -257,6 +259,7 @@ func (n *Node) dialed(now time.Time, e *event) {
 	} else {
 		n.c.log.stream(n.c, e.dial.to, n, reply, err)
 	}
+	n.exchanged = n.exchanged || len(reply) > 0 && wire.Type(reply[0]) == wire.TypePushPull
 	n.machine.HandleDialed(now, e.dial.id, reply, err)
 }
 
