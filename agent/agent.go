@@ -41,6 +41,8 @@ type Agent struct {
 
 	list     live.List
 	members  atomic.Pointer[[]serf.Member] // as of the last change
+	snapshot *snapshot                     // nil: none is kept
+	joined   atomic.Bool                   // some exchange that this node began went well
 	handlers *handlers
 	streams  inboundSet
 	subs     subscribers
@@ -55,6 +57,7 @@ type Agent struct {
 	sendFailed           chan netip.AddrPort
 	commands             chan *command
 	keyChanges           chan serf.KeyChange
+	membersChanged       chan struct{} // for the keeper; has room for one
 	loop                 loopState
 
 	rpcServer   *rpc.Server
@@ -95,6 +98,7 @@ func New(cfg Config) (*Agent, error) {
 		left:        make(chan struct{}),
 		done:        make(chan struct{}),
 	}
+	a.membersChanged = make(chan struct{}, 1)
 	a.members.Store(&[]serf.Member{})
 	a.queries.init()
 	a.answers.init()
@@ -115,6 +119,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.logger = a.log.Logger()
 	a.faults = newFaults(a.logger)
 	a.handlers = newHandlers(a.logger, a.respondToQuery)
+	a.handlers.recorded = a.recorded
 	err := a.start()
 	if err == nil && len(a.cfg.Join) > 0 {
 		_, err = a.Join(ctx, a.cfg.Join, a.cfg.Replay)
@@ -156,14 +161,22 @@ func (a *Agent) start() (err error) {
 	if err := a.listenRPC(); err != nil {
 		return fail(err)
 	}
+	store, restored, err := a.openSnapshot()
+	if err != nil {
+		return fail(err)
+	}
 	now := time.Now()
 	cfg := a.cfg.serfConfig(a.addr, maxOverhead(*frame))
 	if a.Encrypted() {
 		cfg.Keyring = &a.ring
 	}
+	restored.restore(&cfg)
 	a.machine, err = serf.New(cfg, newRand(a.cfg.Seed), now)
 	if err != nil {
 		return fail(err)
+	}
+	if store != nil {
+		a.snapshot = startSnapshot(store, a.logger)
 	}
 	a.loop.joins = make(map[swim.DialID]chan<- error)
 	a.loop.sent = make(chan struct{})
@@ -180,6 +193,7 @@ func (a *Agent) start() (err error) {
 		return fmt.Errorf("could not set up network transport: %w", err)
 	}
 	a.wg.Go(a.acceptStreams)
+	a.keepInTouch(restored)
 	return nil
 }
 
@@ -249,6 +263,9 @@ func (a *Agent) Stop() {
 		}
 		a.streams.closeAll()
 		a.wg.Wait()
+		if a.snapshot != nil {
+			a.snapshot.close()
+		}
 		a.subs.closeAll()
 		a.logger.Info("agent: shutdown complete")
 		a.log.Close()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/serf"
@@ -51,6 +52,14 @@ type Config struct {
 	RetryMax int
 	// Replay: the user events from before a startup join are delivered.
 	Replay bool
+	// Seeds are addresses that are tried again whenever no live member has
+	// them, for as long as the agent runs. Join and RetryJoin are among them.
+	Seeds []string
+	// SnapshotPath is a file that keeps what this node knows of the cluster from one
+	// start to the next, in Serf's format. Empty: nothing is kept.
+	SnapshotPath string
+	// RejoinAfterLeave: what is in that file counts even if this node left.
+	RejoinAfterLeave bool
 
 	// Swim is the timing profile. Name, Addr, PacketSize are set by the agent.
 	// Zero: swim.LAN.
@@ -194,6 +203,7 @@ func (c Config) withDefaults() Config {
 			*d = v
 		}
 	}
+	c.Seeds = slices.Concat(c.Seeds, c.Join, c.RetryJoin)
 	def(&c.RetryInterval, 30*time.Second)
 	c.RetryInterval = max(c.RetryInterval, minRetryInterval)
 	def(&c.CoalescePeriod, 3*time.Second)

@@ -29,6 +29,8 @@ type loopState struct {
 	joins     map[swim.DialID]chan<- error
 	finished  []*command // to be told when their effects are published
 	isLeft    bool
+	kept      serf.Restorable // as last noted in the snapshot
+	leaves    bool            // noted there too
 
 	sent    chan struct{} // closed by the sender when it has ended
 	endOnce sync.Once     // of end
@@ -169,6 +171,7 @@ func (a *Agent) act(now time.Time) {
 		}
 	}
 	a.publish(now)
+	a.remember(out)
 	for i := range out.Events {
 		a.deliver(&out.Events[i])
 	}
@@ -224,6 +227,10 @@ func (a *Agent) publish(now time.Time) {
 	members := a.machine.Members()
 	a.members.Store(&members)
 	a.list.Publish(now, entries(members))
+	select {
+	case a.membersChanged <- struct{}{}:
+	default:
+	}
 }
 
 // Members are all known members as of the last change, sorted by name. Not to
