@@ -35,7 +35,7 @@ type devKeeper struct {
 
 func devStartKeeper(exe, mark, dir string) (*devKeeper, error) {
 	cmd := exec.Command(exe, devKeeperName)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = devAlone()
 	pipe, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -133,7 +133,7 @@ func (c *devCluster) signal(n *devNode, sig syscall.Signal, from, to string) err
 	} else {
 		n.state, n.since = to, time.Now()
 	}
-	return syscall.Kill(n.pid, sig)
+	return devSignal(n.pid, sig)
 }
 
 func (c *devCluster) start(n *devNode) error {
@@ -154,11 +154,11 @@ func (c *devCluster) kill(n *devNode) error {
 }
 
 func (c *devCluster) freeze(n *devNode) error {
-	return c.signal(n, syscall.SIGSTOP, devRunning, devFrozen)
+	return c.signal(n, devSigStop, devRunning, devFrozen)
 }
 
 func (c *devCluster) thaw(n *devNode) error {
-	return c.signal(n, syscall.SIGCONT, devFrozen, devRunning)
+	return c.signal(n, devSigCont, devFrozen, devRunning)
 }
 
 // interrupt is Ctrl-C at the agent: it leaves and ends.

@@ -29,7 +29,7 @@ func devSweep(mark string, pids []int) {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && quiet < 2; {
 		found := devMarked(mark)
 		for _, pid := range found {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+			_ = devSignal(pid, syscall.SIGKILL)
 		}
 		quiet++
 		if len(found) > 0 {
@@ -71,12 +71,12 @@ func devKillTree(pid int) {
 	if pid <= 1 {
 		return
 	}
-	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	_ = devSignal(pid, devSigStop)
 	for _, child := range devDescendants(pid) {
-		_ = syscall.Kill(child, syscall.SIGKILL)
+		_ = devSignal(child, syscall.SIGKILL)
 	}
-	_ = syscall.Kill(-pid, syscall.SIGKILL)
-	_ = syscall.Kill(pid, syscall.SIGKILL)
+	_ = devSignal(-pid, syscall.SIGKILL)
+	_ = devSignal(pid, syscall.SIGKILL)
 }
 
 // devDescendants asks ps, which every Unix has in this form.
