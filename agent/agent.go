@@ -142,7 +142,7 @@ func (a *Agent) start() (err error) {
 		return fail(err)
 	}
 	if err := a.loadKeyring(); err != nil {
-		return fail(err)
+		return fail(setupError{err})
 	}
 	if err := a.handlers.set(a.cfg.EventHandlers); err != nil {
 		return fail(err)

@@ -127,6 +127,8 @@ var (
 	ErrStopped = errors.New("agent has ended")
 	// ErrStarted: Start was called twice.
 	ErrStarted = errors.New("agent was started before")
+	// ErrSetup: what the agent needs of this machine before it can start is not there.
+	ErrSetup = errors.New("agent cannot be set up")
 	// ErrConflictLost: another node has this node's name and the cluster's vote.
 	ErrConflictLost = errors.New("another member has this node's name; shut down")
 )

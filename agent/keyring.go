@@ -46,6 +46,11 @@ var (
 	errKeysMany   = fmt.Errorf("keyring is full: it has %d keys", maxKeys)
 )
 
+// setupError is an ErrSetup with the text of what is wrong.
+type setupError struct{ error }
+
+func (e setupError) Unwrap() []error { return []error{ErrSetup, e.error} }
+
 // List returns all keys in base64.
 func (k *keyring) List() (keys []string, primary string) {
 	keys = encodeKeys(k.frame.Load().Keys)

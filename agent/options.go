@@ -61,6 +61,11 @@ type Options struct {
 	SnapshotPath     string `json:"snapshot_path"`
 	RejoinAfterLeave bool   `json:"rejoin_after_leave"`
 
+	// Not Serf's: what its library has and its agent does not.
+	VerifyIncoming *bool  `json:"encrypt_verify_incoming"` // nil: true
+	VerifyOutgoing *bool  `json:"encrypt_verify_outgoing"` // nil: true
+	ClusterLabel   string `json:"cluster_label"`
+
 	// Serf has these; they are refused until they do something.
 	Discover       string       `json:"discover"`
 	MDNS           *MDNSOptions `json:"mdns"`
@@ -134,6 +139,9 @@ func (o Options) Merge(other Options) Options {
 	override(&o.BroadcastTimeout, other.BroadcastTimeout)
 	override(&o.EnableCompression, other.EnableCompression)
 	override(&o.MDNS, other.MDNS)
+	override(&o.VerifyIncoming, other.VerifyIncoming)
+	override(&o.VerifyOutgoing, other.VerifyOutgoing)
+	override(&o.ClusterLabel, other.ClusterLabel)
 	if len(other.Tags) > 0 {
 		tags := maps.Clone(o.Tags)
 		if tags == nil {
@@ -190,7 +198,7 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 		Name: o.NodeName, RPCAddr: o.RPCAddr, RPCAuth: o.RPCAuth, TagsFile: o.TagsFile,
 		EventHandlers: o.EventHandlers, Join: o.StartJoin, RetryJoin: o.RetryJoin,
 		RetryInterval: time.Duration(o.RetryInterval), RetryMax: o.RetryMaxAttempts, Replay: o.ReplayOnJoin,
-		Profile: o.Profile, NoCompression: o.EnableCompression != nil && !*o.EnableCompression,
+		Profile: o.Profile, NoCompression: isFalse(o.EnableCompression),
 		NoCoordinates: o.DisableCoordinates, NoConflictResolution: o.DisableNameResolution,
 		ReconnectInterval: time.Duration(o.ReconnectInterval), ReconnectTimeout: time.Duration(o.ReconnectTimeout),
 		TombstoneTimeout: time.Duration(o.TombstoneTimeout), BroadcastTimeout: time.Duration(o.BroadcastTimeout),
@@ -198,6 +206,8 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 		UserEventSizeLimit: o.UserEventSizeLimit,
 		SnapshotPath:       o.SnapshotPath, RejoinAfterLeave: o.RejoinAfterLeave,
 		Seeds: joined(o.StartJoin, o.RetryJoin),
+		KeyringFile:        o.KeyringFile, Label: o.ClusterLabel,
+		NoVerifyIncoming: isFalse(o.VerifyIncoming), NoVerifyOutgoing: isFalse(o.VerifyOutgoing),
 	}
 	if c.Name == "" {
 		c.Name, err = os.Hostname()
@@ -212,7 +222,7 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	add(o.key(&c))
 	add(o.protocol(&c))
 	add(o.name(c.Name))
-	warnings = o.intervals(&c)
+	warnings = append(o.intervals(&c), o.openly()...)
 	if o.RejoinAfterLeave && o.SnapshotPath == "" {
 		warnings = append(warnings, "Warning: 'RejoinAfterLeave' enabled without snapshot file")
 	}
@@ -229,6 +239,9 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	return c, warnings, errors.Join(faults...)
 }
 
+// isFalse: said, and false.
+func isFalse(b *bool) bool { return b != nil && !*b }
+
 // unsupported refuses what would otherwise be silently ignored.
 func (o *Options) unsupported() error {
 	var names []string
@@ -236,8 +249,7 @@ func (o *Options) unsupported() error {
 		name string
 		set  bool
 	}{
-		{"-discover", o.Discover != ""},
-		{"-keyring-file", o.KeyringFile != ""}, {"-iface", o.Interface != ""}, {"-syslog", o.EnableSyslog},
+		{"-discover", o.Discover != ""}, {"-iface", o.Interface != ""}, {"-syslog", o.EnableSyslog},
 		{"mdns", o.MDNS != nil && *o.MDNS != MDNSOptions{}},
 		{"statsite_addr", o.StatsiteAddr != ""}, {"statsd_addr", o.StatsdAddr != ""},
 	} {
@@ -332,6 +344,20 @@ func (o *Options) key(c *Config) error {
 	}
 	c.Keys = [][]byte{key}
 	return nil
+}
+
+// openly says that keys are there and what is not encrypted gets by all the same.
+func (o *Options) openly() (warnings []string) {
+	if o.EncryptKey == "" && o.KeyringFile == "" {
+		return nil
+	}
+	if isFalse(o.VerifyIncoming) {
+		warnings = append(warnings, "Warning: unencrypted messages are accepted: 'encrypt_verify_incoming' is false")
+	}
+	if isFalse(o.VerifyOutgoing) {
+		warnings = append(warnings, "Warning: messages are sent unencrypted: 'encrypt_verify_outgoing' is false")
+	}
+	return warnings
 }
 
 func (o *Options) protocol(c *Config) error {

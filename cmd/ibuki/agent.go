@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -51,7 +52,17 @@ Options:
   -rpc-addr=127.0.0.1:7373  Address for RPC, which the other commands use.
   -rpc-auth=KEY             Key that RPC clients have to present.
   -encrypt=KEY              Key for the cluster's traffic: 16, 24 or 32 bytes in
-                            base64.
+                            base64, as keygen prints it.
+  -keyring-file=PATH        Keep the keys in this file, as the command keys changes
+                            them. It is made of -encrypt if it is not there;
+                            if it is, it counts and -encrypt does not.
+  -encrypt-verify-incoming=true
+                            Refuse what is not encrypted, if there are keys.
+  -encrypt-verify-outgoing=true
+                            Encrypt what is sent, if there are keys. Both are for
+                            turning encryption on while the cluster runs.
+  -cluster-label=NAME       Hear only nodes with the same label, which keeps
+                            clusters apart.
   -profile=lan              Timing for the kind of network: lan, wan or local.
   -protocol=5               Version of Serf's protocol to speak, 2 to 5.
   -disable-compression      Send everything as it is.
@@ -61,8 +72,8 @@ Options:
                             more, flags most.
   -config-dir=PATH          Read every *.json of a directory, by name.
 
-  SIGHUP reads the files again and applies log level, event handlers, tags and what
-  to do on signals. SIGTERM ends the agent without a leave unless
+  SIGHUP reads the files again and applies log level, event handlers, tags, the
+  encrypt-verify switches and what to do on signals. SIGTERM ends the agent without a leave unless
   leave_on_terminate is set in a file; skip_leave_on_interrupt does so for an
   interrupt.
 
@@ -177,6 +188,9 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.Var(&paths, "config-dir", "")
 	fs.StringVar(&o.EncryptKey, "encrypt", "", "")
 	fs.StringVar(&o.KeyringFile, "keyring-file", "", "")
+	fs.Var(switchFlag{&o.VerifyIncoming}, "encrypt-verify-incoming", "")
+	fs.Var(switchFlag{&o.VerifyOutgoing}, "encrypt-verify-outgoing", "")
+	fs.StringVar(&o.ClusterLabel, "cluster-label", "", "")
 	fs.Var((*listFlag)(&o.EventHandlers), "event-handler", "")
 	fs.Var((*listFlag)(&o.StartJoin), "join", "")
 	fs.Var((*listFlag)(&o.RetryJoin), "retry-join", "")
@@ -262,6 +276,10 @@ func (r *agentRun) start() bool {
 func (r *agentRun) startFailed(err error) {
 	if strings.HasPrefix(err.Error(), "Error starting RPC listener") {
 		r.output("%s", err)
+		return
+	}
+	if errors.Is(err, agent.ErrSetup) {
+		r.output("Failed to setup the Serf agent: %s", err)
 		return
 	}
 	r.output("Failed to start the Serf agent: %s", err)

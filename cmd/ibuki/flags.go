@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/ibuki-dev/ibuki/rpc"
@@ -43,6 +45,27 @@ type listFlag []string
 
 func (l *listFlag) String() string     { return strings.Join(*l, ",") }
 func (l *listFlag) Set(v string) error { *l = append(*l, v); return nil }
+
+// switchFlag is a flag that is on, off or not said.
+type switchFlag struct{ to **bool }
+
+func (switchFlag) IsBoolFlag() bool { return true }
+
+func (f switchFlag) String() string {
+	if f.to == nil || *f.to == nil {
+		return ""
+	}
+	return strconv.FormatBool(**f.to)
+}
+
+func (f switchFlag) Set(s string) error {
+	v, err := strconv.ParseBool(s)
+	if err != nil {
+		return errors.New("parse error") // the flag package's own words
+	}
+	*f.to = &v
+	return nil
+}
 
 // parseTags reads key=value arguments; a value may hold more "=". The last of
 // equal keys counts.

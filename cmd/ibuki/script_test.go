@@ -57,12 +57,13 @@ func TestScripts(t *testing.T) {
 //	agent join NAME    has a member-join; likewise
 //	agent auth KEY     ends, and another one is there, with this key
 //	agent empty        has no members
+//	agent acks NAME…   queries are acked by these from now on, and not answered
 //	agent freeze       queries stay without an end from now on
 //	agent end          ends
 func agentCmd(ts *testscript.TestScript, neg bool, args []string) {
 	a := *ts.Value("agent").(**fakeAgent)
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: agent asked|log|event|query|join|auth|empty|freeze|end")
+		ts.Fatalf("usage: agent asked|log|event|query|join|auth|empty|acks|freeze|end")
 	}
 	arg := strings.Join(args[1:], " ")
 	var err error
@@ -90,6 +91,10 @@ func agentCmd(ts *testscript.TestScript, neg bool, args []string) {
 		a.mu.Lock()
 		a.members = nil
 		a.mu.Unlock()
+	case "acks":
+		a.mu.Lock()
+		a.acks = args[1:]
+		a.mu.Unlock()
 	case "freeze":
 		a.mu.Lock()
 		a.frozen = true
@@ -110,6 +115,7 @@ type fakeAgent struct {
 	mu      sync.Mutex
 	members []rpc.Member
 	frozen  bool
+	acks    []string // nil: as Query has it
 	last    string
 	events  chan rpc.Event // of the last subscriber
 	lines   chan string    // of the last monitor
@@ -221,13 +227,17 @@ func (a *fakeAgent) Query(q rpc.QueryRequest, sink func(rpc.QueryRecord)) error 
 	a.note("query %q %q nodes=%q tags=%q ack=%v relay=%d timeout=%v",
 		q.Name, q.Payload, q.FilterNodes, q.FilterTags, q.RequestAck, q.RelayFactor, q.Timeout)
 	a.mu.Lock()
-	frozen := a.frozen
+	frozen, acks := a.frozen, a.acks
 	a.mu.Unlock()
 	switch {
 	case q.Name == "bad":
 		return errors.New("query too long")
 	case frozen:
 		return nil
+	case acks != nil:
+		for _, name := range acks {
+			sink(rpc.QueryRecord{Type: rpc.QueryRecordAck, From: name})
+		}
 	case q.Name != "silence":
 		if q.RequestAck {
 			sink(rpc.QueryRecord{Type: rpc.QueryRecordAck, From: "n1"})
@@ -249,7 +259,19 @@ func (a *fakeAgent) Stats() map[string]map[string]string {
 	}
 }
 
-func (a *fakeAgent) Coordinate(string) (*rpc.Coordinate, error) { return nil, nil }
+func (a *fakeAgent) Coordinate(node string) (*rpc.Coordinate, error) {
+	switch node {
+	case "node10":
+		return &rpc.Coordinate{Vec: []float64{0, 0}, Height: 0.001}, nil
+	case "b":
+		return &rpc.Coordinate{Vec: []float64{0.003, 0.004}, Height: 0.0004999}, nil
+	case "flat":
+		return &rpc.Coordinate{Vec: []float64{0}}, nil
+	case "bad":
+		return nil, errors.New("Coordinates are disabled")
+	}
+	return nil, nil
+}
 
 func (a *fakeAgent) Subscribe() (<-chan rpc.Event, func() int, func()) {
 	ch := make(chan rpc.Event, 16)
@@ -269,6 +291,22 @@ func (a *fakeAgent) Monitor(level string) (<-chan string, func(), error) {
 	return ch, func() {}, nil
 }
 
-func (a *fakeAgent) Key(context.Context, string, string) (rpc.KeyResponse, error) {
-	return rpc.KeyResponse{}, nil
+func (a *fakeAgent) Key(_ context.Context, command, key string) (rpc.KeyResponse, error) {
+	a.note("%s %q", command, key)
+	resp := rpc.KeyResponse{NumNodes: 3, NumResp: 3}
+	a.mu.Lock()
+	broken := a.frozen
+	a.mu.Unlock()
+	switch {
+	case key == "bad" || broken:
+		resp.Messages = map[string]string{"node10": "no such key", "a": "No keyring to modify (encryption not enabled)"}
+		resp.NumErr = 2
+		return resp, errors.New("2/3 nodes reported failure")
+	case key == "silent":
+		resp.NumResp = 2
+		return resp, errors.New("2/3 nodes reported success")
+	case command == rpc.ListKeys:
+		resp.Keys = map[string]int{"b2theotherkey==": 3, "a1key==": 1}
+	}
+	return resp, nil
 }
