@@ -28,9 +28,11 @@ func cli(t *testing.T, p program, a *agent, line string) cliRun {
 }
 
 var (
-	took        = regexp.MustCompile(`\d+\.\d+s`)
-	rttTook     = regexp.MustCompile(`\d+\.\d+ ms`)
-	lastInBlock = regexp.MustCompile(`(?m) +$`)
+	took    = regexp.MustCompile(`\d+\.\d+s`)
+	rttTook = regexp.MustCompile(`\d+\.\d+ ms`)
+	// Serf 0.9.4 names the address without the port.
+	oldJoinFault = regexp.MustCompile(`Failed to join \S+: dial tcp (\S+):`)
+	lastInBlock  = regexp.MustCompile(`(?m) +$`)
 )
 
 // A help text is each program's own; that it is shown, and after what fault, is
@@ -53,6 +55,7 @@ func normal(out string) string {
 		data, _ := json.MarshalIndent(v, "", "  ")
 		return string(data)
 	}
+	out = oldJoinFault.ReplaceAllString(out, "failed to join $1: dial tcp $1:")
 	out = took.ReplaceAllString(out, "TIME")
 	out = rttTook.ReplaceAllString(out, "TIME")
 	out = lastInBlock.ReplaceAllString(out, "")
@@ -129,7 +132,7 @@ func TestCommands(t *testing.T) {
 	a := c.add(ours, "node-a", "-tag=role=web", "-tag=zone=east")
 	b := c.add(newest, "node-b", "-tag=role=db", "-tag=zone=west")
 	for _, agent := range c.agents {
-		defer agent.answerHandler()()
+		defer agent.answer()()
 	}
 	a.join(b)
 	c.sees(c.agents, c.all("alive"))
@@ -138,7 +141,7 @@ func TestCommands(t *testing.T) {
 			p  program
 			at *agent
 		}{{newest, a}, {ours, a}, {ours, b}} {
-			sameCommand(t, line, run.p, run.at, b)
+			sameCommand(t, line, run.p, run.at, newest, b)
 		}
 	}
 	// The real agent says nothing to this and the command exits with 0.
@@ -151,13 +154,32 @@ func TestCommands(t *testing.T) {
 	t.Run("tags", func(t *testing.T) { tagsCommand(t, c, a, b) })
 	t.Run("monitor", func(t *testing.T) { monitorCommand(t, a, b) })
 	t.Run("force-leave", func(t *testing.T) { forceLeaveCommand(t, c, a, b) })
-	t.Run("leave", func(t *testing.T) { leaveCommand(t, c, a, b) })
+	t.Run("leave", func(t *testing.T) { leaveCommand(t, a, b) })
 }
 
-// sameCommand compares a command with the real one at the real agent. Queries may
+// TestOldCommands runs the commands of Serf 0.9.4 at our agent and at its own.
+func TestOldCommands(t *testing.T) {
+	t.Parallel()
+	need(t, old)
+	c := newCluster(t)
+	a := c.add(ours, "node-a", "-tag=role=web", "-tag=zone=east")
+	b := c.add(old, "node-b", "-tag=role=db", "-tag=zone=west")
+	for _, agent := range c.agents {
+		defer agent.answer()()
+	}
+	b.join(a)
+	c.sees(c.agents, c.all("alive"))
+	for _, line := range sharedCommands {
+		sameCommand(t, line, old, a, old, b)
+	}
+	leaveOne(t, old, a)
+	leaveOne(t, ours, b)
+}
+
+// sameCommand compares a command with the real program's at the real agent. Queries may
 // differ for a while: the real agent adds empty acks and answers at their end at
 // times, and one query goes out by gossip alone, which may miss a node.
-func sameCommand(t *testing.T, line string, p program, at, real *agent) {
+func sameCommand(t *testing.T, line string, p program, at *agent, realProgram program, real *agent) {
 	t.Helper()
 	tries := 1
 	if strings.HasPrefix(line, "query") {
@@ -165,7 +187,7 @@ func sameCommand(t *testing.T, line string, p program, at, real *agent) {
 	}
 	var got, want cliRun
 	for range tries {
-		want, got = hideVersion(cli(t, newest, real, line)), hideVersion(cli(t, p, at, line))
+		want, got = hideVersion(cli(t, realProgram, real, line)), hideVersion(cli(t, p, at, line))
 		if got == want {
 			return
 		}
@@ -178,9 +200,6 @@ func hideVersion(r cliRun) cliRun {
 	r.Stdout = regexp.MustCompile(`(?m)^(ibuki )?v?\d+\.\d+\.\d+\S*$`).ReplaceAllString(r.Stdout, "VERSION")
 	return r
 }
-
-// answerHandler answers the queries named ask, as a handler on each node would.
-func (a *agent) answerHandler() (stop func()) { return a.answer() }
 
 var infoKey = regexp.MustCompile(`(?m)^(\s*[a-z_0-9]+)(:| = ).*$`)
 
@@ -305,14 +324,15 @@ func forceLeaveCommand(t *testing.T, c *cluster, a, b *agent) {
 }
 
 // leaveCommand ends each agent by the other program's command.
-func leaveCommand(t *testing.T, c *cluster, a, b *agent) {
-	want := cliRun{"Graceful leave complete", "", 0}
-	if got := cli(t, newest, a, "leave"); got != want {
-		t.Errorf("the real leave at our agent: %+v", got)
+func leaveCommand(t *testing.T, a, b *agent) {
+	leaveOne(t, newest, a)
+	leaveOne(t, ours, b)
+}
+
+func leaveOne(t *testing.T, p program, at *agent) {
+	t.Helper()
+	if got := cli(t, p, at, "leave"); got != (cliRun{"Graceful leave complete", "", 0}) {
+		t.Errorf("leave by %s at the agent of %s: %+v", p.name, at.prog.name, got)
 	}
-	a.wait()
-	if got := cli(t, ours, b, "leave"); got != want {
-		t.Errorf("our leave at the real agent: %+v", got)
-	}
-	b.wait()
+	at.wait()
 }

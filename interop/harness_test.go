@@ -299,6 +299,9 @@ func (a *agent) wait() {
 }
 
 func (a *agent) end() {
+	if a.gone == nil {
+		return // it never ran
+	}
 	_ = a.cmd.Process.Kill()
 	<-a.gone
 	if a.rpc != nil {
