@@ -205,8 +205,8 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 		QueryResponseSizeLimit: o.QueryResponseSizeLimit, QuerySizeLimit: o.QuerySizeLimit,
 		UserEventSizeLimit: o.UserEventSizeLimit,
 		SnapshotPath:       o.SnapshotPath, RejoinAfterLeave: o.RejoinAfterLeave,
-		Seeds: joined(o.StartJoin, o.RetryJoin),
-		KeyringFile:        o.KeyringFile, Label: o.ClusterLabel,
+		Seeds:       joined(o.StartJoin, o.RetryJoin),
+		KeyringFile: o.KeyringFile, Label: o.ClusterLabel,
 		NoVerifyIncoming: isFalse(o.VerifyIncoming), NoVerifyOutgoing: isFalse(o.VerifyOutgoing),
 	}
 	if c.Name == "" {

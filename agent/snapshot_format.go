@@ -158,7 +158,9 @@ func (s *snapshotReader) ownFact(key, value string) bool {
 	switch key {
 	case "incarnation":
 		n, err := strconv.ParseUint(value, 10, 32)
-		s.incarnation = max(s.incarnation, uint32(n))
+		if err == nil {
+			s.incarnation = max(s.incarnation, uint32(n))
+		}
 		return err == nil
 	case "seeds":
 		seeds, ok := readQuoted(value)

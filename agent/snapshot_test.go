@@ -1,0 +1,439 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/serf"
+	"github.com/ibuki-dev/ibuki/swim"
+)
+
+// keeping is a modification for memNode.
+func keeping(path string, mods ...func(*Config)) func(*Config) {
+	return func(c *Config) {
+		c.SnapshotPath = path
+		c.CoalescePeriod = -1
+		for _, m := range mods {
+			m(c)
+		}
+	}
+}
+
+func incarnation(t *testing.T, a *Agent) (n uint32) {
+	t.Helper()
+	if err := a.try(func(time.Time) error { n = a.machine.Swim().Local().Incarnation; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestP163_RestartFromASnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, path := NewMemNet(), filepath.Join(t.TempDir(), "b")
+		names := []string{"10.0.0.1:10031/droonga", "10.0.0.2:10031/droonga"}
+		a, b := memNode(t, net, names[0], 1, nil), memNode(t, net, names[1], 2, keeping(path))
+		defer a.Stop()
+		both := names[0] + " alive, " + names[1] + " alive"
+		if _, err := b.Join(t.Context(), []string{"10.0.0.1"}, false); err != nil {
+			t.Fatal(err)
+		}
+		wantStatuses(t, a, time.Second, both)
+		fire := func(name string) {
+			if err := a.UserEvent(name, nil, false); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		fire("one")
+		if err := b.SetTags(map[string]string{"k": "v"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		before := incarnation(t, b)
+		b.Stop()
+		fire("two")
+
+		b = memNode(t, net, names[1], 2, keeping(path))
+		defer b.Stop()
+		events := collect(t, b)
+		wantStatuses(t, b, 5*time.Second, both)
+		if now := incarnation(t, b); now <= before {
+			t.Errorf("incarnation %d, and %d in the former life", now, before)
+		}
+		fire("three")
+		time.Sleep(2 * time.Minute)
+		var users []string
+		for _, e := range events() {
+			if strings.HasPrefix(e, "user ") {
+				users = append(users, e)
+			}
+		}
+		if !slices.Equal(users, []string{"user two", "user three"}) {
+			t.Errorf("told: %q, want what came after the crash", users)
+		}
+		wantStatuses(t, a, 0, both)
+	})
+}
+
+// TestP163_JoinWithoutReplay: who restarts with -join and without -replay does
+// not want what was sent before, snapshot or not.
+func TestP163_JoinWithoutReplay(t *testing.T) {
+	for _, replay := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			net, path := NewMemNet(), filepath.Join(t.TempDir(), "b")
+			join := func(c *Config) { c.Join, c.Replay = []string{"10.0.0.1"}, replay }
+			a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, keeping(path, join))
+			defer a.Stop()
+			time.Sleep(time.Second)
+			if err := a.UserEvent("one", nil, false); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+			b.Stop()
+			if err := a.UserEvent("two", nil, false); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Second)
+			var log lockedBuffer
+			b = memNode(t, net, "b", 2, keeping(path, join, func(c *Config) { c.LogOutput = &log }))
+			defer b.Stop()
+			b.Log().Open()
+			time.Sleep(time.Minute)
+			if got := strings.Contains(log.String(), "user-event: two"); got != replay {
+				t.Errorf("replay %v: the event of the time between was told: %v", replay, got)
+			}
+			if strings.Contains(log.String(), "user-event: one") {
+				t.Errorf("replay %v: an event was told again", replay)
+			}
+		})
+	}
+}
+
+func TestP163_AfterALeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, path := NewMemNet(), filepath.Join(t.TempDir(), "b")
+		seeds := func(c *Config) { c.Seeds = []string{"10.0.0.1"} }
+		a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, keeping(path, seeds))
+		defer a.Stop()
+		if _, err := b.Join(t.Context(), []string{"10.0.0.1"}, false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		leave := func() {
+			if err := b.Leave(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.Stop()
+		}
+		before := incarnation(t, b)
+		leave()
+		if text, _ := os.ReadFile(path); !strings.HasSuffix(string(text), "\nleave\n") {
+			t.Errorf("the file ends with %q", text)
+		}
+
+		rejoin := func(c *Config) { c.RejoinAfterLeave = true }
+		b = memNode(t, net, "b", 2, keeping(path, rejoin))
+		wantStatuses(t, b, 5*time.Second, "a alive, b alive")
+		wantStatuses(t, a, 5*time.Second, "a alive, b alive")
+		if n := incarnation(t, b); n <= before {
+			t.Errorf("incarnation %d after %d", n, before)
+		}
+		before = incarnation(t, b)
+		leave()
+		wantStatuses(t, a, 5*time.Second, "a alive, b left")
+
+		b = memNode(t, net, "b", 2, keeping(path))
+		time.Sleep(5 * time.Minute)
+		wantStatuses(t, b, 0, "b alive")
+		wantStatuses(t, a, 0, "a alive, b left")
+		if n := incarnation(t, b); n <= before {
+			t.Errorf("incarnation %d after %d", n, before)
+		}
+		b.Stop()
+	})
+}
+
+// TestSnapshotRemembersTheFailed: who had failed before this node crashed is
+// found when it is back, though nobody else is left to say so.
+func TestSnapshotRemembersTheFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, path := NewMemNet(), filepath.Join(t.TempDir(), "b")
+		a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, keeping(path))
+		if _, err := b.Join(t.Context(), []string{"10.0.0.1"}, false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		a.Stop()
+		wantStatuses(t, b, time.Minute, "a failed, b alive")
+		time.Sleep(25 * time.Hour) // and reaped
+		wantStatuses(t, b, 0, "b alive")
+		b.Stop()
+		b = memNode(t, net, "b", 2, keeping(path))
+		defer b.Stop()
+		time.Sleep(10 * time.Minute)
+		a = memNode(t, net, "a", 1, nil)
+		defer a.Stop()
+		wantStatuses(t, b, time.Minute, "a alive, b alive")
+	})
+}
+
+// TestSnapshotRemembersSeeds: a restart without -join finds the way by itself,
+// though the seed was away when it happened.
+func TestSnapshotRemembersSeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, path := NewMemNet(), filepath.Join(t.TempDir(), "b")
+		b := memNode(t, net, "b", 2, keeping(path, func(c *Config) { c.RetryJoin = []string{"10.0.0.1"} }))
+		time.Sleep(time.Second)
+		b.Stop()
+		b = memNode(t, net, "b", 2, keeping(path))
+		defer b.Stop()
+		time.Sleep(time.Hour)
+		a := memNode(t, net, "a", 1, nil)
+		defer a.Stop()
+		wantStatuses(t, b, time.Minute, "a alive, b alive")
+	})
+}
+
+func TestSnapshotThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	for name, path := range map[string]string{
+		"a directory":  dir,
+		"no directory": filepath.Join(dir, "nosuch", "file"),
+		"a device":     "/dev/null",
+	} {
+		a, err := New(Config{Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:1"), Listen: NewMemNet().Listen, SnapshotPath: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Start(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "Failed to setup snapshot: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+		a.Stop()
+	}
+}
+
+func TestSnapshotOptions(t *testing.T) {
+	c, warnings, err := Options{NodeName: "a", SnapshotPath: "s", StartJoin: []string{"j"}, RetryJoin: []string{"r"}}.Config()
+	if err != nil || len(warnings) > 0 || c.SnapshotPath != "s" || c.RejoinAfterLeave || !slices.Equal(c.Seeds, []string{"j", "r"}) {
+		t.Errorf("%+v, %q, %v", c, warnings, err)
+	}
+	c, warnings, err = Options{NodeName: "a", RejoinAfterLeave: true}.Config()
+	if err != nil || !c.RejoinAfterLeave || !slices.Equal(warnings, []string{"Warning: 'RejoinAfterLeave' enabled without snapshot file"}) {
+		t.Errorf("%q, %v", warnings, err)
+	}
+}
+
+// stuckFS is a disk that takes nothing while it is held, or says that it is full.
+type stuckFS struct {
+	diskFS
+	held sync.Mutex
+	full atomic.Bool
+}
+
+type stuckFile struct {
+	snapshotFile
+	fs *stuckFS
+}
+
+func (f *stuckFS) Append(path string, create bool) (snapshotFile, error) {
+	file, err := f.diskFS.Append(path, create)
+	return &stuckFile{file, f}, err
+}
+
+func (f *stuckFS) Create(path string) (snapshotFile, error) {
+	file, err := f.diskFS.Create(path)
+	return &stuckFile{file, f}, err
+}
+
+var errFull = errors.New("no space left")
+
+func (f *stuckFile) Write(b []byte) (int, error) {
+	f.fs.held.Lock()
+	defer f.fs.held.Unlock()
+	if f.fs.full.Load() {
+		n, _ := f.snapshotFile.Write(b[:len(b)/2])
+		return n, errFull
+	}
+	return f.snapshotFile.Write(b)
+}
+
+func startOn(t *testing.T, fs snapshotFS, path string, log *lockedBuffer) *snapshot {
+	t.Helper()
+	store, _, err := openSnapshot(fs, path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.self = peer{name: "self", addr: addr4(99)}
+	return startSnapshot(store, slog.New(slog.NewTextHandler(log, nil)))
+}
+
+func TestP166_HandlersWaitForTheFile(t *testing.T) {
+	fs, path := &stuckFS{}, filepath.Join(t.TempDir(), "s")
+	var log lockedBuffer
+	s := startOn(t, fs, path, &log)
+	defer s.close()
+	event := serf.Event{Type: serf.EventUser, LTime: 7}
+	waited := func(e serf.Event) time.Duration {
+		begun := time.Now()
+		s.recorded(&e)
+		return time.Since(begun)
+	}
+	s.times(serf.Restorable{EventMin: 7})
+	s.recorded(&event)
+	if text, _ := os.ReadFile(path); !strings.Contains(string(text), "event-clock: 7\n") {
+		t.Errorf("recorded, but the file has %q", text)
+	}
+	if d := waited(serf.Event{Type: serf.EventMemberJoin}); d > recordMax/2 {
+		t.Errorf("a member event waited %v", d)
+	}
+
+	fs.held.Lock() // the disk hangs: a handler waits, but not for ever
+	s.times(serf.Restorable{EventMin: 8})
+	event.LTime = 8
+	if d := waited(event); d < recordMax {
+		t.Errorf("waited %v for a disk that hangs", d)
+	}
+	fs.held.Unlock()
+	s.recorded(&event)
+	s.times(serf.Restorable{QueryMin: 3})
+	s.recorded(&serf.Event{Type: serf.EventQuery, LTime: 3})
+	if text, _ := os.ReadFile(path); !strings.Contains(string(text), "event-clock: 8\n") || !strings.Contains(string(text), "query-clock: 3\n") {
+		t.Errorf("the file has %q", text)
+	}
+}
+
+// TestSnapshotOnAFullDisk: what happens while nothing can be written is in
+// the file when it can be again, and half lines never are.
+func TestSnapshotOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, path := &stuckFS{}, filepath.Join(t.TempDir(), "s")
+		var log lockedBuffer
+		s := startOn(t, fs, path, &log)
+		s.peers([]peer{{name: "a", addr: addr4(1)}})
+		time.Sleep(time.Second)
+		fs.full.Store(true)
+		var peers []peer
+		for i := range 5000 { // more lines than are kept
+			peers = append(peers, peer{name: fmt.Sprintf("n%04d", i), addr: addr4(byte(i))})
+			s.peers(slices.Clone(peers))
+			if i%100 == 0 {
+				time.Sleep(time.Minute)
+			}
+		}
+		s.times(serf.Restorable{EventMin: 9})
+		begun := time.Now()
+		s.recorded(&serf.Event{Type: serf.EventUser, LTime: 9})
+		if d := time.Since(begun); d > time.Second {
+			t.Errorf("a handler waited %v for a full disk", d)
+		}
+		text, _ := os.ReadFile(path)
+		if r := read(t, string(text), false); r.partial || r.bad > 0 || describe(r.peers) != "a self" {
+			t.Errorf("on the full disk the file is %q", text)
+		}
+		fs.full.Store(false)
+		time.Sleep(time.Minute)
+		text, _ = os.ReadFile(path)
+		if r := read(t, string(text), false); len(r.peers) != 5001 || r.event != 9 || r.bad > 0 {
+			t.Errorf("afterwards %d peers, event time %d", len(r.peers), r.event)
+		}
+		s.close()
+		if n := strings.Count(log.String(), "Failed to update snapshot"); n != 1 {
+			t.Errorf("the full disk was reported %d times", n)
+		}
+		if n := strings.Count(log.String(), "is being written again"); n != 1 {
+			t.Errorf("its end was reported %d times", n)
+		}
+	})
+}
+
+// slow is a profile for long times.
+func slow(c *Config) {
+	c.Swim = swim.LAN()
+	c.Swim.ProbeInterval, c.Swim.ProbeTimeout = 20*time.Second, 5*time.Second
+	c.Swim.GossipInterval, c.Swim.PushPullInterval = 2*time.Second, 5*time.Minute
+}
+
+// TestP164_PartitionsHeal: however long it lasted, without anybody's help.
+func TestP164_PartitionsHeal(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lasts time.Duration
+		heals time.Duration
+		mod   func(*Config)
+	}{
+		{"30 s", 30 * time.Second, time.Minute, nil},
+		{"1 h", time.Hour, 2 * time.Minute, nil},
+		{"3 days", 72 * time.Hour, 5 * time.Minute, slow},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var cut atomic.Bool
+				net := NewMemNet()
+				net.Drop = func(from, to netip.AddrPort) bool {
+					side := func(a netip.AddrPort) bool { return a.Addr().As4()[3] > 2 }
+					return cut.Load() && side(from) != side(to)
+				}
+				var nodes []*Agent
+				names := []string{"10.0.0.1:10031/a", "b", "c", "d"}
+				for i, name := range names {
+					nodes = append(nodes, memNode(t, net, name, byte(i+1), c.mod))
+					defer nodes[i].Stop()
+					if _, err := nodes[i].Join(t.Context(), []string{"10.0.0.1"}, false); err != nil {
+						t.Fatal(err)
+					}
+				}
+				all := "10.0.0.1:10031/a alive, b alive, c alive, d alive"
+				for _, n := range nodes {
+					wantStatuses(t, n, time.Minute, all)
+				}
+				cut.Store(true)
+				time.Sleep(c.lasts)
+				left := "10.0.0.1:10031/a alive, b alive"
+				if c.lasts > 24*time.Hour { // reaped
+					wantStatuses(t, nodes[0], 0, left)
+				} else {
+					wantStatuses(t, nodes[0], 30*time.Second, left+", c failed, d failed")
+				}
+				cut.Store(false)
+				for _, n := range nodes {
+					wantStatuses(t, n, c.heals, all)
+				}
+			})
+		})
+	}
+}
+
+// TestP164_SeedsForLife: the only node that this one knows of comes back at its
+// old address under another name, long after everybody has forgotten it.
+func TestP164_SeedsForLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemNet()
+		resolve := func(c *Config) {
+			slow(c)
+			c.Resolve = names{"seed": {netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}}
+			c.ReconnectTimeout = time.Hour
+			c.Join = []string{"seed"}
+		}
+		a := memNode(t, net, "a", 1, slow)
+		b := memNode(t, net, "b", 2, resolve)
+		defer b.Stop()
+		if err := a.Leave(t.Context()); err != nil { // it leaves: nobody looks for it by name
+			t.Fatal(err)
+		}
+		a.Stop()
+		time.Sleep(30 * time.Hour)
+		other := memNode(t, net, "other", 1, slow)
+		defer other.Stop()
+		wantStatuses(t, b, 2*time.Minute, "b alive, other alive")
+	})
+}
