@@ -18,7 +18,7 @@ func benchCluster(b *testing.B, n int, seed uint64) *Cluster {
 	}
 	c.Add(n)
 	for i, x := range c.nodes[1:] {
-		c.After(time.Duration(i)*10*time.Millisecond, func() { x.Join(c.nodes[0]) })
+		c.After(time.Duration(i)*10*time.Millisecond, func() { x.Join(c.nodes[0], false) })
 	}
 	c.Advance(30*time.Second + time.Duration(n)*10*time.Millisecond)
 	if why := c.Disagreement(); why != "" {

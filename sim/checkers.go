@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -24,8 +25,10 @@ import (
 //	S1  a member's status changes only along the arrows of legal
 //	S2  while it is alive, a node's own status in its own list is alive
 //	S3  Members is sorted by name, each name once
+//	C1  while Changes counts none, Members is the same
 //	V1  the fold of the member events is what Members says
 //	E1  a user event is delivered at most once in a life, and only if it was sent
+//	E2  a node with a snapshot is not told in a later life what it was told before
 //	Q1  a query is delivered at most once in a life
 //	Q2  a query that was asked ends with exactly one done, in time
 //	Q3  a node's ack and answer are told to the asker at most once each, and
@@ -34,10 +37,11 @@ import (
 //	    so many timeouts in a second
 //	H1  the health score stays below its bound
 type checkers struct {
-	c    *Cluster
-	lamp map[string]uint32 // highest incarnation that each name has had
-	sent map[string]bool   // user events, name and payload
-	by   []*lifeCheck      // by index of the node: its present life
+	c      *Cluster
+	lamp   map[string]uint32 // highest incarnation that each name has had
+	sent   map[string]bool   // user events, name and payload
+	by     []*lifeCheck      // by index of the node: its present life
+	former []map[string]bool // likewise: the events of the lives before that it remembers
 	// foldLater: events are coalesced, so the fold follows only in the end.
 	foldLater bool
 	maxHealth int
@@ -48,6 +52,8 @@ type lifeCheck struct {
 	swim    map[string]seen
 	round   int // counts the steps, to see who was forgotten
 	status  map[string]serf.Status
+	members []serf.Member
+	changes uint64
 	list    live.List
 	events  map[string]bool // delivered user events
 	queries map[serf.QueryID]bool
@@ -84,9 +90,12 @@ func newCheckers(c *Cluster) *checkers {
 	}
 }
 
-func (k *checkers) started(n *Node) {
+func (k *checkers) started(n *Node, keep bool) {
 	for len(k.by) <= n.index {
-		k.by = append(k.by, nil)
+		k.by, k.former = append(k.by, nil), append(k.former, nil)
+	}
+	if !keep || k.former[n.index] == nil {
+		k.former[n.index] = make(map[string]bool)
 	}
 	k.by[n.index] = &lifeCheck{
 		swim:    make(map[string]seen),
@@ -98,7 +107,10 @@ func (k *checkers) started(n *Node) {
 }
 
 // stopped: what a crashed node asked will never be done.
-func (k *checkers) stopped(n *Node) { k.by[n.index] = nil }
+func (k *checkers) stopped(n *Node) {
+	maps.Copy(k.former[n.index], k.by[n.index].events)
+	k.by[n.index] = nil
+}
 
 // step is called after each input of a node, when its output was taken.
 func (k *checkers) step(n *Node) {
@@ -148,9 +160,16 @@ var legal = map[serf.Status][]serf.Status{
 	serf.StatusFailed:  {serf.StatusAlive, serf.StatusLeaving, serf.StatusLeft},
 }
 
-// statuses checks S1, S2, S3 and V1.
+// statuses checks S1, S2, S3, C1 and V1.
 func (k *checkers) statuses(n *Node, l *lifeCheck) {
 	members := n.machine.Members()
+	if changes := n.machine.Changes(); changes == l.changes && l.members != nil {
+		if !slices.EqualFunc(members, l.members, sameMember) {
+			k.c.fail("C1: %s counts no change, but its list was %s and is %s", n.label, n.c.describeMembers(l.members), n.c.describeMembers(members))
+		}
+		return
+	}
+	l.changes, l.members = n.machine.Changes(), members
 	next := make(map[string]serf.Status, len(members))
 	for i, m := range members {
 		if i > 0 && members[i-1].Name >= m.Name {
@@ -198,6 +217,12 @@ func (k *checkers) foldDiffers(n *Node) string {
 	return ""
 }
 
+// sameMember compares all but the Lamport time, which nobody outside is shown.
+func sameMember(a, b serf.Member) bool {
+	return a.Name == b.Name && a.Addr == b.Addr && a.Status == b.Status && slices.Equal(a.Tags, b.Tags) &&
+		a.Versions == b.Versions && a.Since.Equal(b.Since)
+}
+
 // toEntry is a member as package live has it.
 func toEntry(m *serf.Member) live.Entry {
 	e := live.Entry{Name: m.Name, Addr: m.Addr}
@@ -238,6 +263,9 @@ func (k *checkers) event(n *Node, ev *serf.Event) {
 		// An empty map, which garbage may hold, is an event without a name.
 		if ev.Name != "" && !k.sent[ev.Name+" "+string(ev.Payload)] {
 			k.c.fail("E1: %s is told of the event %s, which nobody sent", n.label, id)
+		}
+		if k.former[n.index][id] {
+			k.c.fail("E2: %s is told of the event %s, as in a former life", n.label, id)
 		}
 		if l.events[id] {
 			k.c.fail("E1: %s is told twice of the event %s", n.label, id)

@@ -33,13 +33,16 @@ func TestCheckersSee(t *testing.T) {
 			l.swim["b"] = s
 			k.step(a)
 		}},
-		{"S1", func(k *checkers, a *Node, l *lifeCheck) { l.status["c"] = serf.StatusLeaving; k.step(a) }},
-		{"S2", func(k *checkers, a *Node, l *lifeCheck) { a.name = "c"; k.statuses(a, l) }},
+		{"S1", func(k *checkers, a *Node, l *lifeCheck) { l.changes--; l.status["c"] = serf.StatusLeaving; k.step(a) }},
+		{"S2", func(k *checkers, a *Node, l *lifeCheck) { l.changes--; a.name = "c"; k.statuses(a, l) }},
+		{"C1", func(k *checkers, a *Node, l *lifeCheck) { l.members[1].Status = serf.StatusLeft; k.step(a) }},
 		{"V1", func(k *checkers, a *Node, l *lifeCheck) {
+			l.changes--
 			l.list.Apply(k.c.Now(), live.Change{Kind: live.Fail, Entries: []live.Entry{{Name: "b"}}})
 			k.step(a)
 		}},
 		{"V1", func(k *checkers, a *Node, l *lifeCheck) {
+			l.changes--
 			l.list.Apply(k.c.Now(), live.Change{Kind: live.Join, Entries: []live.Entry{{Name: "ghost"}}})
 			k.step(a)
 		}},
@@ -49,6 +52,12 @@ func TestCheckersSee(t *testing.T) {
 		}},
 		{"E1", func(k *checkers, a *Node, l *lifeCheck) { k.event(a, ev) }},
 		{"E1", func(k *checkers, a *Node, l *lifeCheck) { k.sent["ev x"] = true; k.event(a, ev); k.event(a, ev) }},
+		{"E2", func(k *checkers, a *Node, l *lifeCheck) {
+			k.sent["ev x"] = true
+			k.event(a, ev)
+			a.Restart(true)
+			k.event(a, ev)
+		}},
 		{"Q1", func(k *checkers, a *Node, l *lifeCheck) { k.event(a, query); k.event(a, query) }},
 		{"Q2", func(k *checkers, a *Node, l *lifeCheck) {
 			k.asked(a, id, serf.QueryParam{Timeout: time.Second})
@@ -96,7 +105,7 @@ func quietCluster(t testing.TB, n int) *Cluster {
 	}
 	c.Add(n)
 	for _, x := range c.nodes[1:] {
-		x.Join(c.nodes[0])
+		x.Join(c.nodes[0], false)
 	}
 	c.Advance(10 * time.Second)
 	if why := c.Disagreement(); why != "" || c.Err() != nil {

@@ -135,7 +135,7 @@ func (c *Cluster) AddNamed(label, name string, tags []wire.Tag) *Node {
 	n := &Node{c: c, index: i, label: label, name: name, addr: netip.AddrPortFrom(addr, 7946), tags: tags}
 	c.nodes = append(c.nodes, n)
 	c.net.add(n)
-	n.start(serf.Config{})
+	n.start(false)
 	return n
 }
 

@@ -18,16 +18,25 @@ func (n *Node) did(what string, err error) {
 	}
 }
 
-// Join joins by another node.
-func (n *Node) Join(by *Node) {
+// Join joins by another node; ignoreOld: user events from before are not told.
+func (n *Node) Join(by *Node, ignoreOld bool) {
 	if !n.running() {
 		return
 	}
-	id, err := n.machine.Join(n.c.Now(), by.addr, "", false)
-	if err == nil {
-		n.joins[id] = by.label
-	}
+	id, err := n.machine.Join(n.c.Now(), by.addr, "", ignoreOld)
+	n.joins[id] = by.label
 	n.did("join "+by.label, err)
+	n.act()
+}
+
+// Rejoin joins by another node as one does that has a snapshot of former days.
+func (n *Node) Rejoin(by *Node) {
+	if !n.running() {
+		return
+	}
+	id, err := n.machine.Rejoin(n.c.Now(), by.addr, by.name)
+	n.joins[id] = by.label
+	n.did("rejoin "+by.label, err)
 	n.act()
 }
 

@@ -71,14 +71,17 @@ func (n *Node) Up() bool { return n.up }
 // Paused reports whether the process is stopped.
 func (n *Node) Paused() bool { return n.paused }
 
-// start starts the process; from has the clocks and the incarnation to go on from.
-func (n *Node) start(from serf.Config) {
+// start starts the process: as new, or with what a snapshot keeps.
+func (n *Node) start(keep bool) {
 	n.life++
+	if !keep {
+		n.kept = memory{}
+	}
 	n.leftBefore = max(n.leftBefore, n.leftAt)
 	cfg := n.c.opts.Serf
 	cfg.Tags = n.tags
-	cfg.Clock, cfg.EventClock, cfg.QueryClock = from.Clock, from.EventClock, from.QueryClock
-	cfg.Swim.Incarnation = from.Swim.Incarnation
+	cfg.Clock, cfg.EventClock, cfg.QueryClock = n.kept.clock, n.kept.event, n.kept.query
+	cfg.Swim.Incarnation = n.kept.incarnation
 	cfg.Swim.Name, cfg.Swim.Addr = n.name, n.addr
 	if cfg.Swim.PacketSize == 0 {
 		cfg.Swim.PacketSize = 1400 - n.c.frame.Overhead()
@@ -94,7 +97,7 @@ func (n *Node) start(from serf.Config) {
 	n.joins = make(map[swim.DialID]string)
 	n.isArmed = false
 	if n.c.check != nil {
-		n.c.check.started(n)
+		n.c.check.started(n, keep)
 	}
 	n.c.log.life(n.c, n, "starts")
 	n.act()
@@ -130,8 +133,9 @@ func (n *Node) stop(what string) {
 
 // remember writes the "snapshot".
 func (n *Node) remember() {
-	n.kept.incarnation = n.machine.Swim().Local().Incarnation
-	n.kept.clock = n.machine.Stats().MemberTime
+	r := n.machine.Restorable()
+	n.kept.incarnation, n.kept.clock = r.Incarnation, r.Clock
+	n.kept.event, n.kept.query = max(n.kept.event, r.EventMin), max(n.kept.query, r.QueryMin)
 }
 
 // Restart starts the process again: with what a snapshot keeps, or as new.
@@ -139,12 +143,7 @@ func (n *Node) Restart(keep bool) {
 	if n.up {
 		n.Crash(false)
 	}
-	var from serf.Config
-	if keep {
-		from.Swim.Incarnation = n.kept.incarnation
-		from.Clock, from.EventClock, from.QueryClock = n.kept.clock, n.kept.event, n.kept.query
-	}
-	n.start(from)
+	n.start(keep)
 }
 
 // Pause stops the process as SIGSTOP does: its host goes on taking what arrives.

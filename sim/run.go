@@ -322,7 +322,7 @@ func (c *Cluster) bridge() {
 	for _, o := range c.nodes {
 		if o.present() && find(o.index) != find(first.index) && len(o.joins) == 0 {
 			c.log.note(c, o.label+" knows nobody of "+first.label+"'s part")
-			o.Join(first)
+			o.Join(first, true)
 		}
 	}
 }

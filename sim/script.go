@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -32,7 +33,8 @@ var scriptCommands = []struct {
 	{"add", "LABEL [name=N] [k=v…]: one more node", (*Script).add},
 	{"trace", "[probes] [gossip] [serf] [streams] [events] [news] [life] [records] [default] [all] [off]", (*Script).trace},
 	{"advance", "D: let time pass", (*Script).advance},
-	{"join", "A B: A joins by B", (*Script).join},
+	{"join", "A B [ignore-old]: A joins by B, without the user events from before", (*Script).join},
+	{"rejoin", "A B: A joins by B as one that was there before", (*Script).rejoin},
 	{"leave", "A…", each((*Node).Leave)},
 	{"force-leave", "A B [prune]: A forces B out", (*Script).forceLeave},
 	{"crash", "A…: the process ends without a word", each(func(n *Node) { n.Crash(false) })},
@@ -243,6 +245,7 @@ func (s *Script) advance(args []string) error {
 }
 
 func (s *Script) join(args []string) error {
+	args, ignoreOld := word(args, "ignore-old")
 	if len(args) != 2 {
 		return errUsage
 	}
@@ -250,8 +253,28 @@ func (s *Script) join(args []string) error {
 	if err != nil {
 		return err
 	}
-	ns[0].Join(ns[1])
+	ns[0].Join(ns[1], ignoreOld)
 	return nil
+}
+
+func (s *Script) rejoin(args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	ns, err := s.named(args)
+	if err == nil {
+		ns[0].Rejoin(ns[1])
+	}
+	return err
+}
+
+// word takes a word out of the arguments, and reports whether it was there.
+func word(args []string, w string) (rest []string, found bool) {
+	i := slices.Index(args, w)
+	if i < 0 {
+		return args, false
+	}
+	return slices.Delete(slices.Clone(args), i, i+1), true
 }
 
 func (s *Script) forceLeave(args []string) error {
@@ -266,10 +289,7 @@ func (s *Script) forceLeave(args []string) error {
 }
 
 func (s *Script) restart(args []string) error {
-	keep := len(args) == 2 && args[1] == "keep"
-	if keep {
-		args = args[:1]
-	}
+	args, keep := word(args, "keep")
 	ns, err := s.named(args)
 	for _, n := range ns {
 		n.Restart(keep)

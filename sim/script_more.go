@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,10 +118,7 @@ func (s *Script) event(args []string) error {
 	if err != nil {
 		return err
 	}
-	words, coalesce := args[1:], false
-	if i := slices.Index(words, "coalesce"); i >= 0 {
-		words, coalesce = slices.Delete(slices.Clone(words), i, i+1), true
-	}
+	words, coalesce := word(args[1:], "coalesce")
 	var payload []byte
 	if len(words) > 1 {
 		payload = []byte(strings.Join(words[1:], " "))
@@ -175,12 +171,16 @@ func (n *Node) list() string {
 	if !n.up {
 		return "is down"
 	}
+	return n.c.describeMembers(n.machine.Members())
+}
+
+func (c *Cluster) describeMembers(members []serf.Member) string {
 	var b strings.Builder
-	for i, m := range n.machine.Members() {
+	for i, m := range members {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		fmt.Fprintf(&b, "%s%s=%s", m.Name, n.c.at(m.Name, m.Addr), m.Status)
+		fmt.Fprintf(&b, "%s%s=%s", m.Name, c.at(m.Name, m.Addr), m.Status)
 		if len(m.Tags) > 0 {
 			b.WriteString(describeTags(m.Tags))
 		}

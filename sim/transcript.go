@@ -106,17 +106,7 @@ func (t *transcript) trace(c *Cluster, n *Node, r *swim.Trace) {
 	if !t.on(showTrace) {
 		return
 	}
-	s := fmt.Sprintf("record %v", r.Kind)
-	if r.Node != "" {
-		s += " node=" + r.Node
-	}
-	if r.From != "" {
-		s += " from=" + r.From
-	}
-	if r.Err != nil {
-		s += " err=" + r.Err.Error()
-	}
-	t.write(c, n.label+":", s)
+	t.write(c, n.label+":", "record", serf.Render(*r))
 }
 
 // packet is a datagram that n reads.

@@ -27,7 +27,7 @@ func (w *workload) begin() {
 		n.retry = true
 		if i > 0 {
 			by := w.c.nodes[w.rng.IntN(i)]
-			w.c.After(w.upTo(2*time.Second), func() { n.Join(by) })
+			w.c.After(w.upTo(2*time.Second), func() { n.Join(by, false) })
 		}
 	}
 	w.c.After(w.plan.Every, w.act)
@@ -43,7 +43,7 @@ func (w *workload) retryJoins() {
 	}
 	for _, n := range w.c.nodes {
 		if n.running() && n.retry && !n.joined {
-			n.Join(w.other(n))
+			n.Join(w.other(n), true)
 		}
 	}
 	w.c.After(5*time.Second, w.retryJoins)
@@ -97,7 +97,7 @@ func (w *workload) do(a action) {
 	case doForceLeave:
 		n.ForceLeave(w.other(n).name, w.rng.IntN(4) == 0)
 	case doJoin:
-		n.Join(w.other(n))
+		n.Join(w.other(n), w.rng.IntN(2) == 0)
 	case doTags:
 		w.next++
 		n.SetTags([]wire.Tag{{Key: "role", Value: fmt.Sprintf("r%d", w.next)}})
@@ -146,9 +146,14 @@ func (w *workload) restart(n *Node) {
 		}
 	}
 	n.retry = n.hasLeft || w.rng.IntN(3) > 0
-	n.Restart(w.rng.IntN(2) == 0)
-	if n.retry {
-		n.Join(w.other(n))
+	keep := w.rng.IntN(2) == 0
+	n.Restart(keep)
+	switch {
+	case !n.retry:
+	case keep:
+		n.Rejoin(w.other(n))
+	default:
+		n.Join(w.other(n), w.rng.IntN(2) == 0)
 	}
 }
 
