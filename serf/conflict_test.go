@@ -136,14 +136,15 @@ func TestP102_WhoAnswers(t *testing.T) {
 		q := wire.Query{LTime: 5, ID: 1, Source: strangers, SourceNode: "x", Name: "_serf_conflict", Payload: []byte(name), Timeout: time.Second}
 		n.HandlePacket(n.w.now, strangers, q.AppendTo([]byte{byte(wire.TypeUser)}))
 		var c wire.ConflictResponse
-		for _, p := range n.Output().Packets {
-			var r wire.QueryResponse
-			if err := r.Decode(p.Data[2:], nil); err != nil {
-				t.Fatal(err)
-			}
-			return c, c.Decode(r.Payload[1:], nil) == nil
+		packets := n.Output().Packets
+		if len(packets) == 0 {
+			return c, false
 		}
-		return c, false
+		var r wire.QueryResponse
+		if err := r.Decode(packets[0].Data[2:], nil); err != nil {
+			t.Fatal(err)
+		}
+		return c, c.Decode(r.Payload[1:], nil) == nil
 	}
 	if c, ok := asked("b"); !ok || c.Name != "b" || netip.AddrPortFrom(c.Addr, c.Port) != peerAddr("b") || c.Status != int(StatusAlive) || c.DelegateMax != 5 {
 		t.Errorf("%v %+v", ok, c)

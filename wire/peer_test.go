@@ -64,11 +64,7 @@ type (
 		Vsn         []uint8
 	}
 	peerUserStream struct{ UserMsgLen int }
-	peerCompress   struct {
-		Algo uint8
-		Buf  []byte
-	}
-	peerJoin struct {
+	peerJoin       struct {
 		LTime uint64
 		Node  string
 	}
