@@ -33,7 +33,7 @@ serf:       wire swim coordinate |
 rpc:        | github.com/hashicorp/go-msgpack/v2/codec
 dispatch:   live catalog |
 sim:        wire swim serf coordinate live |
-agent:      wire swim serf coordinate live rpc | golang.org/x/sys/unix
+agent:      wire swim serf coordinate live rpc | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live |
 cmd/ibuki:  wire swim serf coordinate live catalog dispatch rpc agent dashboard sim | github.com/charmbracelet/bubbletea github.com/charmbracelet/bubbles github.com/charmbracelet/lipgloss github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term
 `
