@@ -26,6 +26,7 @@ type heldMembers struct {
 // chain is what happened to one member in the window.
 type chain struct {
 	before record // as it was before the first update, if steps begins with one
+	gone   bool   // it was down before the window, and steps begins with a leave by force
 	steps  []step
 }
 
@@ -48,6 +49,7 @@ func (c *chain) add(s step, before *record) {
 		if s.typ == EventMemberUpdate {
 			c.before = *before
 		}
+		c.gone = s.typ.down() && before != nil
 		c.steps = append(c.steps, s)
 		return
 	}
@@ -59,6 +61,8 @@ func (c *chain) add(s step, before *record) {
 		*last = s // failed, then force-left
 	case s.typ.down() && last.typ == EventMemberUpdate:
 		*last = s
+	case s.typ.down() && n == 2 && c.gone && last.typ.up():
+		c.steps = []step{*last, s} // (down,) left, up, down: that it was up is all that is news
 	case s.typ.down() && n >= 2 && c.steps[n-2].typ.down():
 		c.steps = append(c.steps[:n-2], s) // down, up, down
 	case s.typ == EventMemberJoin && n >= 2 && last.typ.down() && c.steps[n-2].typ == EventMemberJoin:
@@ -82,7 +86,7 @@ func (m *Machine) final(c *chain) []step {
 }
 
 // memberEvent tells a member event, now or at the end of the window. before is
-// the member before an update.
+// the member before an update, or before a leave if it was down already.
 func (m *Machine) memberEvent(t EventType, r, before *record) {
 	if m.cfg.CoalescePeriod <= 0 || m.cfg.QuiescentPeriod <= 0 || m.over() {
 		m.tell(Event{Type: t, Members: []Member{m.public(r)}})

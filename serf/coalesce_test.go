@@ -137,6 +137,24 @@ func TestP112_Chains(t *testing.T) {
 	}
 }
 
+// TestReturnOfOneThatWasForcedOut: a member that was told to have failed is
+// force-left, comes back and fails again within one window. That it was
+// back has to be told, or it fails twice in a row.
+func TestReturnOfOneThatWasForcedOut(t *testing.T) {
+	n := coalescing(t)
+	n.alive("b", 1)
+	n.wait(2 * time.Second)
+	n.dead("b", 1, "x")
+	n.wait(2 * time.Second)
+	n.wantEvents("member-join b", "member-failed b")
+	n.gets(&wire.Leave{LTime: 5, Node: "b"})
+	n.alive("b", 2)
+	n.dead("b", 2, "x")
+	n.wait(2 * time.Second)
+	n.wantEvents("member-join b", "member-failed b")
+	n.wantFold()
+}
+
 func TestHeldMembersForgetEverything(t *testing.T) {
 	n := coalescing(t)
 	for i := range 100 {

@@ -95,8 +95,10 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 	case StatusAlive:
 		m.setStatus(&mem.record, StatusLeaving)
 	case StatusFailed:
+		before := mem.record
 		m.setStatus(&mem.record, StatusLeft)
-		m.tellMember(EventMemberLeave, TraceMemberLeaveForced, &mem.record)
+		m.trace(swim.Trace{Kind: TraceMemberLeaveForced, Level: swim.LevelInfo, Node: mem.name, Addr: mem.addr()})
+		m.memberEvent(EventMemberLeave, &mem.record, &before)
 	}
 	if l.Prune {
 		m.prune(mem)

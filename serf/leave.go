@@ -191,7 +191,11 @@ func (m *Machine) pruneNow(name string) {
 	if !ok {
 		return
 	}
-	r := &m.members.sorted[i].record
+	r := m.members.sorted[i].record
 	m.trace(swim.Trace{Kind: TraceMemberReapForced, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
 	m.eraseMember(i)
+	// The echo of an older leave must not be news about an unknown name: it
+	// would take the place of the prune in the queue. Kept as a join, which does
+	// not make the member leave again if it comes back.
+	m.rememberIntent(r.name, r.ltime, false)
 }

@@ -516,3 +516,32 @@ func TestP67_LeaveAndJoinOfOneTime(t *testing.T) {
 		n.wantFold()
 	}
 }
+
+// TestPruneIsNotOvertaken: the echo of the leave by force that came before the
+// prune is no news, and does not take the prune's place in the queue.
+func TestPruneIsNotOvertaken(t *testing.T) {
+	n := alone(t, nil)
+	n.alive("b", 1)
+	n.dead("b", 1, "x")
+	n.take()
+	n.forces("b", false)
+	first, _ := n.Member("b")
+	n.forces("b", true)
+	n.wantEvents("member-leave b", "member-reap b")
+	var prune wire.Leave
+	n.push(&n.intentQueue, "b", (&wire.Leave{LTime: first.LTime + 1, Node: "b", Prune: true}).AppendTo([]byte{byte(wire.TypeUser)}), nil)
+	n.gets(&wire.Leave{LTime: first.LTime, Node: "b"})
+	out := n.queued(&n.intentQueue)
+	if len(out) != 1 {
+		t.Fatalf("%d broadcasts", len(out))
+	}
+	if err := prune.Decode(out[0][2:], nil); err != nil || !prune.Prune {
+		t.Errorf("queued is %+v (%v), want the prune", prune, err)
+	}
+	// One that comes back is a member like any other.
+	n.alive("b", 2)
+	n.wantEvents("member-join b")
+	if m, _ := n.Member("b"); m.Status != StatusAlive {
+		t.Errorf("it is %v", m.Status)
+	}
+}
