@@ -45,7 +45,7 @@ var scriptCommands = []struct {
 	{"drop", "A->B | A<->B: cut the way", (*Script).drop},
 	{"mend", "A->B | A<->B: mend the way", (*Script).mend},
 	{"partition", "A,B | C,D…: cut between the groups", (*Script).partition},
-	{"heal", "mend everything", (*Script).heal},
+	{"heal", ": mend everything", (*Script).heal},
 	{"link", "A->B|all [delay=D] [jitter=D] [loss=P] [dup=P] [reorder=P] [fail=P] [streams: no datagrams]", (*Script).link},
 	{"tags", "A k=v…: replace the tags", (*Script).tags},
 	{"event", "A NAME [PAYLOAD] [coalesce]", (*Script).event},
@@ -54,7 +54,20 @@ var scriptCommands = []struct {
 	{"members", "A…: their lists", (*Script).members},
 	{"events", "A…: what they were told since the last time", (*Script).events},
 	{"health", "A…: Lifeguard's local health score", (*Script).health},
-	{"agree", "does every running node list the same?", (*Script).agree},
+	{"agree", ": does every running node list the same?", (*Script).agree},
+}
+
+// Commands has one line for each command of a script.
+func Commands() string {
+	var b strings.Builder
+	for _, k := range scriptCommands {
+		sep := " "
+		if strings.HasPrefix(k.usage, ":") {
+			sep = ""
+		}
+		b.WriteString("  " + k.word + sep + k.usage + "\n")
+	}
+	return b.String()
 }
 
 // Run runs one command a line; empty lines and those that begin with # are

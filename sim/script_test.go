@@ -17,6 +17,10 @@ import (
 // the difference before you believe it.
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		file, err := os.ReadFile(path)
+		if err != nil || !bytes.HasPrefix(file, []byte("# ")) {
+			t.Errorf("%s does not begin with the rule that it shows (%v)", path, err)
+		}
 		var s Script
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			out, err := s.Run(d.FullCmd() + "\n" + d.Input)

@@ -31,7 +31,10 @@ Options:
   -seed=1       The first seed to play.
   -count=1      How many seeds to play, one after the other.
   -quiet        One line a seed, no transcript.
-`,
+
+Script commands:
+
+` + sim.Commands(),
 	run: runSim,
 }
 
