@@ -127,8 +127,10 @@ func (c *Client) Query(ctx context.Context, req QueryRequest) (*Stream[QueryReco
 	return openStream(ctx, c, cmdQuery, &req, parseQueryRecord)
 }
 
+// parseQueryRecord also takes a record of nobody for the end: between a query's
+// end and its "done", Serf's agent sends hundreds of those.
 func parseQueryRecord(body []byte) (QueryRecord, bool, error) {
 	var r QueryRecord
 	err := decodeValue(body, &r)
-	return r, r.Type == QueryRecordDone, err
+	return r, r.Type == QueryRecordDone || r.From == "", err
 }

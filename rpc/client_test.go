@@ -150,6 +150,33 @@ func TestQuery(t *testing.T) {
 	}
 }
 
+// Serf's agent sends records of nobody from the query's end to its "done".
+func TestQueryEndsAtARecordOfNobody(t *testing.T) {
+	b := &fakeBackend{}
+	b.query = func(_ QueryRequest, sink func(QueryRecord)) error {
+		go func() {
+			for _, r := range []QueryRecord{{Type: "ack", From: "n1"}, {Type: "response"}, {Type: "ack"}, {Type: "done"}} {
+				sink(r)
+			}
+		}()
+		return nil
+	}
+	_, c := startFake(t, b)
+	q, err := c.Query(t.Context(), QueryRequest{Name: "q"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := q.Next(t.Context()); err != nil || rec.From != "n1" {
+		t.Errorf("first %v, %v", rec, err)
+	}
+	if rec, err := q.Next(t.Context()); err != io.EOF {
+		t.Errorf("then %v, %v, want the end", rec, err)
+	}
+	if _, err := c.Members(t.Context()); err != nil { // the connection lives on
+		t.Error(err)
+	}
+}
+
 func TestStream(t *testing.T) {
 	b := &fakeBackend{}
 	_, c := startFake(t, b)
