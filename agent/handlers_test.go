@@ -111,8 +111,8 @@ func (s *scriptTest) read(t *testing.T, name string) string {
 
 // P155, P156
 func TestHandlerEnvironmentAndInput(t *testing.T) {
-	s := newScriptTest(t, "member-join=(env | grep SERF_ | sort; cat) > DIR/join",
-		"user:x=(env | grep SERF_ | sort; cat) > DIR/user", "query=(env | grep SERF_ | sort; cat) > DIR/query",
+	s := newScriptTest(t, "member-join=(env | grep ^SERF_ | sort; cat) > DIR/join",
+		"user:x=(env | grep ^SERF_ | sort; cat) > DIR/user", "query=(env | grep ^SERF_ | sort; cat) > DIR/query",
 		"user:other=touch DIR/other")
 	s.event(serf.Event{Type: serf.EventMemberJoin, Members: []serf.Member{
 		{Name: "a\tb", Addr: netip.MustParseAddrPort("10.0.0.1:1"), Tags: []wire.Tag{{Key: "k", Value: "v\n"}, {Key: "role", Value: "db\t"}}},
