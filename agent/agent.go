@@ -137,6 +137,9 @@ func (a *Agent) start() (err error) {
 		close(a.loopDone)
 		return err
 	}
+	if err := a.useSyslog(); err != nil {
+		return fail(err)
+	}
 	a.logger.Info("agent: Serf agent starting")
 	if err := a.loadTagsFile(); err != nil {
 		return fail(err)
@@ -193,6 +196,9 @@ func (a *Agent) start() (err error) {
 		return fmt.Errorf("could not set up network transport: %w", err)
 	}
 	a.wg.Go(a.acceptStreams)
+	if err := a.startDiscovery(); err != nil {
+		return err
+	}
 	a.keepInTouch(restored)
 	return nil
 }

@@ -61,6 +61,14 @@ type Config struct {
 	// RejoinAfterLeave: what is in that file counts even if this node left.
 	RejoinAfterLeave bool
 
+	// Discover is a cluster's name: its members in this network are found by multicast
+	// DNS and joined, for as long as the agent runs. Empty: nobody is looked for.
+	Discover string
+	// DiscoverInterface is where they are looked for. Empty: where the system sends multicast.
+	DiscoverInterface string
+	// DiscoverNoIPv4 and DiscoverNoIPv6: no question is asked over that protocol.
+	DiscoverNoIPv4, DiscoverNoIPv6 bool
+
 	// Swim is the timing profile. Name, Addr, PacketSize are set by the agent.
 	// Zero: swim.LAN.
 	Swim swim.Config
@@ -109,6 +117,14 @@ type Config struct {
 	// LogLevel is from which level on they are printed.
 	LogLevel slog.Level
 
+	// Syslog sends the log to the host's syslog too, from LogLevel on.
+	Syslog bool
+	// SyslogFacility is where it is filed. Empty: LOCAL0.
+	SyslogFacility string
+	// StatsiteAddr and StatsdAddr are host:port of servers for metrics: one is
+	// spoken to by TCP, the other by UDP. Empty: nobody.
+	StatsiteAddr, StatsdAddr string
+
 	// Listen opens the transport. nil: ListenNet.
 	Listen func(netip.AddrPort) (Transport, error)
 	// Resolve looks names up. nil: net.DefaultResolver.
@@ -140,6 +156,9 @@ func (c *Config) Validate() error {
 	if c.Name == "" {
 		fault("node name is empty")
 	}
+	if len(c.Name) > swim.MaxName {
+		fault("node name is longer than %d bytes", swim.MaxName)
+	}
 	if !c.Bind.IsValid() {
 		fault("bind address is missing")
 	}
@@ -151,6 +170,9 @@ func (c *Config) Validate() error {
 	}
 	if c.TagsFile != "" && len(c.Tags) > 0 {
 		fault("Tags config not allowed while using tag files")
+	}
+	if (c.Protocol == 0 || c.Protocol > 2) && len(wire.AppendTags(nil, c.Tags)) > wire.MetaMax {
+		faults = append(faults, serf.ErrTagsTooLong)
 	}
 	for _, spec := range c.EventHandlers {
 		if _, err := ParseHandler(spec); err != nil {
@@ -164,6 +186,9 @@ func (c *Config) Validate() error {
 	}
 	if len(c.Label) > wire.LabelMax {
 		fault("label is longer than %d bytes", wire.LabelMax)
+	}
+	if _, err := parseFacility(c.SyslogFacility); err != nil {
+		fault("Syslog setup failed: %w", err)
 	}
 	faults = append(faults, c.validateNumbers()...)
 	return errors.Join(faults...)

@@ -77,7 +77,8 @@ type Log struct {
 	ring     [recentLines]record
 	next     int // where the next record goes
 	watchers []*watcher
-	unsaid   int // lines that the output did not take
+	unsaid   int          // lines that the output did not take
+	syslog   *syslogLines // nil: none
 	closed   bool
 
 	lines chan string
@@ -98,11 +99,16 @@ type record struct {
 
 // line is the record as Serf prints it, without an end of line.
 func (r *record) line() string {
+	return r.at.Format("2006/01/02 15:04:05") + " [" + levelName(r.level) + "] " + r.message()
+}
+
+// message is the line without time and level.
+func (r *record) message() string {
 	text := r.text
 	if r.core {
 		text = oneLine(serf.Render(r.trace))
 	}
-	return r.at.Format("2006/01/02 15:04:05") + " [" + levelName(r.level) + "] " + strings.TrimSuffix(text, "\n")
+	return strings.TrimSuffix(text, "\n")
 }
 
 type watcher struct {
@@ -166,18 +172,36 @@ func (l *Log) Close() {
 		close(w.ch)
 	}
 	l.watchers = nil
+	if l.syslog != nil {
+		l.syslog.end()
+	}
 	l.mu.Unlock()
 	select {
 	case <-l.open:
 	default:
 		close(l.never)
 	}
-	t := time.NewTimer(time.Second)
-	defer t.Stop()
+	soon, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
 	select {
 	case <-l.done:
-	case <-t.C:
+	case <-soon.Done():
 	}
+	if l.syslog == nil {
+		return
+	}
+	select {
+	case <-l.syslog.done:
+	case <-soon.Done():
+	}
+}
+
+// addSyslog sends every line from now on that is printed to a system log too. It
+// belongs to the log from then on; once only.
+func (l *Log) addSyslog(to systemLog) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.syslog = startSyslog(to)
 }
 
 // SetLevel changes from which level on lines are printed.
@@ -236,6 +260,9 @@ func (l *Log) add(r record) {
 	if r.level >= l.level {
 		line = r.line()
 		l.say(r.at, line)
+		if l.syslog != nil {
+			l.syslog.add(r.level, r.message())
+		}
 	}
 	for i := 0; i < len(l.watchers); i++ {
 		w := l.watchers[i]

@@ -66,7 +66,6 @@ type Options struct {
 	VerifyOutgoing *bool  `json:"encrypt_verify_outgoing"` // nil: true
 	ClusterLabel   string `json:"cluster_label"`
 
-	// Serf has these; they are refused until they do something.
 	Discover       string       `json:"discover"`
 	MDNS           *MDNSOptions `json:"mdns"`
 	Interface      string       `json:"interface"`
@@ -78,13 +77,6 @@ type Options struct {
 	// MsgpackUseNewTimeFormat says how times are written on the wire; no message
 	// that either program sends has one.
 	MsgpackUseNewTimeFormat bool `json:"MsgpackUseNewTimeFormat"`
-}
-
-// MDNSOptions are the settings of discovery by multicast.
-type MDNSOptions struct {
-	Interface   string `json:"interface"`
-	DisableIPv4 bool   `json:"disable_ipv4"`
-	DisableIPv6 bool   `json:"disable_ipv6"`
 }
 
 // Duration is a time.Duration written as "30s" in JSON.
@@ -138,7 +130,7 @@ func (o Options) Merge(other Options) Options {
 	override(&o.TombstoneTimeout, other.TombstoneTimeout)
 	override(&o.BroadcastTimeout, other.BroadcastTimeout)
 	override(&o.EnableCompression, other.EnableCompression)
-	override(&o.MDNS, other.MDNS)
+	o.MDNS = o.MDNS.merge(other.MDNS)
 	override(&o.VerifyIncoming, other.VerifyIncoming)
 	override(&o.VerifyOutgoing, other.VerifyOutgoing)
 	override(&o.ClusterLabel, other.ClusterLabel)
@@ -193,7 +185,6 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 			faults = append(faults, err)
 		}
 	}
-	add(o.unsupported())
 	c = Config{
 		Name: o.NodeName, RPCAddr: o.RPCAddr, RPCAuth: o.RPCAuth, TagsFile: o.TagsFile,
 		EventHandlers: o.EventHandlers, Join: o.StartJoin, RetryJoin: o.RetryJoin,
@@ -216,13 +207,17 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	if c.RPCAddr == "" {
 		c.RPCAddr = defaultRPC
 	}
-	add(o.addresses(&c))
+	warnings, err = o.addresses(&c)
+	add(err)
 	add(o.profile(&c))
 	add(o.level(&c))
 	add(o.key(&c))
 	add(o.protocol(&c))
 	add(o.name(c.Name))
-	warnings = append(o.intervals(&c), o.openly()...)
+	add(o.mdns(&c))
+	add(o.targets())
+	add(o.outputs(&c))
+	warnings = append(append(warnings, o.intervals(&c)...), o.openly()...)
 	if o.RejoinAfterLeave && o.SnapshotPath == "" {
 		warnings = append(warnings, "Warning: 'RejoinAfterLeave' enabled without snapshot file")
 	}
@@ -242,44 +237,32 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 // isFalse: said, and false.
 func isFalse(b *bool) bool { return b != nil && !*b }
 
-// unsupported refuses what would otherwise be silently ignored.
-func (o *Options) unsupported() error {
-	var names []string
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{
-		{"-discover", o.Discover != ""}, {"-iface", o.Interface != ""}, {"-syslog", o.EnableSyslog},
-		{"mdns", o.MDNS != nil && *o.MDNS != MDNSOptions{}},
-		{"statsite_addr", o.StatsiteAddr != ""}, {"statsd_addr", o.StatsdAddr != ""},
-	} {
-		if f.set {
-			names = append(names, f.name)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	return fmt.Errorf("Not supported yet: %s", strings.Join(names, ", "))
-}
-
-func (o *Options) addresses(c *Config) error {
+// addresses reads those that sockets are opened at. told are lines for the user.
+func (o *Options) addresses(c *Config) (told []string, err error) {
 	bind := o.Bind
 	if bind == "" {
 		bind = defaultBind
 	}
-	var bindErr, advErr error
+	var bindErr, advErr, rpcErr error
 	if c.Bind, bindErr = parseAddr(bind); bindErr != nil {
 		// So that Validate does not say that it is missing.
 		c.Bind = netip.AddrPortFrom(netip.IPv4Unspecified(), DefaultPort)
 		bindErr = fmt.Errorf("Invalid bind address: %w", bindErr)
+	} else {
+		var line string
+		if line, bindErr = o.bindInterface(c); line != "" {
+			told = append(told, line)
+		}
+	}
+	if _, err := net.ResolveTCPAddr("tcp", c.RPCAddr); err != nil {
+		rpcErr = fmt.Errorf("Invalid RPC address: %w", err)
 	}
 	if o.Advertise != "" {
 		if c.Advertise, advErr = parseAddr(o.Advertise); advErr != nil {
 			advErr = fmt.Errorf("Invalid advertise address: %w", advErr)
 		}
 	}
-	return errors.Join(bindErr, advErr)
+	return told, errors.Join(bindErr, advErr, rpcErr)
 }
 
 // parseAddr reads HOST or HOST:PORT, where HOST may be a name.

@@ -159,7 +159,7 @@ func TestOptionsFaults(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Invalid bind address", "Unknown profile: moon", "Invalid log level: LOUD", "Protocol version '9'", "Invalid encryption key",
-		"Invalid event script", "Not supported yet: -discover", "retry limit is negative", "user event size limit exceeds",
+		"Invalid event script", "retry limit is negative", "user event size limit exceeds",
 		"Tags config not allowed", "Node name 'a b' is not valid",
 	} {
 		if !strings.Contains(err.Error(), want) {

@@ -32,6 +32,8 @@ Options:
                             name by default.
   -bind=0.0.0.0:7946        Address for the cluster's traffic, UDP and TCP. IPv6
                             as [::1]:7946; port 0 takes a free one.
+  -iface=NAME               Network interface to take the address of -bind from, or
+                            that must have it; also where -discover looks.
   -advertise=ADDR           Address that the others are told, if not the bound one.
   -join=ADDR                Join by this member; end if that fails. May be
                             repeated.
@@ -39,6 +41,11 @@ Options:
                             repeated.
   -retry-interval=30s       Time between the attempts of -retry-join.
   -retry-max=0              How often to try again; 0 has no limit.
+  -discover=CLUSTER         Find members of this cluster in the network by multicast
+                            DNS, and be found; again and again.
+  -mdns-iface=NAME          Network interface for that, if not that of -iface.
+  -mdns-disable-ipv4        Do not ask over IPv4.
+  -mdns-disable-ipv6        Do not ask over IPv6.
   -replay                   Deliver user events from before a startup join.
   -snapshot=PATH            Keep what is known of the cluster in this file: after a
                             crash the node is back by itself, and is told no
@@ -68,6 +75,7 @@ Options:
   -disable-compression      Send everything as it is.
   -broadcast-timeout=5s     How long a leave may take to be told.
   -log-level=info           Least level to print: trace, debug, info, warn, err.
+  -syslog                   Send the log to the host's syslog too.
   -config-file=PATH         Read a JSON file. May be repeated; later ones count
                             more, flags most.
   -config-dir=PATH          Read every *.json of a directory, by name.
@@ -270,13 +278,18 @@ func (r *agentRun) start() bool {
 	r.info("                   Snapshot: %v", cfg.SnapshotPath != "")
 	r.info("                    Profile: %s", cfg.Profile)
 	r.info("Message Compression Enabled: %v", !cfg.NoCompression)
+	if cfg.Discover != "" {
+		r.info("               mDNS cluster: %s", cfg.Discover)
+	}
 	return true
 }
 
 func (r *agentRun) startFailed(err error) {
-	if strings.HasPrefix(err.Error(), "Error starting RPC listener") {
-		r.output("%s", err)
-		return
+	for _, text := range []string{"Error starting RPC listener", "Error starting mDNS listener", "Syslog setup failed"} {
+		if strings.HasPrefix(err.Error(), text) {
+			r.output("%s", err)
+			return
+		}
 	}
 	if errors.Is(err, agent.ErrSetup) {
 		r.output("Failed to setup the Serf agent: %s", err)

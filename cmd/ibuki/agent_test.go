@@ -311,7 +311,7 @@ func TestAgentFaults(t *testing.T) {
 		{[]string{"-config-file=" + conf}, `^==> Error decoding '.*': invalid keys: no_such_key\n$`},
 		{[]string{"-config-file=/no/such/file"}, `^==> Error reading '/no/such/file': .*\n$`},
 		{[]string{"-protocol=9", "-profile=moon"}, `^==> Unknown profile: moon\n==> Protocol version '9' not supported.*\n$`},
-		{[]string{"-discover=y"}, `^==> Not supported yet: -discover\n$`},
+		{[]string{"-mdns-iface=y"}, `^==> mDNS interface specified without enabling mDNS discovery\n$`},
 		{append(place, "-bind="+busy.addr), `^==> Starting Serf agent\.\.\.\n==> Failed to start the Serf agent: .*address already in use\n$`},
 		{append(place, "-rpc-addr="+busy.rpc), `^==> Starting Serf agent\.\.\.\n==> Error starting RPC listener: .*address already in use\n$`},
 		{append(place, "-join=no-such-host.invalid"), `(?s)==> Joining cluster\.\.\.\(replay: false\)\n==> 1 error occurred:\n\t\* failed to resolve no-such-host\.invalid: [^\n]*\n\n\n$`},

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// badValues has, for each key of the configuration, values that are refused and
+// a part of the one line that says so.
+var badValues = map[string][][2]string{
+	"node_name":                 {{`5`, "key 'node_name'"}, {`"` + strings.Repeat("n", 4096) + `"`, "node name is longer"}},
+	"role":                      {{`[]`, "key 'role'"}, {`"` + strings.Repeat("r", 600) + `"`, "Encoded length of tags exceeds limit of 512 bytes"}},
+	"disable_coordinates":       {{`"yes"`, "key 'disable_coordinates'"}},
+	"tags":                      {{`["a"]`, "key 'tags'"}, {`{"a": 1}`, "key 'tags'"}, {`{"a": "` + strings.Repeat("x", 600) + `"}`, "Encoded length of tags"}},
+	"tags_file":                 {{`1`, "key 'tags_file'"}},
+	"bind":                      {{`"1:2:3:x"`, "Invalid bind address"}, {`"127.0.0.1:99999"`, "Invalid bind address"}, {`0`, "key 'bind'"}},
+	"advertise":                 {{`"127.0.0.1:x"`, "Invalid advertise address"}, {`"0.0.0.0"`, "advertise address 0.0.0.0"}},
+	"encrypt_key":               {{`"!"`, "Invalid encryption key"}, {`"AAAA"`, "Invalid encryption key"}},
+	"keyring_file":              {{`true`, "key 'keyring_file'"}},
+	"log_level":                 {{`"loud"`, "Invalid log level: LOUD"}},
+	"rpc_addr":                  {{`"127.0.0.1"`, "Invalid RPC address"}, {`"127.0.0.1:99999"`, "Invalid RPC address"}},
+	"rpc_auth":                  {{`7`, "key 'rpc_auth'"}},
+	"protocol":                  {{`1`, "Protocol version '1'"}, {`6`, "Protocol version '6'"}, {`-1`, "Protocol version '-1'"}, {`"4"`, "key 'protocol'"}},
+	"replay_on_join":            {{`1`, "key 'replay_on_join'"}},
+	"query_response_size_limit": {{`-1`, "query response size limit is negative"}},
+	"query_size_limit":          {{`-1`, "query size limit is negative"}},
+	"user_event_size_limit":     {{`-1`, "user event size limit is negative"}, {`9217`, "user event size limit exceeds"}},
+	"start_join":                {{`"a"`, "key 'start_join'"}, {`["1:2:x"]`, "Invalid address to join '1:2:x'"}, {`[""]`, "Invalid address to join ''"}, {`["/10.0.0.1"]`, "Invalid address to join"}},
+	"retry_join":                {{`[1]`, "key 'retry_join'"}, {`["host:99999"]`, "Invalid address to join 'host:99999'"}},
+	"retry_max_attempts":        {{`-1`, "retry limit is negative"}, {`1.5`, "key 'retry_max_attempts'"}},
+	"retry_interval":            {{`"soon"`, "key 'retry_interval'"}, {`"-1s"`, "retry interval is negative"}, {`30`, "key 'retry_interval'"}},
+	"event_handlers":            {{`["nosuch=cmd"]`, "Invalid event script"}, {`"x"`, "key 'event_handlers'"}},
+	"profile":                   {{`"moon"`, "Unknown profile: moon"}},
+	"leave_on_terminate":        {{`"no"`, "key 'leave_on_terminate'"}},
+	"skip_leave_on_interrupt":   {{`0`, "key 'skip_leave_on_interrupt'"}},
+	"reconnect_interval":        {{`"-1s"`, "reconnect interval is negative"}, {`"x"`, "key 'reconnect_interval'"}},
+	"reconnect_timeout":         {{`"-1s"`, "reconnect timeout is negative"}, {`"x"`, "key 'reconnect_timeout'"}},
+	"tombstone_timeout":         {{`"-1s"`, "tombstone timeout is negative"}, {`"x"`, "key 'tombstone_timeout'"}},
+	"broadcast_timeout":         {{`"-1s"`, "broadcast timeout is negative"}, {`"x"`, "key 'broadcast_timeout'"}},
+	"disable_name_resolution":   {{`1`, "key 'disable_name_resolution'"}},
+	"validate_node_names":       {{`"x"`, "key 'validate_node_names'"}, {`true, "node_name": "a b"`, "Node name 'a b' is not valid"}},
+	"enable_compression":        {{`1`, "key 'enable_compression'"}},
+	"snapshot_path":             {{`1`, "key 'snapshot_path'"}},
+	"rejoin_after_leave":        {{`1`, "key 'rejoin_after_leave'"}},
+	"encrypt_verify_incoming":   {{`1`, "key 'encrypt_verify_incoming'"}},
+	"encrypt_verify_outgoing":   {{`1`, "key 'encrypt_verify_outgoing'"}},
+	"cluster_label":             {{`"` + strings.Repeat("l", 256) + `"`, "label is longer"}},
+	"discover":                  {{`1`, "key 'discover'"}, {`"` + strings.Repeat("d", 60) + `"`, "Invalid mDNS discovery name"}, {`"a..b"`, "Invalid mDNS discovery name"}, {`"d", "node_name": "a..b"`, "cannot be announced by mDNS"}},
+	"mdns": {{`"eth0"`, "key 'mdns'"}, {`{"iface": "eth0"}`, "key 'mdns'"}, {`{"interface": "lo"}`, "mDNS interface specified without enabling mDNS discovery"},
+		{`{"disable_ipv4": true, "disable_ipv6": true}, "discover": "d"`, "both IPv4 and IPv6 are disabled"},
+		{`{"interface": "nosuch0"}, "discover": "d"`, "Invalid mDNS network interface"}},
+	"interface":               {{`"nosuch0"`, "Invalid network interface"}, {`1`, "key 'interface'"}},
+	"enable_syslog":           {{`1`, "key 'enable_syslog'"}},
+	"syslog_facility":         {{`"LOCAL9"`, "invalid syslog facility: LOCAL9"}},
+	"statsite_addr":           {{`"host"`, "Invalid statsite address 'host'"}, {`":8125"`, "Invalid statsite address"}, {`"h:0"`, "Invalid statsite address"}},
+	"statsd_addr":             {{`"h:99999"`, "Invalid statsd address 'h:99999'"}, {`"h:port"`, "Invalid statsd address"}},
+	"msgpackusenewtimeformat": {{`1`, "key 'MsgpackUseNewTimeFormat'"}},
+}
+
+// Every key refuses what it cannot use, in one line that names it or the value.
+func TestBadValuesOfEveryKey(t *testing.T) {
+	var o Options
+	for key := range optionFields(&o) {
+		if len(badValues[key]) == 0 {
+			t.Errorf("no bad value of %s is tested", key)
+		}
+	}
+	for key, list := range badValues {
+		name := key
+		if f := fieldName(key); f != "" {
+			name = f
+		}
+		for _, bad := range list {
+			text := `{"` + name + `": ` + bad[0] + `}`
+			o, err := DecodeOptions(strings.NewReader(text))
+			if err == nil {
+				_, _, err = o.Config()
+			}
+			if err == nil || !strings.Contains(err.Error(), bad[1]) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%.80s: %v, want one line with %q", text, err, bad[1])
+			}
+		}
+	}
+}
+
+// fieldName is the key as Serf writes it.
+func fieldName(key string) string {
+	for f := range reflect.TypeFor[Options]().Fields() {
+		if tag := f.Tag.Get("json"); strings.EqualFold(tag, key) {
+			return tag
+		}
+	}
+	return ""
+}
+
+func TestFlagsAndFilesOfMDNSAreUnited(t *testing.T) {
+	file, err := DecodeOptions(strings.NewReader(`{"discover": "c", "mdns": {"interface": "a", "disable_ipv6": true}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := file.Merge(Options{MDNS: &MDNSOptions{Interface: "b"}})
+	if *all.MDNS != (MDNSOptions{Interface: "b", DisableIPv6: true}) {
+		t.Errorf("got %+v", *all.MDNS)
+	}
+	if *file.MDNS != (MDNSOptions{Interface: "a", DisableIPv6: true}) {
+		t.Errorf("Merge wrote into its receiver: %+v", *file.MDNS)
+	}
+}
