@@ -208,12 +208,17 @@ func clientQueries(t *testing.T, c *cluster, rpc *client.RPCClient, a, b *agent)
 
 func clientMonitor(t *testing.T, rpc *client.RPCClient, a *agent) {
 	t.Helper()
+	// A connection of its own that is not stopped while lines come: Serf's client
+	// panics when a line arrives between Stop and the agent's answer to it.
 	lines := make(chan string, 4096)
-	handle, err := rpc.Monitor(logutils.LogLevel("DEBUG"), lines)
+	busy, err := client.ClientFromConfig(&client.Config{Addr: a.rpcAddr(), Timeout: patience})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := busy.Monitor(logutils.LogLevel("DEBUG"), lines); err != nil {
 		t.Fatalf("Monitor: %v", err)
 	}
-	if _, err := rpc.Monitor(logutils.LogLevel("DEBUG"), make(chan string, 1)); err == nil {
+	if _, err := busy.Monitor(logutils.LogLevel("DEBUG"), make(chan string, 1)); err == nil {
 		t.Error("a second Monitor of one connection is taken")
 	}
 	if _, err := rpcAt(t, a, "").Monitor(logutils.LogLevel("LOUD"), make(chan string, 1)); err == nil {
@@ -227,6 +232,11 @@ func clientMonitor(t *testing.T, rpc *client.RPCClient, a *agent) {
 	})
 	if line := <-lines; !strings.Contains(line, "[") {
 		t.Errorf("a log line without a level: %q", line)
+	}
+	quiet := make(chan string, 4096)
+	handle, err := rpc.Monitor(logutils.LogLevel("ERR"), quiet)
+	if err != nil {
+		t.Fatalf("Monitor: %v", err)
 	}
 	if err := rpc.Stop(handle); err != nil {
 		t.Errorf("Stop: %v", err)

@@ -190,6 +190,7 @@ func (a *agent) begin() {
 	defer logFile.Close()
 	a.cmd = exec.Command(a.prog.path, append(args, a.flags...)...)
 	a.cmd.Stdout, a.cmd.Stderr = logFile, logFile
+	a.cmd.SysProcAttr = dieWithParent()
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
