@@ -49,6 +49,13 @@ type snapshot struct {
 // startSnapshot writes the file anew, so that it has this life's incarnation
 // before the first packet goes out, and then keeps it.
 func startSnapshot(store *snapshotStore, logger *slog.Logger) *snapshot {
+	w := newSnapshotWriter(store, logger)
+	w.begin(time.Now())
+	go w.run()
+	return w.snapshot
+}
+
+func newSnapshotWriter(store *snapshotStore, logger *slog.Logger) *snapshotWriter {
 	s := &snapshot{
 		logger: logger,
 		wake:   make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
@@ -56,15 +63,8 @@ func startSnapshot(store *snapshotStore, logger *slog.Logger) *snapshot {
 	}
 	s.next = store.mem
 	s.next.incarnation = addIncarnation(store.mem.incarnation, 1+incarnationStep)
-	w := &snapshotWriter{snapshot: s, store: store}
-	next := s.next
-	store.change(&next, false)
-	if err := store.compact(); err != nil {
-		w.failed(time.Now(), errorOf(err, store.save()))
-	}
-	s.event, s.query = next.event, next.query
-	go w.run()
-	return s
+	s.event, s.query = s.next.event, s.next.query
+	return &snapshotWriter{snapshot: s, store: store}
 }
 
 // errorOf is err unless the other way went well.
@@ -188,6 +188,18 @@ type snapshotWriter struct {
 	pause   time.Duration // until the next try but one
 	syncAt  time.Time     // zero: nothing to sync
 	compact time.Time     // not before
+}
+
+// begin writes the file anew. Where that cannot be, new lines do.
+func (w *snapshotWriter) begin(now time.Time) {
+	next := w.next
+	w.store.change(&next, false)
+	if err := w.store.compact(); err != nil {
+		if self := w.store.self; self.addr.IsValid() {
+			w.store.unsaved = appendPeer(w.store.unsaved, self.name, self.addr)
+		}
+		w.failed(now, errorOf(err, w.store.save()))
+	}
 }
 
 func (w *snapshotWriter) run() {

@@ -153,7 +153,7 @@ func TestSnapshotCutAnywhere(t *testing.T) {
 		mem  memory
 	}
 	points := []point{{len(file), mem}}
-	for range 60 {
+	for range 15 {
 		next := memory{clock: mem.clock + 1, event: mem.event + wire.LTime(rng.IntN(2)), query: mem.query, incarnation: mem.incarnation + uint32(rng.IntN(2))}
 		for i := range 12 {
 			if n := rng.IntN(3); n > 0 {

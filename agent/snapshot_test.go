@@ -168,13 +168,13 @@ func TestP163_AfterALeave(t *testing.T) {
 func TestSnapshotRemembersTheFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net, path := NewMemNet(), filepath.Join(t.TempDir(), "b")
-		a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, keeping(path))
+		a, b := memNode(t, net, "a", 1, slow), memNode(t, net, "b", 2, keeping(path, slow))
 		if _, err := b.Join(t.Context(), []string{"10.0.0.1"}, false); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
 		a.Stop()
-		wantStatuses(t, b, time.Minute, "a failed, b alive")
+		wantStatuses(t, b, 10*time.Minute, "a failed, b alive")
 		time.Sleep(25 * time.Hour) // and reaped
 		wantStatuses(t, b, 0, "b alive")
 		b.Stop()
@@ -359,8 +359,8 @@ func TestSnapshotOnAFullDisk(t *testing.T) {
 // slow is a profile for long times.
 func slow(c *Config) {
 	c.Swim = swim.LAN()
-	c.Swim.ProbeInterval, c.Swim.ProbeTimeout = 20*time.Second, 5*time.Second
-	c.Swim.GossipInterval, c.Swim.PushPullInterval = 2*time.Second, 5*time.Minute
+	c.Swim.ProbeInterval, c.Swim.ProbeTimeout = 60*time.Second, 5*time.Second
+	c.Swim.GossipInterval, c.Swim.PushPullInterval = 10*time.Second, 10*time.Minute
 }
 
 // TestP164_PartitionsHeal: however long it lasted, without anybody's help.
