@@ -22,9 +22,7 @@ const (
 	lateEvery = 10 * time.Second
 	// lateHeard is how fresh the last word in another key has to be.
 	lateHeard = 5 * time.Second
-	// lateAnswer is how long a late member has to answer.
-	lateAnswer = 2 * time.Second
-	// lateTries is how often it is asked, for packets get lost.
+	// lateTries is how often it is told, for packets get lost.
 	lateTries = 3
 	// lateAtOnce is how many members are helped in one look.
 	lateAtOnce = 32
@@ -122,23 +120,11 @@ func (a *Agent) handOver(ctx context.Context, m lateMember, keys []wire.Key) err
 	return a.tellKey(ctx, m.name, serf.UseKey, keys[0])
 }
 
-// tellKey asks a key query of one member, in packets that reach nobody else.
+// tellKey asks a key query of one member.
 func (a *Agent) tellKey(ctx context.Context, name, command string, key wire.Key) error {
-	payload := (&wire.KeyRequest{Key: key.Bytes()}).AppendTo(nil)
 	for range lateTries {
-		resp := newKeyAnswers()
-		resp.NumNodes = 1
-		records := make(chan rpc.QueryRecord, 4)
-		err := a.try(func(now time.Time) error {
-			id, err := a.machine.QueryMember(now, name, internalPrefix+command, payload, lateAnswer)
-			if err == nil {
-				a.queries.add(id, queued(records))
-			}
-			return err
-		})
-		if err == nil {
-			err = a.collectKeys(ctx, resp, records)
-		}
+		resp := newKeyAnswers([]string{name})
+		err := a.askDirectly(ctx, command, key.Bytes(), resp)
 		switch {
 		case err != nil:
 			return err

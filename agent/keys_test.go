@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,6 +183,24 @@ func TestRotation(t *testing.T) {
 		for _, n := range nodes {
 			wantStatuses(t, n, 0, "a alive, b alive, c alive")
 		}
+	})
+}
+
+// A node that the gossip has missed is asked once more, by itself.
+func TestKeysReachWhomGossipMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemNet()
+		var deaf atomic.Bool
+		net.Drop = func(_, to netip.AddrPort) bool { return deaf.Load() && to.Addr().As4()[3] == 3 }
+		nodes := sealed(t, net, "a", "b", "c")
+		defer stopAll(nodes)
+		deaf.Store(true)
+		time.AfterFunc(3*time.Second, func() { deaf.Store(false) }) // the query takes 3.2 s
+		rotate(t, nodes[0], rpc.InstallKey, rawKey(2, 24), "")
+		wantRing(t, nodes[2], 0, 1, 2)
+		// Who does not answer at all is missing still.
+		nodes[2].Stop()
+		rotate(t, nodes[0], rpc.InstallKey, rawKey(3, 24), "2/3 nodes reported success")
 	})
 }
 
