@@ -29,7 +29,7 @@ const (
 
 // keyring changes the frame's keys, and keeps them in a file if there is one. Senders and
 // readers only load the frame. The file is written first: what a node has
-// confirmed, it still knows after a restart.
+// confirmed, it still knows after a restart (P183).
 type keyring struct {
 	frame *atomic.Pointer[wire.Frame]
 	file  string     // "": none

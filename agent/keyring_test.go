@@ -100,7 +100,7 @@ func TestKeyringIsBounded(t *testing.T) {
 }
 
 // A key is confirmed only if it is kept: without the file nothing changes.
-func TestKeyringFileFails(t *testing.T) {
+func TestP183_KeyringFileFails(t *testing.T) {
 	dir := t.TempDir()
 	k := newRing(t, filepath.Join(dir, "gone", "keys.json"), rawKey(1, 16))
 	err := k.change(serf.InstallKey, rawKey(2, 16))

@@ -59,7 +59,7 @@ const directAnswer = 2 * time.Second
 
 // askKeys asks a key query of all nodes, and then once more those that have not
 // answered: a query goes out by gossip, which now and then misses a node, and
-// all of these queries may be done twice.
+// all of these queries may be done twice (P184).
 func (a *Agent) askKeys(ctx context.Context, command string, key []byte) (*keyAnswers, error) {
 	var nodes []string
 	for _, m := range a.Members() {

@@ -36,7 +36,7 @@ type lateMember struct {
 
 // tendKeys helps members that have slept through a rotation, and this node if it
 // is the one. What the majority seals with counts, so that nobody who was away
-// turns a rotation back. See docs/adr/0003-late-keys.md.
+// turns a rotation back (P182). See docs/adr/0003-late-keys.md.
 func (a *Agent) tendKeys() {
 	for {
 		select {

@@ -21,12 +21,12 @@ const (
 )
 
 // spokenKeys remembers, by address, who speaks another key than this node's first.
-// Such a peer is answered in the key that it spoke, as long as that is in the ring: it may
+// Such a peer is answered in the key that it spoke (P180), as long as that is in the ring: it may
 // have slept through a rotation and know no other.
 //
 // Two nodes that both know the first key must not hold each other to an old one. So
 // whoever is heard in the first key is forgotten here, and each of the others gets one packet
-// a second in both keys, the first key last: if it understands, its answer is in that.
+// a second in both keys, the first key last: if it understands, its answer is in that (P181).
 type spokenKeys struct {
 	size atomic.Int32 // of by: most of the time there is nothing to look up
 	mu   sync.Mutex

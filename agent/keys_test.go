@@ -23,7 +23,7 @@ func wireKey(t *testing.T, raw []byte) wire.Key {
 	return k
 }
 
-func TestSpokenKeys(t *testing.T) {
+func TestP181_SpokenKeys(t *testing.T) {
 	first, old, older := wireKey(t, rawKey(1, 16)), wireKey(t, rawKey(2, 16)), wireKey(t, rawKey(3, 16))
 	at, elsewhere := netip.MustParseAddrPort("10.0.0.1:7946"), netip.MustParseAddrPort("10.0.0.2:7946")
 	var s spokenKeys
@@ -63,7 +63,7 @@ func TestSpokenKeys(t *testing.T) {
 	}
 }
 
-func TestSpokenKeysAreBounded(t *testing.T) {
+func TestP181_SpokenKeysAreBounded(t *testing.T) {
 	first, old := wireKey(t, rawKey(1, 16)), wireKey(t, rawKey(2, 16))
 	var s spokenKeys
 	s.init()
@@ -187,7 +187,7 @@ func TestRotation(t *testing.T) {
 }
 
 // A node that the gossip has missed is asked once more, by itself.
-func TestKeysReachWhomGossipMissed(t *testing.T) {
+func TestP184_KeysReachWhomGossipMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := NewMemNet()
 		var deaf atomic.Bool
@@ -206,7 +206,7 @@ func TestKeysReachWhomGossipMissed(t *testing.T) {
 
 // A node that heard nothing of a rotation comes back by itself and is given the keys,
 // whether it was cut off for a while or failed meanwhile.
-func TestLateNodeComesBack(t *testing.T) {
+func TestP182_LateNodeComesBack(t *testing.T) {
 	for _, away := range []time.Duration{3 * time.Second, time.Minute} {
 		t.Run(away.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -255,7 +255,7 @@ func TestLateNodeComesBack(t *testing.T) {
 
 // A node that is started with an old key joins, and learns the one in use; with a key
 // that is no longer in the rings it is a stranger.
-func TestLateNodeStarts(t *testing.T) {
+func TestP180_LateNodeStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := NewMemNet()
 		nodes := sealed(t, net, "a", "b", "c")
@@ -281,7 +281,7 @@ func TestLateNodeStarts(t *testing.T) {
 }
 
 // Who is in the minority follows; nobody makes the majority turn back.
-func TestMinorityFollows(t *testing.T) {
+func TestP182_MinorityFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes := sealed(t, NewMemNet(), "a", "b", "c", "d", "e")
 		defer stopAll(nodes)
@@ -306,7 +306,7 @@ func TestMinorityFollows(t *testing.T) {
 }
 
 // A stream to a late node is opened in its key.
-func TestStreamToLateNode(t *testing.T) {
+func TestP180_StreamToLateNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := NewMemNet()
 		keys := func(raw ...[]byte) func(*Config) { return func(c *Config) { c.Keys = raw } }
@@ -323,7 +323,7 @@ func TestStreamToLateNode(t *testing.T) {
 }
 
 // Two nodes that took each other for late find out that neither is.
-func TestNodesDoNotHoldEachOtherBack(t *testing.T) {
+func TestP181_NodesDoNotHoldEachOtherBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes := sealed(t, NewMemNet(), "a", "b")
 		defer stopAll(nodes)
@@ -343,7 +343,7 @@ func TestNodesDoNotHoldEachOtherBack(t *testing.T) {
 }
 
 // Half and half is nobody's majority: both stay as they are and understand each other.
-func TestNoMajority(t *testing.T) {
+func TestP182_NoMajority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nodes := sealed(t, NewMemNet(), "a", "b")
 		defer stopAll(nodes)
