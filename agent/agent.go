@@ -49,6 +49,7 @@ type Agent struct {
 	queries  queryRoutes
 	answers  answerIDs
 	tagsLock sync.Mutex // one change of tags at a time
+	tags     tagLayers  // guarded by tagsLock
 
 	packets, freePackets chan *packet // received
 	sends, freeSends     chan *packet // to be sent
@@ -144,6 +145,7 @@ func (a *Agent) start() (err error) {
 	if err := a.loadTagsFile(); err != nil {
 		return fail(err)
 	}
+	a.tags.base = tagMap(a.cfg.Tags)
 	if err := a.loadKeyring(); err != nil {
 		return fail(setupError{err})
 	}
@@ -358,30 +360,6 @@ func (a *Agent) Leave(ctx context.Context) error {
 	case <-a.loopDone:
 		return ErrStopped
 	}
-}
-
-// Reload applies what can change while the agent runs: log level, event handlers, whether
-// what is not encrypted is sent and accepted, and, unless they are kept in a file, tags.
-func (a *Agent) Reload(cfg Config) error {
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
-	a.log.SetLevel(cfg.LogLevel)
-	a.ring.verify(!cfg.NoVerifyIncoming, !cfg.NoVerifyOutgoing)
-	if err := a.handlers.set(cfg.EventHandlers); err != nil {
-		return err
-	}
-	if a.cfg.TagsFile != "" {
-		return nil
-	}
-	tags := make(map[string]string, len(cfg.Tags))
-	for _, t := range cfg.Tags {
-		tags[t.Key] = t.Value
-	}
-	if err := a.ReplaceTags(tags); err != nil {
-		return fmt.Errorf("Failed to update tags: %w", err)
-	}
-	return nil
 }
 
 // entries are members as the live list has them.

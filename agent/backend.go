@@ -239,29 +239,6 @@ func (b backend) serfStats(s *serf.Stats) map[string]string {
 	return out
 }
 
-// SetTags sets and then deletes tags of this node. When it returns, Members shows
-// the change and the tags file, if there is one, is written.
-func (a *Agent) SetTags(set map[string]string, del []string) error {
-	tags := make(map[string]string)
-	a.tagsLock.Lock()
-	defer a.tagsLock.Unlock()
-	for _, t := range a.local().Tags {
-		tags[t.Key] = t.Value
-	}
-	maps.Copy(tags, set)
-	for _, k := range del {
-		delete(tags, k)
-	}
-	return a.replaceTags(tags)
-}
-
-// ReplaceTags makes tags the only ones of this node.
-func (a *Agent) ReplaceTags(tags map[string]string) error {
-	a.tagsLock.Lock()
-	defer a.tagsLock.Unlock()
-	return a.replaceTags(tags)
-}
-
 // replaceTags: the caller holds tagsLock.
 func (a *Agent) replaceTags(tags map[string]string) error {
 	list := sortedTags(tags)

@@ -402,7 +402,10 @@ func (r *agentRun) reload() {
 		r.output("Failed to reload configs")
 		return
 	}
-	r.opts = opts
+	if keys := r.opts.NeedRestart(opts); len(keys) > 0 {
+		r.output("Not changed before the next start: %s", strings.Join(keys, ", "))
+	}
+	r.opts.LeaveOnTerm, r.opts.SkipLeaveOnInt = opts.LeaveOnTerm, opts.SkipLeaveOnInt
 	if err := r.agent.Reload(cfg); err != nil {
 		r.faults(err)
 	}

@@ -1,0 +1,148 @@
+package agent
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// tagLayers are where this node's tags come from.
+//
+// Rule: what was set or deleted while the agent runs counts more than what it
+// started with or what a reload brought. With a tags file, the file is what it
+// starts with, every change is written there, and a configuration has no tags.
+type tagLayers struct {
+	base    map[string]string  // of the configuration, or of the tags file
+	runtime map[string]*string // nil: deleted
+}
+
+func tagMap(tags []wire.Tag) map[string]string {
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
+
+// all are the tags that the layers make together.
+func (l tagLayers) all() map[string]string {
+	all := make(map[string]string, len(l.base)+len(l.runtime))
+	maps.Copy(all, l.base)
+	for k, v := range l.runtime { // order-free: each key is there once
+		if v != nil {
+			all[k] = *v
+		} else {
+			delete(all, k)
+		}
+	}
+	return all
+}
+
+// changed are the layers after tags were set and then others deleted at run time.
+func (l tagLayers) changed(set map[string]string, del []string) tagLayers {
+	next := tagLayers{base: l.base, runtime: make(map[string]*string, len(l.runtime)+len(set))}
+	maps.Copy(next.runtime, l.runtime)
+	for k, v := range set { // order-free: into a map
+		next.runtime[k] = &v
+	}
+	for _, k := range del {
+		if _, ok := l.base[k]; ok {
+			next.runtime[k] = nil
+		} else {
+			delete(next.runtime, k)
+		}
+	}
+	return next
+}
+
+// reloaded are the layers with another configuration below what was changed at
+// run time.
+func (l tagLayers) reloaded(base map[string]string) tagLayers {
+	return tagLayers{base: base, runtime: l.runtime}
+}
+
+// SetTags sets and then deletes tags of this node. When it returns, Members shows
+// the change and the tags file, if there is one, is written.
+func (a *Agent) SetTags(set map[string]string, del []string) error {
+	a.tagsLock.Lock()
+	defer a.tagsLock.Unlock()
+	return a.useTags(a.tags.changed(set, del))
+}
+
+// ReplaceTags makes tags the only ones of this node, as SetTags would.
+func (a *Agent) ReplaceTags(tags map[string]string) error {
+	a.tagsLock.Lock()
+	defer a.tagsLock.Unlock()
+	var del []string
+	for k := range a.tags.all() { // order-free: all of them go
+		if _, ok := tags[k]; !ok {
+			del = append(del, k)
+		}
+	}
+	return a.useTags(a.tags.changed(tags, del))
+}
+
+// useTags tells the others, unless there is nothing to tell; the layers are as
+// before if that fails. The caller holds tagsLock.
+func (a *Agent) useTags(next tagLayers) error {
+	if err := a.replaceTags(next.all()); err != nil {
+		return err
+	}
+	a.tags = next
+	return nil
+}
+
+// Reload applies what can change while the agent runs: log level, event handlers, whether
+// what is not encrypted is sent and accepted, and, unless they are kept in a file,
+// tags. Tags that were set or deleted at run time stay so.
+func (a *Agent) Reload(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	a.log.SetLevel(cfg.LogLevel)
+	a.ring.verify(!cfg.NoVerifyIncoming, !cfg.NoVerifyOutgoing)
+	if err := a.handlers.set(cfg.EventHandlers); err != nil {
+		return err
+	}
+	if a.cfg.TagsFile != "" {
+		return nil
+	}
+	a.tagsLock.Lock()
+	defer a.tagsLock.Unlock()
+	next := a.tags.reloaded(tagMap(cfg.Tags))
+	if maps.Equal(next.all(), a.tags.all()) {
+		a.tags = next // nobody needs to be told
+		return nil
+	}
+	if err := a.useTags(next); err != nil {
+		return fmt.Errorf("Failed to update tags: %w", err)
+	}
+	return nil
+}
+
+// reloadable are the keys that a reload applies.
+var reloadable = map[string]bool{
+	"log_level": true, "event_handlers": true, "tags": true, "role": true,
+	"leave_on_terminate": true, "skip_leave_on_interrupt": true,
+	"encrypt_verify_incoming": true, "encrypt_verify_outgoing": true,
+}
+
+// NeedRestart are the keys in which the options differ and which a reload does
+// not apply, in the order of Options.
+func (o Options) NeedRestart(other Options) (keys []string) {
+	a, b := reflect.ValueOf(o), reflect.ValueOf(other)
+	for i := range a.NumField() {
+		f := a.Type().Field(i)
+		key := f.Tag.Get("json")
+		x, y := a.Field(i), b.Field(i)
+		if reloadable[key] || x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0 {
+			continue
+		}
+		if !reflect.DeepEqual(x.Interface(), y.Interface()) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
