@@ -85,7 +85,10 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 		m.sendJoinIntent()
 		return false
 	}
-	if l.LTime <= mem.ltime {
+	// Who learned by a push/pull that a member left has that at one past its time,
+	// which may be the very time of a prune.
+	pruned := l.Prune && l.LTime == mem.ltime && mem.status == StatusLeft
+	if l.LTime <= mem.ltime && !pruned {
 		return false
 	}
 	// Even where the status stays, the time moves: otherwise two nodes that

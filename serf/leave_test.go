@@ -545,3 +545,15 @@ func TestPruneIsNotOvertaken(t *testing.T) {
 		t.Errorf("it is %v", m.Status)
 	}
 }
+
+// TestPruneAfterLeftByPushPull: who learned by a push/pull that a member left has
+// it at one past its time, which is the very time of the prune that followed.
+func TestPruneAfterLeftByPushPull(t *testing.T) {
+	n := alone(t, nil)
+	n.alive("r", 1)
+	n.dead("r", 1, "b")
+	n.hears(wire.SerfState{LTime: 11, Status: []wire.StatusLTime{{Node: "r", LTime: 10}}, Left: []string{"r"}})
+	n.want("r", StatusLeft, 11)
+	n.gets(&wire.Leave{LTime: 11, Node: "r", Prune: true})
+	n.want("r", StatusNone, 0)
+}
