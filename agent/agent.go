@@ -180,9 +180,7 @@ func (a *Agent) start() (err error) {
 	if err != nil {
 		return fail(err)
 	}
-	if store != nil {
-		a.snapshot = startSnapshot(store, a.logger)
-	}
+	a.keepSnapshot(store)
 	a.loop.joins = make(map[swim.DialID]chan<- error)
 	a.loop.sent = make(chan struct{})
 	a.act(now) // what New has to say is there before anybody can ask

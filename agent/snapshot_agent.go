@@ -30,6 +30,13 @@ func (a *Agent) openSnapshot() (store *snapshotStore, restored *memory, err erro
 	return store, &own, nil
 }
 
+// keepSnapshot begins to write; a nil store is none.
+func (a *Agent) keepSnapshot(store *snapshotStore) {
+	if store != nil {
+		a.snapshot = startSnapshot(store, a.logger)
+	}
+}
+
 // restore lets the machine go on from a former life.
 func (m *memory) restore(cfg *serf.Config) {
 	cfg.Swim.Incarnation = m.incarnation

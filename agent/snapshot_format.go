@@ -15,7 +15,7 @@ import (
 )
 
 // The snapshot file is Serf's: one fact a line, later lines count more.
-// What Serf has no line for is in comments, which it ignores (ADR 3):
+// What Serf has no line for is in comments, which it ignores (ADR 4):
 //
 //	alive: NAME ADDR
 //	not-alive: NAME
