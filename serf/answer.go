@@ -128,6 +128,7 @@ func (m *Machine) takeQuery(q *wire.Query) bool {
 		m.trace(swim.Trace{Kind: TraceQueryFull, Level: swim.LevelWarn, Node: q.Name, LTime: q.LTime})
 		return false
 	}
+	m.counts.Queries++
 	// Those whom it is not for pass it on all the same (P91).
 	if m.passes(q) {
 		m.deliverQuery(q)

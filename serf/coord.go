@@ -48,10 +48,15 @@ func (m *Machine) observe(name string, rtt time.Duration, payload []byte) {
 	if mem == nil {
 		return
 	}
-	if _, err := m.coords.Update(mem.name, coordinate.Coordinate(c), rtt); err != nil {
+	before := m.coords.Get()
+	m.before = append(m.before[:0], before.Vec...)
+	before.Vec = m.before // Update writes into its own
+	after, err := m.coords.Update(mem.name, coordinate.Coordinate(c), rtt)
+	if err != nil {
 		m.trace(swim.Trace{Kind: TraceCoordinateRejected, Level: swim.LevelTrace, Node: name, Err: err})
 		return
 	}
+	m.countAdjustment(before, after)
 	if mem.coord == nil {
 		mem.coord = new(coord)
 	}

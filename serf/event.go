@@ -161,6 +161,7 @@ func (m *Machine) takeUserEvent(e *wire.UserEvent) bool {
 		m.trace(swim.Trace{Kind: TraceEventFull, Level: swim.LevelWarn, Node: e.Name, LTime: e.LTime})
 		return false
 	}
+	m.counts.Events++
 	m.userEvent(Event{
 		Type: EventUser, LTime: e.LTime, Name: e.Name,
 		Payload: bytes.Clone(e.Payload), Coalesce: e.Coalesce,

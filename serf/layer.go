@@ -63,6 +63,8 @@ func (m *Machine) message(from netip.AddrPort, msg []byte) {
 	if len(msg) == 0 {
 		return
 	}
+	m.counts.Received++
+	m.counts.ReceivedBytes += uint64(len(msg))
 	t := wire.SerfType(msg[0])
 	var err error
 	switch t {

@@ -63,6 +63,9 @@ type Machine struct {
 
 	coords *coordinate.Client // nil: no coordinates
 	vec    []float64          // scratch, for one coordinate
+	before []float64          // scratch, for this node's own one
+
+	counts Counts
 
 	timers     timers
 	told       []Event

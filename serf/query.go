@@ -181,6 +181,7 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 		return
 	}
 	if _, dup := seen[r.From]; dup {
+		m.countAnswer(isAck, true)
 		m.traceResponse(TraceDuplicate, swim.LevelDebug, r)
 		return
 	}
@@ -189,6 +190,7 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 		return
 	}
 	seen[r.From] = struct{}{}
+	m.countAnswer(isAck, false)
 	if a.conflict {
 		m.vote(r)
 		return

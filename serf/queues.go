@@ -60,6 +60,8 @@ func (m *Machine) takeBroadcasts(dst [][]byte, overhead, limit int) [][]byte {
 		dst = q.Take(dst, overhead, limit, transmits)
 		for _, msg := range dst[n:] {
 			limit -= overhead + len(msg)
+			m.counts.Sent++
+			m.counts.SentBytes += uint64(len(msg) - 1) // without swim's type
 		}
 	}
 	return dst

@@ -28,6 +28,9 @@ func (m *Machine) probeNext() {
 	p := &m.probe
 	p.begin(m.nextSeq(), e, m.clock.real, m.clock.asleep)
 	span := m.awareness.scale(m.cfg.ProbeInterval)
+	if m.awareness.score > 0 {
+		m.counts.Degraded++
+	}
 	now := m.clock.awake()
 	m.arm(&p.end, now+span)
 	m.arm(&p.timeout, now+min(span, m.cfg.ProbeTimeout))
@@ -123,6 +126,7 @@ func (m *Machine) probeEnd() {
 		return
 	}
 	failed, health := p.finish()
+	m.probeEnded()
 	m.timers.stop(&p.timeout)
 	m.awareness.apply(health)
 	if !failed {
@@ -261,6 +265,7 @@ func (m *Machine) probeAcked(a *wire.Ack) {
 	m.timers.stop(&p.timeout)
 	m.timers.stop(&p.end)
 	m.awareness.apply(-1)
+	m.probeEnded()
 	if rtt, timely := p.ack(m.clock.real, m.clock.asleep, m.cfg.ProbeTimeout); timely {
 		m.layer.PingDone(m.now, p.node, rtt, a.Payload)
 	}

@@ -131,6 +131,7 @@ func (m *Machine) revive(e *member, a *wire.Alive) {
 	if updated {
 		e.meta = m.members.keep(a.Meta)
 	}
+	m.counts.Alive++
 	joined := e.gone()
 	if e.state != wire.StateAlive {
 		m.members.set(e, wire.StateAlive, m.clock.real)
@@ -156,6 +157,7 @@ func (m *Machine) suspect(node string, incarnation uint32, from string) {
 			m.passSuspect(e, incarnation, from) // P25
 		}
 	case accept:
+		m.counts.Suspect++
 		m.passSuspect(e, incarnation, from)
 		e.incarnation = incarnation
 		m.members.set(e, wire.StateSuspect, m.clock.real)
@@ -205,6 +207,7 @@ func (m *Machine) dead(node string, incarnation uint32, from string) {
 }
 
 func (m *Machine) bury(e *member, incarnation uint32, from string) {
+	m.counts.Dead++
 	m.endSuspicion(e)
 	m.msg.dead = wire.Dead{Incarnation: incarnation, Node: e.name, From: from}
 	m.scratch = m.msg.dead.AppendTo(m.scratch[:0])

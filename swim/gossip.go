@@ -70,6 +70,7 @@ func (m *Machine) broadcast(name string, done func()) {
 func (m *Machine) gossip() {
 	at := m.clock.awake() + m.cfg.GossipInterval
 	m.arm(&m.gossipTimer, at)
+	m.counts.Gossips++
 	targets := m.members.pick(m.cfg.GossipNodes, m.rng, m.gossipsTo)
 	for _, e := range targets {
 		crc := e.versions.PMax >= 5

@@ -27,6 +27,7 @@ type Machine struct {
 	queue     Queue
 	dials     dials
 	drops     drops
+	counts    Counts
 	out       output
 	seq       uint32 // of the last ping
 	leaving   bool   // Leave was called
