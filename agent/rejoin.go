@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"time"
 
@@ -27,6 +26,7 @@ type keeper struct {
 	tries   *attempts
 	seeds   map[string][]netip.AddrPort // what they stood for when last looked up
 	order   []string                    // of seeds
+	met     map[string]bool             // seeds that have answered
 	started time.Time
 	behind  bool      // the list has changed since it was looked at
 	lookAt  time.Time // not before
@@ -47,7 +47,7 @@ func (a *Agent) newKeeper(restored *memory) *keeper {
 	}
 	k := &keeper{
 		a: a, roster: newRoster(a.cfg.Name, a.cfg.ReconnectTimeout), tries: newAttempts(rng),
-		seeds: make(map[string][]netip.AddrPort), started: now, ends: make(chan attemptEnd, attemptsAtOnce),
+		seeds: make(map[string][]netip.AddrPort), met: make(map[string]bool), started: now, ends: make(chan attemptEnd, attemptsAtOnce),
 	}
 	k.roster.recall(now, restored.peers)
 	seeds := keptSeeds(a.cfg.Seeds)
@@ -166,6 +166,11 @@ func missing(addrs []netip.AddrPort, present map[netip.AddrPort]bool) []netip.Ad
 
 func (k *keeper) end(now time.Time, e *attemptEnd) {
 	k.tries.done(now, e.contact, e.answered)
+	if e.answered && !k.met[e.contact.seed] {
+		k.a.logger.Info("serf: Re-joined to previously known node: " + e.contact.String())
+		// At a seed somebody may answer for ever whose address is another.
+		k.met[e.contact.seed] = e.contact.seed != ""
+	}
 	if e.contact.seed != "" && len(e.addrs) > 0 {
 		k.seeds[e.contact.seed] = e.addrs
 		k.want(now)
@@ -211,13 +216,12 @@ func (k *keeper) reach(t target) bool {
 	if time.Since(k.started) < seedGrace {
 		level = LevelInfo
 	}
-	who := strings.TrimPrefix(t.name+": "+t.addr.String(), ": ")
+	who := contact{name: t.name, addr: t.addr}.String()
 	k.a.logger.Log(k.a.ctx, level, "serf: Attempting re-join to previously known node: "+who)
 	if err := k.a.rejoin(k.a.ctx, t); err != nil {
 		k.a.logger.Debug(fmt.Sprintf("serf: Failed to re-join %s: %v", who, err))
 		return false
 	}
-	k.a.logger.Info("serf: Re-joined to previously known node: " + who)
 	return true
 }
 

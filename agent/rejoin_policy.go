@@ -34,6 +34,17 @@ type contact struct {
 	addr netip.AddrPort
 }
 
+// String is how Serf writes a node that it joins again.
+func (c contact) String() string {
+	switch {
+	case c.seed != "":
+		return c.seed
+	case c.name == "":
+		return c.addr.String()
+	}
+	return c.name + ": " + c.addr.String()
+}
+
 // attempts decide whom to try when (P164). It is pure: what happens and when is
 // handed in.
 //

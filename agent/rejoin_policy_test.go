@@ -268,3 +268,16 @@ func TestP165_RosterIsBounded(t *testing.T) {
 		t.Errorf("%d are remembered after an hour, want %d", n, fadedMax)
 	}
 }
+
+// BenchmarkRoster is what a change in a cluster of ten thousand costs the keeper.
+func BenchmarkRoster(b *testing.B) {
+	var members []serf.Member
+	for i := range 10000 {
+		members = append(members, member(fmt.Sprintf("node-%05d", i), byte(i), serf.StatusAlive, t0))
+	}
+	r := newRoster("self", 0)
+	for b.Loop() {
+		r.update(t0, members)
+		r.peers()
+	}
+}

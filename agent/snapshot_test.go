@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -436,4 +438,45 @@ func TestP164_SeedsForLife(t *testing.T) {
 		defer other.Stop()
 		wantStatuses(t, b, 2*time.Minute, "b alive, other alive")
 	})
+}
+
+// TestP164_AnsweredUnderAnotherAddress: a seed that leads to a member by another
+// address is no reason to bother it, or the log's reader, every half minute.
+func TestP164_AnsweredUnderAnotherAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemNet()
+		var log lockedBuffer
+		a := memNode(t, net, "a", 1, func(c *Config) { c.Advertise = netip.MustParseAddrPort("10.0.0.2:7946") })
+		defer a.Stop()
+		var dials atomic.Int32
+		listen := func(addr netip.AddrPort) (Transport, error) {
+			tr, err := net.Listen(addr)
+			return countingDials{tr, &dials}, err
+		}
+		b := memNode(t, net, "b", 3, func(c *Config) {
+			slow(c)
+			c.Seeds, c.Listen, c.LogOutput = []string{"10.0.0.1"}, listen, &log
+		})
+		defer b.Stop()
+		b.Log().Open()
+		time.Sleep(2 * time.Hour)
+		if n := dials.Load(); n < 12 || n > 25 {
+			t.Errorf("%d streams in two hours", n)
+		}
+		if n := strings.Count(log.String(), "Re-joined to previously known node: 10.0.0.1\n"); n != 1 {
+			t.Errorf("told %d times:\n%s", n, log.String())
+		}
+	})
+}
+
+type countingDials struct {
+	Transport
+	n *atomic.Int32
+}
+
+func (c countingDials) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+	if to.Addr() == netip.MustParseAddr("10.0.0.1") {
+		c.n.Add(1)
+	}
+	return c.Transport.Dial(ctx, to)
 }
