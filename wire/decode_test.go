@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// All forms that a peer may choose for the same ping are read alike.
+// All forms that a peer may choose for the same ping are read alike. (P139)
 func TestDecodeIsLenient(t *testing.T) {
 	want := Ping{Seq: 7, Node: "b"}
 	for name, body := range map[string]string{
@@ -152,6 +152,7 @@ func TestConflictResponseOfNobody(t *testing.T) {
 	}
 }
 
+// P143
 func TestUserStream(t *testing.T) {
 	for _, msg := range []string{"", "x", long} {
 		got, err := ReadUserStream(AppendUserStream(nil, []byte(msg))[1:])

@@ -119,7 +119,9 @@ func streamFaults(t *testing.T) []fault {
 	}
 }
 
-// Every error, by what causes it and under what name it is counted.
+// Every error, by what causes it and under what name it is counted: the bounds of
+// P56, P140 and P143, labels (P131), what is plain or sealed and should not be
+// (P134, P135), checksums (P136), compression (P138), nesting (P144).
 func TestErrorsAndReasons(t *testing.T) {
 	for _, c := range slices.Concat(messageFaults(), packetFaults(t), streamFaults(t)) {
 		t.Run(c.name, func(t *testing.T) {

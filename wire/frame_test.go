@@ -28,7 +28,7 @@ func frames(t testing.TB) []Frame {
 }
 
 // What is sealed opens to what it was, within the overhead promised, also with a
-// key that is no longer the first, and on no other frame.
+// key that is no longer the first, and on no other frame. (P130–P133)
 func TestSealAndOpen(t *testing.T) {
 	nonce := []byte("nonce, used.")
 	all := frames(t)
@@ -90,7 +90,7 @@ func TestTamperedPacket(t *testing.T) {
 }
 
 // While a cluster changes over to encryption, plain packets and sealed ones are
-// read side by side, and so are streams.
+// read side by side, and so are streams. (P134; what is refused is in the table of errors)
 func TestChangeOver(t *testing.T) {
 	key := mustKey(t, make([]byte, 16))
 	sealing := Frame{Keys: []Key{key}, EncryptionVersion: 1, VerifyOutgoing: true, VerifyIncoming: true}
@@ -142,7 +142,7 @@ func streamMessages() map[string][]byte {
 }
 
 // A stream's message is read whole, plain or sealed or compressed, however it
-// trickles in, and not a byte beyond its end.
+// trickles in, and not a byte beyond its end. (P130, P135)
 func TestReadStream(t *testing.T) {
 	all := frames(t)
 	for name, msg := range streamMessages() {
@@ -193,7 +193,7 @@ func TestReadStreamCutShort(t *testing.T) {
 }
 
 // A header that promises the most that is allowed costs next to nothing until
-// the bytes come.
+// the bytes come. (P144)
 func TestReadStreamMemory(t *testing.T) {
 	sealing := Frame{Keys: []Key{mustKey(t, make([]byte, 16))}}
 	for name, c := range map[string]struct {
@@ -242,7 +242,7 @@ func TestReadStreamLargest(t *testing.T) {
 }
 
 // What may be inflated is bounded to the byte, and nothing near the bound on
-// streams is refused.
+// streams is refused. (P138)
 func TestInflateLimit(t *testing.T) {
 	var in inflater
 	for n, want := range map[int]string{999: "", 1000: "", 1001: "limit", 100000: "limit"} {

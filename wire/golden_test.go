@@ -85,6 +85,7 @@ func mustKey(t testing.TB, b []byte) Key {
 
 // What real nodes sent is read as the index says, agrees with what their own
 // library reads, and is built again to the same bytes, all framing included.
+// (P130, P132, P135–P138, P149)
 func TestGolden(t *testing.T) {
 	rebuilt := 0
 	for _, g := range goldens(t) {

@@ -8,7 +8,7 @@ import (
 )
 
 // What we write is what the peers' library writes, byte for byte, and reads
-// back as it was.
+// back as it was. (P139)
 func TestBytesAreThePeers(t *testing.T) {
 	for i, s := range samples() {
 		t.Run(fmt.Sprintf("%d-%T", i, s.m), func(t *testing.T) {

@@ -12,7 +12,7 @@ func unpackAll(t testing.TB, u *Unpacker, msg []byte) (parts []string, err error
 	return parts, err
 }
 
-// Whatever is inside what, the plain messages come out in their order.
+// Whatever is inside what, the plain messages come out in their order. (P130, P137)
 func TestUnpackNesting(t *testing.T) {
 	a, b, c := (&Ping{Node: "a"}).AppendTo(nil), (&Nack{Seq: 2}).AppendTo(nil), (&Ack{Seq: 3}).AppendTo(nil)
 	zip := func(m []byte) []byte { return AppendCompressed(nil, m) }
@@ -39,7 +39,8 @@ func TestUnpackNesting(t *testing.T) {
 	}
 }
 
-// A damaged part does not cost the others, and the first error is the one reported.
+// A damaged part does not cost the others, and the first error is the one
+// reported. (P137, P145)
 func TestUnpackDeliversTheRest(t *testing.T) {
 	a, b := (&Ping{Node: "a"}).AppendTo(nil), (&Nack{Seq: 2}).AppendTo(nil)
 	var u Unpacker
@@ -74,7 +75,7 @@ func TestUnpackedMessagesStay(t *testing.T) {
 }
 
 // All that one packet inflates to is bounded together, and so is what is spent on
-// parts that come to nothing.
+// parts that come to nothing. (P144)
 func TestInflatedTogether(t *testing.T) {
 	bomb := AppendCompressed(nil, make([]byte, MaxInflated/2+1))
 	ok := (&Nack{Seq: 1}).AppendTo(nil)
