@@ -44,6 +44,10 @@ type Agent struct {
 	snapshot *snapshot                     // nil: none is kept
 	joined   atomic.Bool                   // some exchange that this node began went well
 	handlers *handlers
+	meter    *meter
+	metered  metricsState
+	recent   recentMetrics
+	sinks    []*metricSink // not changed once the agent runs
 	streams  inboundSet
 	subs     subscribers
 	queries  queryRoutes
@@ -100,6 +104,7 @@ func New(cfg Config) (*Agent, error) {
 		done:        make(chan struct{}),
 	}
 	a.membersChanged = make(chan struct{}, 1)
+	a.meter = newMeter()
 	a.members.Store(&[]serf.Member{})
 	a.queries.init()
 	a.answers.init()
@@ -121,6 +126,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.faults = newFaults(a.logger)
 	a.handlers = newHandlers(a.logger, a.respondToQuery)
 	a.handlers.recorded = a.recorded
+	a.handlers.run = a.timed(a.handlers.run)
 	err := a.start()
 	if err == nil && len(a.cfg.Join) > 0 {
 		_, err = a.Join(ctx, a.cfg.Join, a.cfg.Replay)
@@ -192,6 +198,7 @@ func (a *Agent) start() (err error) {
 		a.wg.Go(a.tendKeys)
 	}
 	a.serveRPC()
+	a.startMetrics()
 	if err := a.transport.Listen(); err != nil {
 		return fmt.Errorf("could not set up network transport: %w", err)
 	}

@@ -170,6 +170,7 @@ func (a *Agent) act(now time.Time) {
 			a.log.Trace(now, &out.Trace[i])
 		}
 	}
+	a.measure(now, out)
 	a.publish(now)
 	a.remember(out)
 	for i := range out.Events {

@@ -60,11 +60,7 @@ func (o *Options) targets() error {
 // outputs reads where log lines and metrics go.
 func (o *Options) outputs(c *Config) error {
 	c.Syslog, c.SyslogFacility, c.StatsiteAddr, c.StatsdAddr = o.EnableSyslog, o.SyslogFacility, o.StatsiteAddr, o.StatsdAddr
-	err := errors.Join(checkServer("statsite", o.StatsiteAddr), checkServer("statsd", o.StatsdAddr))
-	if err == nil && (o.StatsiteAddr != "" || o.StatsdAddr != "") {
-		err = errors.New("Not supported yet: statsite_addr, statsd_addr")
-	}
-	return err
+	return errors.Join(checkServer("statsite", o.StatsiteAddr), checkServer("statsd", o.StatsdAddr))
 }
 
 // checkServer checks the form of HOST:PORT; empty is nobody.

@@ -66,6 +66,7 @@ func (a *Agent) readPackets() {
 			a.pause(time.Millisecond)
 			continue
 		}
+		a.meter.count("memberlist.udp.received", float64(n))
 		p := getPacket(a.freePackets)
 		p.addr = from
 		p.data = append(p.data[:0], buf[:n]...)
@@ -195,9 +196,9 @@ func (a *Agent) writePackets() {
 	s := a.newSender()
 	for p := range a.sends {
 		key, both := a.spoken.toward(time.Now(), p.addr)
-		err := a.transport.WritePacket(s.packet(p, key), p.addr)
+		err := a.writePacket(s.packet(p, key), p.addr)
 		if both && err == nil {
-			err = a.transport.WritePacket(s.packet(p, wire.Key{}), p.addr)
+			err = a.writePacket(s.packet(p, wire.Key{}), p.addr)
 		}
 		if err != nil && a.ctx.Err() == nil {
 			a.faults.note("send", "failed", netip.AddrPort{}, err)
@@ -208,4 +209,9 @@ func (a *Agent) writePackets() {
 		}
 		putPacket(a.freeSends, p)
 	}
+}
+
+func (a *Agent) writePacket(b []byte, to netip.AddrPort) error {
+	a.meter.count("memberlist.udp.sent", float64(len(b)))
+	return a.transport.WritePacket(b, to)
 }

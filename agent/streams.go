@@ -118,6 +118,7 @@ func (a *Agent) acceptStreams() {
 			a.pause(20 * time.Millisecond)
 			continue
 		}
+		a.meter.count("memberlist.tcp.accept", 1)
 		c := &inboundConn{Conn: conn}
 		evicted, ok := a.streams.add(c)
 		if evicted != nil {
@@ -152,6 +153,7 @@ func (a *Agent) serveStream(c *inboundConn) {
 		return
 	}
 	a.streams.heard(c)
+	a.stateCame(msg)
 	in := &inboundMessage{from: from, msg: msg, reply: make(chan []byte, 1)}
 	select {
 	case a.inbound <- in:
@@ -161,6 +163,7 @@ func (a *Agent) serveStream(c *inboundConn) {
 	select {
 	case reply := <-in.reply:
 		if reply != nil {
+			a.stateGoes(reply)
 			a.writeStream(c, s.reply(reply, key))
 		}
 	case <-a.loopDone:
@@ -168,6 +171,7 @@ func (a *Agent) serveStream(c *inboundConn) {
 }
 
 func (a *Agent) writeStream(c net.Conn, b []byte) {
+	a.meter.count("memberlist.tcp.sent", float64(len(b)))
 	_ = c.SetDeadline(time.Now().Add(a.streamTimeout()))
 	if _, err := c.Write(b); err != nil && a.ctx.Err() == nil {
 		a.faults.note("stream", "write", remoteOf(c), err)
@@ -228,11 +232,18 @@ type connectError struct{ error }
 func (e connectError) Unwrap() []error { return []error{swim.ErrConnect, e.error} }
 
 func (a *Agent) dial(d *swim.Dial) ([]byte, error) {
+	if isState(d.Data) {
+		defer a.meter.since("memberlist.pushPullNode", time.Now())
+		a.stateGoes(d.Data)
+	}
 	ctx, cancel := context.WithTimeout(a.ctx, d.Timeout)
 	defer cancel()
 	conn, err := a.transport.Dial(ctx, d.To)
 	if err != nil {
 		return nil, connectError{err}
+	}
+	if isState(d.Data) { // as Serf counts: not the pings
+		a.meter.count("memberlist.tcp.connect", 1)
 	}
 	defer conn.Close()
 	// Stop must not wait for the time-out.
@@ -241,11 +252,17 @@ func (a *Agent) dial(d *swim.Dial) ([]byte, error) {
 		_ = conn.SetDeadline(deadline)
 	}
 	s := a.newSender()
-	if _, err := conn.Write(s.stream(d.Data, a.speakTo(d.To))); err != nil {
+	b := s.stream(d.Data, a.speakTo(d.To))
+	a.meter.count("memberlist.tcp.sent", float64(len(b)))
+	if _, err := conn.Write(b); err != nil {
 		return nil, err
 	}
 	if d.NoReply {
 		return nil, nil
 	}
-	return a.frame.Load().ReadReply(bufio.NewReader(conn), nil)
+	reply, err := a.frame.Load().ReadReply(bufio.NewReader(conn), nil)
+	if err == nil {
+		a.stateCame(reply)
+	}
+	return reply, err
 }

@@ -80,6 +80,7 @@ Options:
                             more, flags most.
   -config-dir=PATH          Read every *.json of a directory, by name.
 
+  SIGUSR1 writes the metrics of the last minute to standard error.
   SIGHUP reads the files again and applies log level, event handlers, tags, the
   encrypt-verify switches and what to do on signals. SIGTERM ends the agent without a leave unless
   leave_on_terminate is set in a file; skip_leave_on_interrupt does so for an
@@ -131,6 +132,7 @@ func runAgent(e *env, args []string) int {
 		return 1
 	}
 	defer r.agent.Stop()
+	defer r.tellMetrics()()
 	if !r.join(signals) {
 		return 1
 	}
