@@ -35,7 +35,7 @@ dispatch:   live catalog |
 sim:        wire swim serf coordinate live |
 agent:      wire swim serf coordinate live rpc | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live |
-cmd/ibuki:  wire swim serf coordinate live catalog dispatch rpc agent dashboard sim | github.com/charmbracelet/bubbletea github.com/charmbracelet/bubbles github.com/charmbracelet/lipgloss github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term
+cmd/ibuki:  wire swim serf coordinate live catalog dispatch rpc agent dashboard sim | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/bubbles/textinput"
-	tea "github.com/charmbracelet/bubbletea"
-	"github.com/charmbracelet/lipgloss"
+	"charm.land/bubbles/v2/textinput"
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 )
 
 // devScreen is dev on a terminal: the table, the events, an input line.
@@ -26,8 +26,8 @@ func devScreen(ctx context.Context, e *env, o devOptions) error {
 		return err
 	}
 	defer c.close()
-	program = tea.NewProgram(newDevModel(ctx, c), tea.WithContext(ctx), tea.WithAltScreen(),
-		tea.WithInput(e.stdin), tea.WithOutput(e.stdout), tea.WithoutSignalHandler())
+	program = tea.NewProgram(newDevModel(ctx, c), tea.WithContext(ctx), tea.WithInput(e.stdin), tea.WithOutput(e.stdout),
+		tea.WithoutSignalHandler())
 	close(ready)
 	if err := c.startAll(); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (m *devModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-		m.input.Width = max(10, msg.Width-4)
+		m.input.SetWidth(max(10, msg.Width-4))
 		return m, nil
 	case devTick:
 		m.rows = m.cluster.rows()
@@ -91,7 +91,7 @@ func (m *devModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case devReply:
 		m.busy--
 		return m, m.replied(msg.err)
-	case tea.KeyMsg:
+	case tea.KeyPressMsg:
 		if cmd, done := m.key(msg); done {
 			return m, cmd
 		}
@@ -122,17 +122,17 @@ func (m *devModel) replied(err error) tea.Cmd {
 }
 
 // key handles the keys that are not the input line's own.
-func (m *devModel) key(k tea.KeyMsg) (tea.Cmd, bool) {
-	switch k.Type {
-	case tea.KeyCtrlC, tea.KeyCtrlD:
+func (m *devModel) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	switch k.String() {
+	case "ctrl+c", "ctrl+d":
 		return tea.Quit, true
-	case tea.KeyUp:
+	case "up":
 		m.recall(+1)
 		return nil, true
-	case tea.KeyDown:
+	case "down":
 		m.recall(-1)
 		return nil, true
-	case tea.KeyEnter:
+	case "enter":
 		line := strings.TrimSpace(m.input.Value())
 		m.input.Reset()
 		m.back = 0
@@ -173,7 +173,7 @@ var (
 )
 
 // View is part of tea.Model.
-func (m *devModel) View() string {
+func (m *devModel) View() tea.View {
 	title := fmt.Sprintf("ibuki dev · %d nodes · %s · logs in %s", len(m.rows),
 		time.Since(m.cluster.began).Truncate(time.Second), m.cluster.dir)
 	if m.busy > 0 {
@@ -192,7 +192,9 @@ func (m *devModel) View() string {
 	for i, line := range lines {
 		lines[i] = lipgloss.NewStyle().MaxWidth(m.width).Render(line)
 	}
-	return strings.Join(append(lines, m.input.View()), "\n")
+	v := tea.NewView(strings.Join(append(lines, m.input.View()), "\n"))
+	v.AltScreen = true
+	return v
 }
 
 // table is the coloured table, cut to half of the screen.
