@@ -76,6 +76,7 @@ func (a *Agent) measureCounts(now time.Time, was, is *serf.Counts) {
 		{"memberlist.degraded.probe", was.Swim.Degraded, is.Swim.Degraded},
 		{"serf.events", was.Events, is.Events},
 		{"serf.queries", was.Queries, is.Queries},
+		{"serf.coordinate.zero-rtt", was.ZeroRTT, is.ZeroRTT},
 		{"serf.query_acks", was.Acks, is.Acks},
 		{"serf.query_responses", was.Responses, is.Responses},
 		{"serf.query_duplicate_acks", was.DuplicateAcks, is.DuplicateAcks},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -190,5 +191,45 @@ func TestAgentTellsStatsd(t *testing.T) {
 			t.Fatalf("not told: %q", want)
 		}
 		want = slices.DeleteFunc(want, func(w string) bool { return strings.Contains(string(buf[:n]), w) })
+	}
+}
+
+// What a snapshot's store does is measured: writes to the file in use, and replacements.
+func TestSnapshotIsMeasured(t *testing.T) {
+	m := newMeter()
+	path := filepath.Join(t.TempDir(), "snapshot")
+	fsys := &timedFS{snapshotFS: diskFS{}, meter: m}
+	names := func() (list []string) {
+		for _, s := range m.take().samples {
+			list = append(list, s.name)
+		}
+		return list
+	}
+	f, err := fsys.Create(path + compactExt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	write := func(f snapshotFile) {
+		if _, err := f.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(f)
+	if err := fsys.Rename(path+compactExt, path); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); !slices.Equal(got, []string{"serf.snapshot.compact"}) {
+		t.Errorf("a replacement: %q", got)
+	}
+	write(f)
+	again, err := fsys.Append(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	write(again)
+	if got := names(); !slices.Equal(got, []string{"serf.snapshot.appendLine", "serf.snapshot.appendLine"}) {
+		t.Errorf("two writes: %q", got)
 	}
 }

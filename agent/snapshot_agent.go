@@ -12,7 +12,7 @@ func (a *Agent) openSnapshot() (store *snapshotStore, restored *memory, err erro
 	if a.cfg.SnapshotPath == "" {
 		return nil, &memory{}, nil
 	}
-	store, r, err := openSnapshot(diskFS{}, realPath(a.cfg.SnapshotPath), a.cfg.RejoinAfterLeave)
+	store, r, err := openSnapshot(&timedFS{snapshotFS: diskFS{}, meter: a.meter}, realPath(a.cfg.SnapshotPath), a.cfg.RejoinAfterLeave)
 	if err != nil {
 		return nil, nil, fmt.Errorf("Failed to setup snapshot: failed to open snapshot: %w", err)
 	}

@@ -56,7 +56,7 @@ func (m *Machine) observe(name string, rtt time.Duration, payload []byte) {
 		m.trace(swim.Trace{Kind: TraceCoordinateRejected, Level: swim.LevelTrace, Node: name, Err: err})
 		return
 	}
-	m.countAdjustment(before, after)
+	m.countAdjustment(before, after, rtt)
 	if mem.coord == nil {
 		mem.coord = new(coord)
 	}

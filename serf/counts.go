@@ -19,6 +19,8 @@ type Counts struct {
 	// Adjusted is by how much the coordinate moved, in Adjustments steps.
 	Adjusted    time.Duration
 	Adjustments uint64
+	// ZeroRTT are the steps for a ping that seemed to take no time.
+	ZeroRTT uint64
 }
 
 // Counts returns the totals so far.
@@ -45,7 +47,10 @@ func (m *Machine) countAnswer(isAck, duplicate bool) {
 
 // countAdjustment counts a step of the coordinate from before, whose vector is in
 // memory of its own.
-func (m *Machine) countAdjustment(before, after coordinate.Coordinate) {
+func (m *Machine) countAdjustment(before, after coordinate.Coordinate, rtt time.Duration) {
 	m.counts.Adjustments++
+	if rtt == 0 {
+		m.counts.ZeroRTT++
+	}
 	m.counts.Adjusted += before.DistanceTo(after)
 }

@@ -5,9 +5,13 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ibuki-dev/ibuki/agent"
 )
 
 // flagNames are the flags that the agent's help text has; the parity test of
@@ -91,5 +95,52 @@ func TestBadValuesOfEveryFlag(t *testing.T) {
 	}
 	for name := range bad {
 		t.Errorf("-%s is not in the help text", name)
+	}
+}
+
+// Every flag and key has its place on the page about them, and nothing else has.
+func TestConfigurationPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, name := range flagNames(t) {
+		want = append(want, "-"+name)
+	}
+	for f := range reflect.TypeFor[agent.Options]().Fields() {
+		if f.Type == reflect.TypeFor[*agent.MDNSOptions]() {
+			for part := range f.Type.Elem().Fields() {
+				want = append(want, "mdns."+part.Tag.Get("json"))
+			}
+			continue
+		}
+		want = append(want, f.Tag.Get("json"))
+	}
+	var there []string
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, "|")
+		if !strings.HasPrefix(line, "| ") || len(cells) < 5 {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1]+cells[2], -1) {
+			there = append(there, m[1])
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(there)
+	if !slices.Equal(there, want) {
+		for _, w := range want {
+			if !slices.Contains(there, w) {
+				t.Errorf("the page lacks %s", w)
+			}
+		}
+		for _, w := range there {
+			if !slices.Contains(want, w) {
+				t.Errorf("there is no %s", w)
+			}
+		}
+		t.Errorf("%d flags and keys on the page, %d in the program", len(there), len(want))
 	}
 }
