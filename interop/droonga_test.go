@@ -140,6 +140,7 @@ func (e *engine) tags() (tags map[string]string) {
 // lists waits until the agent lists the other one so.
 func (e *engine) lists(other *engine, status string) {
 	e.c.t.Helper()
+	e.ready() // it may just have been started
 	e.await(other.name+" is "+status, func() error {
 		if got := e.members()[other.name].Status; got != status {
 			return fmt.Errorf("it is %q", got)
