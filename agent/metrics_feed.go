@@ -132,10 +132,10 @@ func (a *Agent) handMetricsOn() {
 	var rpcSeen [2]uint64
 	queues := time.Now().Add(queueMetrics)
 	a.memberMetrics()
-	for {
+	for tick := 0; ; tick++ {
 		select {
 		case now := <-ticker.C:
-			if len(a.sinks) > 0 || now.Unix()%10 == 0 {
+			if len(a.sinks) > 0 || tick%10 == 0 { // it stops the world for a moment
 				rt.measure(a.meter)
 			}
 			if !now.Before(queues) {
@@ -146,7 +146,7 @@ func (a *Agent) handMetricsOn() {
 			a.rpcMetrics(&rpcSeen)
 			m := a.meter.take()
 			list = m.list(list[:0], host)
-			a.recent.add(now, list)
+			a.recent.add(now.Round(0), list) // for people: without the monotonic clock
 			if packets := packMetrics(list); len(packets) > 0 {
 				for _, s := range a.sinks {
 					s.send(packets)

@@ -233,3 +233,11 @@ func TestSnapshotIsMeasured(t *testing.T) {
 		t.Errorf("two writes: %q", got)
 	}
 }
+
+func BenchmarkMeterCount(b *testing.B) {
+	m := newMeter()
+	b.ReportAllocs()
+	for b.Loop() {
+		m.count("memberlist.udp.received", 100)
+	}
+}
