@@ -175,6 +175,23 @@ func (m *migration) handled(a *agent) (numbers []int) {
 // stream is open.
 func (m *migration) born(a *agent) { m.since[a] = m.traffic.count() }
 
+// gone waits until the process has ended and the client has noticed: Serf's client panics
+// when it is closed while an event arrives.
+func (m *migration) gone(a *agent) {
+	m.t.Helper()
+	a.await("the end of the process", func() error {
+		select {
+		case <-a.gone:
+		default:
+			return errors.New("it runs")
+		}
+		if !a.rpc.IsClosed() {
+			return errors.New("its client has not noticed")
+		}
+		return nil
+	})
+}
+
 // replace is what docs/migrate-from-serf.md says to do with one node.
 func (m *migration) replace(a *agent, p program) {
 	m.t.Helper()
@@ -185,7 +202,7 @@ func (m *migration) replace(a *agent, p program) {
 	if out, errOut, code := command(m.t, a.prog, "leave", "-rpc-addr="+a.rpcAddr()); code != 0 {
 		m.t.Fatalf("%s: leave: %s%s", a.name, out, errOut)
 	}
-	a.wait()
+	m.gone(a)
 	m.sees(m.others(a), m.all("alive", a, "left"))
 	left := time.Now()
 	m.lives[a] = append(m.lives[a], life{p.name, a.seenSoFar()})
@@ -217,8 +234,8 @@ func (m *migration) judge() {
 // judgeEvents: no member fails, and no tick that ours told is told again, in whichever life.
 // (The real agent writes its event clock down every half second: what it told after that
 // is told again by whoever goes on from its snapshot.) A real agent that gossip brings the
-// end of a member before its leave intent says member-failed and then member-leave; ours
-// the latter only.
+// end of a member, but not its leave intent, says member-failed until it hears of that: a
+// few in a thousand leaves. Ours says member-leave.
 func (m *migration) judgeEvents(a *agent) {
 	m.t.Helper()
 	saw := a.events(0)
@@ -226,8 +243,8 @@ func (m *migration) judgeEvents(a *agent) {
 	for i, h := range saw {
 		mine := m.by(a, i) == ours.name
 		switch {
-		case h.kind == "member-failed" && !mine && told(saw[i:], "member-leave", h.members[0]) > 0:
-			m.t.Logf("%s, a real agent then, had the end of %v before its leave", a.name, h.members)
+		case h.kind == "member-failed" && !mine:
+			m.t.Logf("%s, a real agent then, had the end of %v and not its leave", a.name, h.members)
 		case h.kind == "member-failed" || h.kind == "member-reap":
 			m.t.Errorf("%s was told %s of %v", a.name, h.kind, h.members)
 		case h.name == tick && heard[h.payload]:
@@ -243,7 +260,7 @@ func (m *migration) judgeEvents(a *agent) {
 // one, and real ones again, while ticks flow. The files stay: each program goes
 // on from the other's snapshot and tags.
 //
-// No member fails: no stream is told member-failed. No event is lost: a tick belongs
+// No member fails: no stream of ours is told member-failed (for the real one's see judgeEvents). No event is lost: a tick belongs
 // to the life of a node if the sending agent took it after the node was listed alive
 // by all five with its stream open, and before its replacement began (a node
 // leaves when it has heard what was sent until then); every node's stream and
@@ -268,6 +285,12 @@ func TestMigrate(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			t.Cleanup(func() {
+				for _, a := range m.agents {
+					_ = a.cmd.Process.Kill()
+					m.gone(a)
+				}
+			})
 			m.traffic = startTraffic(t, m.agents[4])
 			for _, p := range []program{ours, *from} {
 				for _, a := range m.agents {
