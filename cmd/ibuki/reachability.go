@@ -74,6 +74,9 @@ func runReachability(e *env, args []string) int {
 	}
 	e.say("Total members: %d, live members: %d", len(members), len(t.live))
 	q, err := c.Query(ctx, rpc.QueryRequest{Name: "_serf_ping", RequestAck: true})
+	if ctx.Err() != nil {
+		return e.fail("Test interrupted")
+	}
 	if err != nil {
 		return e.fail("Error sending query: %s", err)
 	}
