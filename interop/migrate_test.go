@@ -127,10 +127,15 @@ func (m *migration) hears(a *agent, end int) {
 		for _, n := range numbers {
 			there[n] = true
 		}
+		var missing []int
 		for n := begin; n < end; n++ {
 			if !there[n] {
-				return fmt.Errorf("tick %d is missing of %d to %d; it is known to %v", n, begin, end-1, m.knowing(n))
+				missing = append(missing, n)
 			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("%s, ticks %d to %d: %v are missing; the first is known to %v; exchanges and faults:\n%s",
+				a.prog.name, begin, end-1, missing, m.knowing(missing[0]), m.faults(a))
 		}
 		return nil
 	}
@@ -140,6 +145,18 @@ func (m *migration) hears(a *agent, end int) {
 	a.await("each tick that was sent in its life, by its handler", func() error {
 		return complete(m.handled(a))
 	})
+}
+
+// faults are the lines of a node's log that tell why it may lack something.
+func (m *migration) faults(a *agent) string {
+	data, _ := os.ReadFile(a.log())
+	var lines []string
+	for _, l := range strings.Split(string(data), "\n") {
+		if strings.Contains(l, "[WARN]") || strings.Contains(l, "[ERR]") || strings.Contains(l, "ush/pull") || strings.Contains(l, "re-join") {
+			lines = append(lines, l)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-40):], "\n")
 }
 
 // knowing are the nodes whose streams or handlers told a tick.
