@@ -395,6 +395,10 @@ func (c *cluster) others(not *agent) []*agent {
 	return list
 }
 
+// tailLines is how much of each agent's log a failed test shows: the cause of
+// what a later step finds is often many steps back.
+const tailLines = 400
+
 // tail is the end of a log file.
 func tail(file string) string {
 	f, err := os.Open(file)
@@ -407,7 +411,7 @@ func tail(file string) string {
 		return err.Error()
 	}
 	lines := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-40):], "\n")
+	return strings.Join(lines[max(0, len(lines)-tailLines):], "\n")
 }
 
 // command runs a command line of a program; stdin is empty.
