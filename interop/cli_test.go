@@ -235,8 +235,7 @@ func infoCommand(t *testing.T, a, b *agent) {
 }
 
 // setTags is a tags command, given again if a real agent says that it could not tell
-// the others in time: it writes tags in random order, refutes the echo of its own
-// update now and then, and then waits in vain for an update that it has replaced.
+// the others in time, which Serf says once in a while when nothing is amiss.
 func setTags(t *testing.T, p program, at *agent, line string) cliRun {
 	t.Helper()
 	for try := 1; ; try++ {
