@@ -234,19 +234,6 @@ func infoCommand(t *testing.T, a, b *agent) {
 	}
 }
 
-// setTags is a tags command, given again if a real agent says that it could not tell
-// the others in time, which Serf says once in a while when nothing is amiss.
-func setTags(t *testing.T, p program, at *agent, line string) cliRun {
-	t.Helper()
-	for try := 1; ; try++ {
-		got := cli(t, p, at, line)
-		if at.prog.name == ours.name || try == asks || !strings.Contains(got.Stdout, "timeout waiting for update broadcast") {
-			return got
-		}
-		t.Logf("try %d: %s's agent: %s", try, at.prog.name, got.Stdout)
-	}
-}
-
 // tagsCommand changes each agent's tags by the other program's command.
 func tagsCommand(t *testing.T, c *cluster, a, b *agent) {
 	for _, set := range []struct {
@@ -271,6 +258,22 @@ func tagsCommand(t *testing.T, c *cluster, a, b *agent) {
 			})
 		}
 	}
+}
+
+// setTags runs a tags command. The real agent may lose its own update and say so
+// after 5 s: memberlist's queue starts its counter anew when a broadcast of the
+// same name was the only one, and of two broadcasts of one length and number the
+// older vanishes, neither sent nor finished. That answer of that agent, and no
+// other, is asked again.
+func setTags(t *testing.T, p program, at *agent, line string) cliRun {
+	t.Helper()
+	const lost = "Error setting tags: timeout waiting for update broadcast"
+	got := cli(t, p, at, line)
+	for try := 1; try < 3 && at.prog != ours && got == (cliRun{lost, "", 1}); try++ {
+		t.Logf("the real agent lost its update; try %d", try+1)
+		got = cli(t, p, at, line)
+	}
+	return got
 }
 
 // monitorCommand reads each agent's log by the other program's command.
