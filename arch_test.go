@@ -31,11 +31,12 @@ catalog:    |
 swim:       wire |
 serf:       wire swim coordinate |
 rpc:        | github.com/hashicorp/go-msgpack/v2/codec
-dispatch:   live catalog |
+dispatch:   live catalog | github.com/valyala/fasthttp
+gateway:    live catalog dispatch | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent:      wire swim serf coordinate live rpc | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live |
-cmd/ibuki:  wire swim serf coordinate live catalog dispatch rpc agent dashboard sim | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term
+cmd/ibuki:  wire swim serf coordinate live catalog dispatch gateway rpc agent dashboard sim | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.
