@@ -62,7 +62,7 @@ func New(opts Options) (*Cluster, error) {
 		opts.Link.Delay = time.Millisecond
 	}
 	c := &Cluster{opts: opts, rng: rand.New(rand.NewPCG(opts.Seed, 2))}
-	c.net = network{rng: rand.New(rand.NewPCG(opts.Seed, 1)), normal: opts.Link, byAddr: make(map[netip.AddrPort]*Node)}
+	c.net = network{rng: rand.New(rand.NewPCG(opts.Seed, 1)), normal: opts.Link}
 	c.log = transcript{w: opts.Log, show: showDefault}
 	c.frame = wire.Frame{Label: opts.Label, VerifyIncoming: true, VerifyOutgoing: true}
 	if len(opts.Key) > 0 {
@@ -124,17 +124,43 @@ func (c *Cluster) Add(n int) {
 	}
 }
 
+// port is every node's.
+const port = 7946
+
+// address is that of the node with an index: 10.x.y.z with an even x, unless z
+// would be 0 or 255.
+func address(i int) netip.AddrPort {
+	ip := [4]byte{10, byte(i >> 16 << 1), byte(i >> 8), byte(i + 1)}
+	if i&0xff >= 0xfe {
+		ip[1], ip[3] = ip[1]|1, byte(i)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4(ip), port)
+}
+
+// host returns the node with that address, nil if there is none.
+func (c *Cluster) host(a netip.AddrPort) *Node {
+	if !a.Addr().Is4() || a.Port() != port {
+		return nil
+	}
+	ip := a.Addr().As4()
+	i := int(ip[1]>>1)<<16 | int(ip[2])<<8
+	if ip[1]&1 == 0 {
+		i |= int(ip[3] - 1)
+	} else {
+		i |= int(ip[3])
+	}
+	if i >= len(c.nodes) || c.nodes[i].addr != a {
+		return nil
+	}
+	return c.nodes[i]
+}
+
 // AddNamed adds a node and starts it: label is what scripts and transcripts
 // call it, name what it calls itself.
 func (c *Cluster) AddNamed(label, name string, tags []wire.Tag) *Node {
 	i := len(c.nodes)
-	addr := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i + 1)})
-	if i&0xff >= 0xfe {
-		addr = netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
-	}
-	n := &Node{c: c, index: i, label: label, name: name, addr: netip.AddrPortFrom(addr, 7946), tags: tags}
+	n := &Node{c: c, index: i, label: label, name: name, addr: address(i), tags: tags}
 	c.nodes = append(c.nodes, n)
-	c.net.add(n)
 	n.start(false)
 	return n
 }

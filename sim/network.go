@@ -36,29 +36,41 @@ type Link struct {
 // network knows who can be reached how. Its generator decides about faults only.
 type network struct {
 	rng    *rand.Rand
-	normal Link     // what a new node gets
-	links  [][]Link // by index of the sender, then of the receiver
-	byAddr map[netip.AddrPort]*Node
+	normal Link // all directions but those in other
+	other  map[way]*Link
 	bufs   [][]byte
 
 	sent, lost, bytes int
 }
 
-// add makes room for one more node.
-func (w *network) add(n *Node) {
-	for i := range w.links {
-		w.links[i] = append(w.links[i], w.normal)
+// way is a direction: the indexes of sender and receiver.
+type way struct{ from, to int32 }
+
+// link is the direction from a to b, to look at.
+func (w *network) link(a, b *Node) *Link {
+	if len(w.other) > 0 {
+		if l := w.other[way{int32(a.index), int32(b.index)}]; l != nil {
+			return l
+		}
 	}
-	row := make([]Link, len(w.links)+1)
-	for i := range row {
-		row[i] = w.normal
-	}
-	w.links = append(w.links, row)
-	w.byAddr[n.addr] = n
+	return &w.normal
 }
 
-// link is the direction from a to b.
-func (w *network) link(a, b *Node) *Link { return &w.links[a.index][b.index] }
+// change is the direction from a to b, to be changed: a cluster of a hundred
+// thousand has no room for all ways, so that most share what is normal.
+func (w *network) change(a, b *Node) *Link {
+	k := way{int32(a.index), int32(b.index)}
+	l := w.other[k]
+	if l == nil {
+		l = new(Link)
+		*l = w.normal
+		if w.other == nil {
+			w.other = make(map[way]*Link)
+		}
+		w.other[k] = l
+	}
+	return l
+}
 
 // chance is true with probability p; without one it costs no randomness, so
 // that a fault that is off does not shift the others.
@@ -96,7 +108,7 @@ func (c *Cluster) send(from *Node, to netip.AddrPort, data, plain []byte) {
 	w := &c.net
 	w.sent++
 	w.bytes += len(data)
-	dst := w.byAddr[to]
+	dst := c.host(to)
 	if dst == nil {
 		c.log.lost(c, from, to.String(), plain, "no such host")
 		w.recycle(data)
@@ -131,7 +143,7 @@ func (c *Cluster) arrive(at time.Duration, from, dst *Node, data []byte) {
 // refuse tells the sender that nobody listens at to: its host says so, unless
 // that is gone as well.
 func (c *Cluster) refuse(from netip.AddrPort, to *Node) {
-	src := c.net.byAddr[from]
+	src := c.host(from)
 	if src == nil || to.hostDown || c.opts.NoRefusals || c.net.link(to, src).Cut {
 		return
 	}
@@ -143,7 +155,7 @@ func (c *Cluster) refuse(from netip.AddrPort, to *Node) {
 func (c *Cluster) open(from *Node, d *swim.Dial, data []byte) {
 	w := &c.net
 	s := &stream{id: d.ID, dialer: from, life: from.life, noReply: d.NoReply, until: c.clock.now + d.Timeout}
-	s.to = w.byAddr[d.To]
+	s.to = c.host(d.To)
 	c.end(s.until, s, nil, errTimeout)
 	if s.to == nil || w.link(from, s.to).Cut || w.link(s.to, from).Cut {
 		return
@@ -212,7 +224,7 @@ func (c *Cluster) Partition(groups ...[]*Node) {
 			for _, a := range g {
 				for _, b := range h {
 					if i != j {
-						c.net.link(a, b).Cut = true
+						c.net.change(a, b).Cut = true
 					}
 				}
 			}
@@ -221,17 +233,13 @@ func (c *Cluster) Partition(groups ...[]*Node) {
 }
 
 // Cut cuts the direction from a to b, or mends it.
-func (c *Cluster) Cut(a, b *Node, cut bool) { c.net.link(a, b).Cut = cut }
+func (c *Cluster) Cut(a, b *Node, cut bool) { c.net.change(a, b).Cut = cut }
 
 // SetLink gives the direction from a to b other faults.
-func (c *Cluster) SetLink(a, b *Node, l Link) { *c.net.link(a, b) = l }
+func (c *Cluster) SetLink(a, b *Node, l Link) { *c.net.change(a, b) = l }
 
 // Heal makes every direction a perfect one with the given delay. What is under
 // way stays.
 func (c *Cluster) Heal(delay time.Duration) {
-	for i := range c.net.links {
-		for j := range c.net.links[i] {
-			c.net.links[i][j] = Link{Delay: delay}
-		}
-	}
+	c.net.normal, c.net.other = Link{Delay: delay}, nil
 }

@@ -32,13 +32,13 @@ func TestLinkFaults(t *testing.T) {
 		c.Add(2)
 		a, b := c.nodes[0], c.nodes[1]
 		c.SetLink(a, b, test.link)
-		c.clock.heap = nil // the nodes' timers
+		c.clock = clock{} // without the nodes' timers
 		for i := range sends {
 			c.send(a, b.addr, append(make([]byte, 50), byte(i), byte(i>>8)), nil)
 		}
 		var arrived, late, short float64
 		seen := make(map[string]int)
-		for _, e := range c.clock.heap {
+		c.clock.each(func(e *event) {
 			arrived++
 			if e.at > 50*time.Millisecond {
 				late++
@@ -48,7 +48,7 @@ func TestLinkFaults(t *testing.T) {
 			} else {
 				seen[string(e.data)]++
 			}
-		}
+		})
 		twice := 0.0
 		for _, n := range seen { // order-free: counts
 			twice += float64(n - 1)

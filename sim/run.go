@@ -101,11 +101,11 @@ func (c *Cluster) settle(w *workload, plan Plan) time.Duration {
 // old news may come as late as that.
 func (c *Cluster) underWay() time.Duration {
 	last := c.clock.now
-	for _, e := range c.clock.heap {
+	c.clock.each(func(e *event) {
 		if e.kind == duePacket || e.kind == dueStream {
 			last = max(last, e.at)
 		}
-	}
+	})
 	return last - c.clock.now
 }
 

@@ -178,7 +178,7 @@ func (t *transcript) describePacket(c *Cluster, msg []byte) string {
 
 // who is the label of the node at an address.
 func (c *Cluster) who(a netip.AddrPort) string {
-	if n := c.net.byAddr[a]; n != nil {
+	if n := c.host(a); n != nil {
 		return n.label
 	}
 	return a.String()
