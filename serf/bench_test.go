@@ -34,6 +34,7 @@ func aStateOf(from, to int) []byte {
 // large is a machine that has merged such a state.
 func large(t testing.TB, state []byte) *Machine {
 	cfg := Config{Swim: swim.LAN()}
+	cfg.Swim.Plain = true
 	cfg.Swim.Name, cfg.Swim.Addr = "self", netip.MustParseAddrPort("10.0.0.1:7946")
 	// Nobody is there to answer.
 	cfg.Swim.ProbeInterval, cfg.Swim.PushPullInterval = 1000*time.Hour, 1000*time.Hour

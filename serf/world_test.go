@@ -80,6 +80,7 @@ func (w *world) add(name string, change func(*Config)) *node {
 	w.t.Helper()
 	i := len(w.nodes) + 1
 	cfg := Config{Swim: swim.LAN()}
+	cfg.Swim.Plain = true
 	cfg.Swim.Name = name
 	cfg.Swim.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7946)
 	if change != nil {

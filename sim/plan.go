@@ -73,6 +73,7 @@ func (p *Plan) drawOptions(rng *rand.Rand) {
 	o.Seed = p.Seed
 	s := &o.Serf
 	s.Swim = profiles[p.Profile]()
+	s.Swim.Plain = true
 	// Repair is made quicker than the profiles have it, so that runs are short.
 	s.Swim.PushPullInterval = time.Duration(5+rng.IntN(25)) * time.Second
 	s.ReconnectInterval = time.Duration(3+rng.IntN(12)) * time.Second

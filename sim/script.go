@@ -29,7 +29,7 @@ var scriptCommands = []struct {
 	word, usage string
 	run         func(s *Script, args []string) error
 }{
-	{"nodes", "N [profile=lan|wan|local] [seed=N] [delay=D] [coalesce=D] [reconnect=D] [reap=D] [tombstone=D] [pushpull=D] [compress] [label=L] [key=K]", (*Script).nodes},
+	{"nodes", "N [profile=lan|wan|local] [seed=N] [delay=D] [coalesce=D] [reconnect=D] [reap=D] [tombstone=D] [pushpull=D] [compress] [native] [label=L] [key=K]", (*Script).nodes},
 	{"add", "LABEL [name=N] [k=v…]: one more node", (*Script).add},
 	{"trace", "[probes] [gossip] [serf] [streams] [events] [news] [life] [records] [default] [all] [off]", (*Script).trace},
 	{"advance", "D: let time pass", (*Script).advance},
@@ -174,6 +174,7 @@ func (s *Script) nodes(args []string) error {
 	}
 	o := Options{Seed: 1, Log: &s.out, Label: opts["label"], Key: []byte(opts["key"])}
 	o.Serf.Swim = profile()
+	o.Serf.Swim.Plain = true
 	err = durations(opts, map[string]*time.Duration{
 		"delay": &o.Link.Delay, "coalesce": &o.Serf.CoalescePeriod, "reconnect": &o.Serf.ReconnectInterval,
 		"reap": &o.Serf.ReconnectTimeout, "tombstone": &o.Serf.TombstoneTimeout, "pushpull": &o.Serf.Swim.PushPullInterval,
@@ -190,10 +191,14 @@ func (s *Script) nodes(args []string) error {
 		}
 	}
 	for _, w := range words[1:] {
-		if w != "compress" {
+		switch w {
+		case "compress":
+			o.Compress = true
+		case "native":
+			o.Serf.Swim.Plain = false
+		default:
 			return errUsage
 		}
-		o.Compress = true
 	}
 	if s.c, err = New(o); err != nil {
 		return err

@@ -33,6 +33,7 @@ var benchMeta = []byte("\xff\x81\xa4role\xa3web")
 // large is a machine that knows n members, itself included.
 func large(tb testing.TB, n int) *Machine {
 	cfg := LAN()
+	cfg.Plain = true
 	cfg.Name, cfg.Addr, cfg.Meta = benchName(0), addrOf(0), benchMeta
 	m, err := New(cfg, silent{}, rand.New(rand.NewPCG(1, 2)), epoch)
 	if err != nil {

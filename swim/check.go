@@ -70,7 +70,7 @@ func (m *Machine) nextSeq() uint32 {
 
 // ping makes a ping of ours in scratch memory. (P4)
 func (m *Machine) ping(seq uint32, node string) *wire.Ping {
-	m.msg.ping = wire.Ping{Seq: seq, Node: node, Source: m.local.at(), SourceNode: m.local.name}
+	m.msg.ping = wire.Ping{Seq: seq, Node: node, Source: m.local.at(), SourceNode: m.local.name, Native: m.native()}
 	return &m.msg.ping
 }
 
@@ -157,9 +157,10 @@ func (m *Machine) handlePing(body []byte) {
 		m.unexpectedPing(p)
 		return
 	}
+	m.heardNative(p.SourceNode, p.Native)
 	to := source(p.Source, m.from)
 	m.payload = m.layer.AppendAckPayload(m.payload[:0])
-	m.msg.ack = wire.Ack{Seq: p.Seq, Payload: m.payload}
+	m.msg.ack = wire.Ack{Seq: p.Seq, Payload: m.payload, Native: m.native()}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
 	m.send(to, p.SourceNode, m.scratch)
 }
@@ -266,6 +267,9 @@ func (m *Machine) probeAcked(a *wire.Ack) {
 	m.timers.stop(&p.end)
 	m.awareness.apply(-1)
 	m.probeEnded()
+	if m.from == p.addr { // a relay passes it on without the key
+		m.heardNative(p.node, a.Native)
+	}
 	if rtt, timely := p.ack(m.clock.real, m.clock.asleep, m.cfg.ProbeTimeout); timely {
 		m.layer.PingDone(m.now, p.node, rtt, a.Payload)
 	}

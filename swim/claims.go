@@ -86,6 +86,8 @@ func (m *Machine) alive(a *wire.Alive) {
 	case ignore:
 		if e == nil {
 			m.drop(DropIncarnation, m.from, nil)
+		} else if a.Incarnation == e.incarnation {
+			m.toldNative(e, a.Native)
 		}
 	}
 }
@@ -98,6 +100,9 @@ func (m *Machine) aliveOK(a *wire.Alive) bool {
 	if len(a.Meta) > wire.MetaMax {
 		m.drop(DropMeta, m.from, nil)
 		return false
+	}
+	if m.cfg.Plain {
+		a.Native = 0
 	}
 	a.Addr = m.mask(a.Addr)
 	if !a.Addr.Addr().IsValid() {
@@ -117,6 +122,7 @@ func (m *Machine) aliveOK(a *wire.Alive) bool {
 // revive applies an alive message to e and passes it on.
 func (m *Machine) revive(e *member, a *wire.Alive) {
 	m.endSuspicion(e) // P27
+	m.toldNative(e, a.Native)
 	if addr := pack(a.Addr); e.addr != addr {
 		m.trace(Trace{Kind: TraceAddressUpdate, Level: LevelInfo, Node: e.name, Addr: a.Addr, Old: e.at()})
 		e.addr = addr
@@ -249,7 +255,7 @@ func above(own, claimed uint32) uint32 {
 // announce queues this node's own alive message.
 func (m *Machine) announce() {
 	e := m.local
-	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions}
+	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions, Native: m.native()}
 	m.scratch = m.msg.alive.AppendTo(m.scratch[:0])
 	m.broadcast(e.name, nil)
 }

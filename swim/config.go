@@ -22,6 +22,10 @@ type Config struct {
 	// Incarnation to start above; 0 for a first start.
 	Incarnation uint32
 
+	// Plain makes this node what a Serf is, and no more. Without it, it does better
+	// where the other end is such a one too, and is plain to all others.
+	Plain bool
+
 	ProbeInterval  time.Duration // one member is probed per interval (SWIM's protocol period)
 	ProbeTimeout   time.Duration // how long a direct ping may take before others are asked
 	IndirectChecks int           // how many others are asked

@@ -47,6 +47,7 @@ type Member struct {
 	State       wire.NodeState
 	Incarnation uint32
 	Changed     time.Time // when State became what it is
+	Native      uint8     // the native version that it speaks, 0: plain, or not known
 }
 
 // DialID names a stream that the machine asked the driver to open. It is never

@@ -88,6 +88,7 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	e := m.members.add(cfg.Name, rng)
 	e.addr, e.versions, e.incarnation = pack(cfg.Addr), cfg.Versions, above(cfg.Incarnation, 0)
 	e.meta = m.members.keep(cfg.Meta)
+	e.native = m.native()
 	m.members.set(e, wire.StateAlive, 0)
 	m.local = e
 	m.announce()
@@ -222,7 +223,8 @@ func (m *Machine) answerStreamPing(body []byte) []byte {
 		m.unexpectedPing(p)
 		return nil
 	}
-	m.msg.ack = wire.Ack{Seq: p.Seq}
+	m.heardNative(p.SourceNode, p.Native)
+	m.msg.ack = wire.Ack{Seq: p.Seq, Native: m.native()}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
 	return m.scratch
 }

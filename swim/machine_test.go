@@ -56,6 +56,7 @@ type driver struct {
 
 func newDriver(seed uint64) *driver {
 	cfg := LAN()
+	cfg.Plain = true
 	cfg.Name, cfg.Addr = nameOf(0), addrOf(0)
 	m, err := New(cfg, &recorder{state: []byte("state"), ack: []byte("ack")}, rand.New(rand.NewPCG(seed, 9)), epoch)
 	if err != nil {

@@ -21,6 +21,7 @@ type member struct {
 	incarnation uint32
 	versions    wire.Versions
 	state       wire.NodeState
+	native      uint8 // the native version that it speaks, 0: plain, or not known
 }
 
 // at is the member's address.

@@ -351,6 +351,7 @@ func TestP152_PeriodicWorkBeginsAtRandom(t *testing.T) {
 	tenths := [10]int{}
 	for seed := range uint64(300) {
 		cfg := LAN()
+		cfg.Plain = true
 		cfg.Name, cfg.Addr = "self", addrOf(0)
 		m, err := New(cfg, &recorder{}, rand.New(rand.NewPCG(seed, 1)), epoch)
 		if err != nil {

@@ -138,7 +138,7 @@ func (m *Machine) appendState(dst []byte, join bool) []byte {
 	n := &m.msg.node
 	for _, e := range m.members.all {
 		*n = wire.PushNodeState{Name: e.name, Addr: e.at(), Meta: e.meta,
-			Incarnation: e.incarnation, State: e.state, Versions: e.versions}
+			Incarnation: e.incarnation, State: e.state, Versions: e.versions, Native: m.tells(e)}
 		dst = wire.AppendPushNodeState(dst, n)
 	}
 	dst = append(dst, m.userState...)
@@ -327,7 +327,7 @@ func (m *Machine) merge(body, user []byte, join bool) {
 		}
 		switch n.State {
 		case wire.StateAlive:
-			m.msg.alive = wire.Alive{Incarnation: n.Incarnation, Node: n.Name, Addr: n.Addr, Meta: n.Meta, Versions: n.Versions}
+			m.msg.alive = wire.Alive{Incarnation: n.Incarnation, Node: n.Name, Addr: n.Addr, Meta: n.Meta, Versions: n.Versions, Native: n.Native}
 			m.alive(&m.msg.alive)
 		case wire.StateLeft:
 			m.dead(n.Name, n.Incarnation, n.Name)

@@ -42,6 +42,7 @@ func quiet(c *Config) { c.GossipInterval, c.PushPullInterval = 1000*time.Hour, 1
 
 func newRig(t testing.TB, change ...func(*Config)) *rig {
 	cfg := LAN()
+	cfg.Plain = true
 	cfg.Name, cfg.Addr = "self", addrOf(0)
 	for _, f := range change {
 		f(&cfg)

@@ -6,7 +6,7 @@ package swim
 // view fills v with what is known of e.
 func (m *Machine) view(v *Member, e *member) *Member {
 	*v = Member{Name: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions,
-		State: e.state, Incarnation: e.incarnation, Changed: m.clock.start.Add(e.changed)}
+		State: e.state, Incarnation: e.incarnation, Changed: m.clock.start.Add(e.changed), Native: e.native}
 	return v
 }
 

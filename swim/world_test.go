@@ -98,6 +98,7 @@ func nameOf(i int) string { return fmt.Sprintf("node%d", i) }
 func (w *world) add(change ...func(*Config)) *node {
 	i := len(w.nodes) + 1
 	cfg := LAN()
+	cfg.Plain = true
 	cfg.Name, cfg.Addr = nameOf(i), addrOf(i)
 	for _, f := range change {
 		f(&cfg)

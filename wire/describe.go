@@ -161,7 +161,16 @@ func (d *describer) ping(body []byte) {
 	d.text("node", m.Node)
 	d.opt("from", m.SourceNode)
 	d.addr("at", m.Source)
+	d.flag("link", m.Link)
+	d.native(m.Native)
 	d.bad(err)
+}
+
+// native says nothing of a plain node.
+func (d *describer) native(version uint8) {
+	if version > 0 {
+		d.num("native", uint64(version))
+	}
 }
 
 func (d *describer) indirectPing(body []byte) {
@@ -183,6 +192,7 @@ func (d *describer) ack(body []byte) {
 	d.WriteString("ack")
 	d.num("seq", uint64(m.Seq))
 	d.blob("payload", m.Payload)
+	d.native(m.Native)
 	d.bad(err)
 }
 
@@ -208,6 +218,7 @@ func (d *describer) suspicion(name string, body []byte) {
 	d.text("node", m.Node)
 	d.num("inc", uint64(m.Incarnation))
 	d.text("from", m.From)
+	d.opt("verdict", m.Verdict.String())
 	d.bad(err)
 }
 
@@ -220,6 +231,7 @@ func (d *describer) alive(body []byte) {
 	d.addr("at", m.Addr)
 	d.meta(m.Meta)
 	d.versions(m.Versions)
+	d.native(m.Native)
 	d.bad(err)
 }
 
@@ -272,6 +284,7 @@ func (d *describer) pushPull(body []byte) {
 		d.addr("at", n.Addr)
 		d.meta(n.Meta)
 		d.versions(n.Versions)
+		d.native(n.Native)
 	}
 	d.WriteByte(']')
 	if err == nil {

@@ -62,6 +62,8 @@ type Ping struct {
 	Node       string
 	Source     netip.AddrPort
 	SourceNode string
+	Native     uint8 // see NativeVersion
+	Link       bool  // on a stream: it is to stay open once this is answered
 }
 
 // IndirectPing asks the receiver to ping Node at Target in the sender's place.
@@ -78,6 +80,7 @@ type IndirectPing struct {
 type Ack struct {
 	Seq     uint32
 	Payload []byte
+	Native  uint8
 }
 
 // Nack says that an indirect ping got no answer in time: the relay is well, so
@@ -96,6 +99,7 @@ type Suspect struct {
 	Incarnation uint32
 	Node        string
 	From        string
+	Verdict     Verdict // why, if From says so
 }
 
 // Alive: Node is alive at this incarnation, at this address, with this
@@ -106,6 +110,7 @@ type Alive struct {
 	Addr        netip.AddrPort // not valid if the sender's address bytes were not 4 or 16 long
 	Meta        []byte
 	Versions    Versions
+	Native      uint8
 }
 
 // Dead: From says that Node is gone. From == Node: it left by its own will.
@@ -113,6 +118,7 @@ type Dead struct {
 	Incarnation uint32
 	Node        string
 	From        string
+	Verdict     Verdict // why, if From says so
 }
 
 // PushPullHeader begins a push/pull: Nodes PushNodeState follow, then
@@ -131,4 +137,5 @@ type PushNodeState struct {
 	Incarnation uint32
 	State       NodeState
 	Versions    Versions
+	Native      uint8
 }

@@ -4,20 +4,25 @@ import "net/netip"
 
 // The fields of memberlist's messages in the order of their declaration there.
 // They are written in the order of the alphabet, as the peers' library does.
+// N, L and E are not the peers' (P190); they come last, and are left out if zero.
 var (
-	pingFields      = []string{"SeqNo", "Node", "SourceAddr", "SourcePort", "SourceNode"}
+	pingFields      = []string{"SeqNo", "Node", "SourceAddr", "SourcePort", "SourceNode", "N", "L"}
 	indirectFields  = []string{"SeqNo", "Target", "Port", "Node", "Nack", "SourceAddr", "SourcePort", "SourceNode"}
-	ackFields       = []string{"SeqNo", "Payload"}
+	ackFields       = []string{"SeqNo", "Payload", "N"}
 	nackFields      = []string{"SeqNo"}
 	errFields       = []string{"Error"}
-	suspicionFields = []string{"Incarnation", "Node", "From"} // of a suspect and a dead
-	aliveFields     = []string{"Incarnation", "Node", "Addr", "Port", "Meta", "Vsn"}
+	suspicionFields = []string{"Incarnation", "Node", "From", "E"} // of a suspect and a dead
+	aliveFields     = []string{"Incarnation", "Node", "Addr", "Port", "Meta", "Vsn", "N"}
 )
 
 // AppendTo appends the message with its type byte.
 func (m *Ping) AppendTo(dst []byte) []byte {
 	dst = append(dst, byte(TypePing))
-	dst = appendMap(dst, 2+sourceFields(m.Source, m.SourceNode))
+	dst = appendMap(dst, 2+sourceFields(m.Source, m.SourceNode)+extra(m.Native)+extra(m.Link))
+	if m.Link {
+		dst = appendExtra(dst, "L", 1)
+	}
+	dst = appendExtra(dst, "N", m.Native)
 	dst = appendStr(appendStr(dst, "Node"), m.Node)
 	dst = appendUint(appendStr(dst, "SeqNo"), uint64(m.Seq))
 	return appendSource(dst, m.Source, m.SourceNode)
@@ -41,6 +46,10 @@ func (m *Ping) Decode(body []byte, in Interner) error {
 			port = r.uint16()
 		case "SourceNode":
 			m.SourceNode = r.str()
+		case "N":
+			m.Native = r.extra()
+		case "L":
+			m.Link = r.extra() > 0
 		}
 	}
 	m.Source = netip.AddrPortFrom(addr, port)
@@ -120,7 +129,8 @@ func (m *IndirectPing) Decode(body []byte, in Interner) error {
 
 // AppendTo appends the message with its type byte.
 func (m *Ack) AppendTo(dst []byte) []byte {
-	dst = append(dst, byte(TypeAck), 0x82)
+	dst = appendMap(append(dst, byte(TypeAck)), 2+extra(m.Native))
+	dst = appendExtra(dst, "N", m.Native)
 	dst = appendRaw(appendStr(dst, "Payload"), m.Payload)
 	return appendUint(appendStr(dst, "SeqNo"), uint64(m.Seq))
 }
@@ -135,6 +145,8 @@ func (m *Ack) Decode(body []byte, in Interner) error {
 			m.Seq = r.uint32()
 		case "Payload":
 			m.Payload = r.bytes()
+		case "N":
+			m.Native = r.extra()
 		}
 	}
 	return r.err
@@ -173,11 +185,12 @@ func (m *Err) Decode(body []byte, in Interner) error {
 }
 
 // appendSuspicion writes what a suspect and a dead have in common: all of it.
-func appendSuspicion(dst []byte, t Type, incarnation uint32, node, from string) []byte {
-	dst = append(dst, byte(t), 0x83)
-	dst = appendStr(appendStr(dst, "From"), from)
-	dst = appendUint(appendStr(dst, "Incarnation"), uint64(incarnation))
-	return appendStr(appendStr(dst, "Node"), node)
+func appendSuspicion(dst []byte, t Type, m *Suspect) []byte {
+	dst = appendMap(append(dst, byte(t)), 3+extra(m.Verdict))
+	dst = appendExtra(dst, "E", uint8(m.Verdict))
+	dst = appendStr(appendStr(dst, "From"), m.From)
+	dst = appendUint(appendStr(dst, "Incarnation"), uint64(m.Incarnation))
+	return appendStr(appendStr(dst, "Node"), m.Node)
 }
 
 func decodeSuspicion(body []byte, in Interner) (m Suspect, err error) {
@@ -190,6 +203,8 @@ func decodeSuspicion(body []byte, in Interner) (m Suspect, err error) {
 			m.Node = r.str()
 		case "From":
 			m.From = r.str()
+		case "E":
+			m.Verdict = r.verdict()
 		}
 	}
 	return m, r.err
@@ -197,7 +212,7 @@ func decodeSuspicion(body []byte, in Interner) (m Suspect, err error) {
 
 // AppendTo appends the message with its type byte.
 func (m *Suspect) AppendTo(dst []byte) []byte {
-	return appendSuspicion(dst, TypeSuspect, m.Incarnation, m.Node, m.From)
+	return appendSuspicion(dst, TypeSuspect, m)
 }
 
 // Decode reads the message without its type byte.
@@ -208,7 +223,7 @@ func (m *Suspect) Decode(body []byte, in Interner) (err error) {
 
 // AppendTo appends the message with its type byte.
 func (m *Dead) AppendTo(dst []byte) []byte {
-	return appendSuspicion(dst, TypeDead, m.Incarnation, m.Node, m.From)
+	return appendSuspicion(dst, TypeDead, (*Suspect)(m))
 }
 
 // Decode reads the message without its type byte.
@@ -220,10 +235,11 @@ func (m *Dead) Decode(body []byte, in Interner) error {
 
 // AppendTo appends the message with its type byte.
 func (m *Alive) AppendTo(dst []byte) []byte {
-	dst = append(dst, byte(TypeAlive), 0x86)
+	dst = appendMap(append(dst, byte(TypeAlive)), 6+extra(m.Native))
 	dst = appendAddr(appendStr(dst, "Addr"), m.Addr.Addr())
 	dst = appendUint(appendStr(dst, "Incarnation"), uint64(m.Incarnation))
 	dst = appendRaw(appendStr(dst, "Meta"), m.Meta)
+	dst = appendExtra(dst, "N", m.Native)
 	dst = appendStr(appendStr(dst, "Node"), m.Node)
 	dst = appendUint(appendStr(dst, "Port"), uint64(m.Addr.Port()))
 	return appendVersions(appendStr(dst, "Vsn"), m.Versions)
@@ -249,6 +265,8 @@ func (m *Alive) Decode(body []byte, in Interner) error {
 			m.Meta = r.meta()
 		case "Vsn":
 			m.Versions = r.versions()
+		case "N":
+			m.Native = r.extra()
 		}
 	}
 	m.Addr = netip.AddrPortFrom(addr, port)

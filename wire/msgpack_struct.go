@@ -4,7 +4,7 @@ package wire
 // accept, an array of the fields in the order of their declaration.
 type fields struct {
 	r     *reader
-	names []string // in the order of declaration
+	names []string // in the order of declaration; those of one letter are never in an array
 	left  int
 	index int // of the next name: where the search begins
 	array bool
@@ -37,7 +37,7 @@ func (f *fields) next() bool {
 		f.left--
 		if f.array {
 			f.name = ""
-			if f.index < len(f.names) {
+			if f.index < len(f.names) && len(f.names[f.index]) > 1 {
 				f.name = f.names[f.index]
 				f.index++
 			}

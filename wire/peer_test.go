@@ -172,6 +172,7 @@ type message interface {
 	Decode(body []byte, in Interner) error
 }
 
+// The native keys are passed over: the peers do not know them.
 func toPeer(m message) any {
 	switch m := m.(type) {
 	case *Ping:
@@ -329,6 +330,33 @@ var (
 
 // samples are messages of every type, with their type byte: usual ones, empty
 // ones, and the edges of what they can hold.
+// withoutNative is what a peer would make of m.
+func withoutNative(m message) message {
+	switch m := m.(type) {
+	case *Ping:
+		c := *m
+		c.Native, c.Link = 0, false
+		return &c
+	case *Ack:
+		c := *m
+		c.Native = 0
+		return &c
+	case *Alive:
+		c := *m
+		c.Native = 0
+		return &c
+	case *Suspect:
+		c := *m
+		c.Verdict = 0
+		return &c
+	case *Dead:
+		c := *m
+		c.Verdict = 0
+		return &c
+	}
+	return m
+}
+
 func samples() []struct {
 	prefix byte
 	m      message

@@ -4,7 +4,7 @@ import "net/netip"
 
 var (
 	pushPullFields   = []string{"Nodes", "UserStateLen", "Join"}
-	pushNodeFields   = []string{"Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn"}
+	pushNodeFields   = []string{"Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn", "N"}
 	userStreamFields = []string{"UserMsgLen"}
 )
 
@@ -105,6 +105,8 @@ func (r *reader) pushNode(n *PushNodeState) {
 			n.State = r.nodeState()
 		case "Vsn":
 			n.Versions = r.versions()
+		case "N":
+			n.Native = r.extra()
 		}
 	}
 	n.Addr = netip.AddrPortFrom(addr, port)
@@ -132,10 +134,11 @@ func AppendPushPullHeader(dst []byte, h PushPullHeader) []byte {
 
 // AppendPushNodeState appends one member, to follow the header or another one.
 func AppendPushNodeState(dst []byte, n *PushNodeState) []byte {
-	dst = append(dst, 0x87)
+	dst = appendMap(dst, 7+extra(n.Native))
 	dst = appendAddr(appendStr(dst, "Addr"), n.Addr.Addr())
 	dst = appendUint(appendStr(dst, "Incarnation"), uint64(n.Incarnation))
 	dst = appendRaw(appendStr(dst, "Meta"), n.Meta)
+	dst = appendExtra(dst, "N", n.Native)
 	dst = appendStr(appendStr(dst, "Name"), n.Name)
 	dst = appendUint(appendStr(dst, "Port"), uint64(n.Addr.Port()))
 	dst = appendInt(appendStr(dst, "State"), int64(n.State))
