@@ -1,8 +1,6 @@
 package dispatch
 
-import (
-	"errors"
-)
+import "errors"
 
 // Answer is what came of a command: one of a Groonga server's, as it is, or the
 // merged one of several. An answer with a return code other than 0 is an answer
@@ -23,12 +21,11 @@ type Answer struct {
 }
 
 // Faults of delivery: no server's answer is to be had. A front makes an
-// answer in Groonga's own form of them.
+// answer in Groonga's own form of them. A Buffer's ErrBufferFull is one too: a
+// replica is away and no more can be kept for it.
 var (
 	// ErrNoReplica: no live and complete replica of a slice.
 	ErrNoReplica = errors.New("no live replica of a slice answered")
-	// ErrBufferFull: a replica is away and no more can be kept for it.
-	ErrBufferFull = errors.New("buffer of a replica that is away is full: the write is refused")
 	// ErrOverload: more commands are under way than are allowed.
 	ErrOverload = errors.New("too many commands are under way")
 	// ErrNotSupported: not over several slices.
