@@ -27,16 +27,17 @@ const policy = `
 wire:       |
 coordinate: |
 live:       |
+livefile:   live | github.com/fsnotify/fsnotify github.com/google/renameio/v2 github.com/rogpeppe/go-internal/lockedfile
 catalog:    |
 swim:       wire |
 serf:       wire swim coordinate |
 rpc:        | github.com/hashicorp/go-msgpack/v2/codec
 dispatch:   live catalog | github.com/valyala/fasthttp
-gateway:    live catalog dispatch | github.com/valyala/fasthttp
+gateway:    live livefile catalog dispatch | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
-agent:      wire swim serf coordinate live rpc | github.com/hashicorp/mdns golang.org/x/sys/unix
+agent:      wire swim serf coordinate live livefile rpc | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live |
-cmd/ibuki:  wire swim serf coordinate live catalog dispatch gateway rpc agent dashboard sim | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term
+cmd/ibuki:  wire swim serf coordinate live livefile catalog dispatch gateway rpc agent dashboard sim | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

@@ -3,5 +3,6 @@
 //
 // A View is an immutable snapshot. A List folds member events into Views; anybody
 // may read the current one without a lock, or watch for newer ones without ever
-// holding up the publisher.
+// holding up the publisher. A Rendering writes a View in one of the formats that lists
+// have in files, and Parse reads one; package livefile keeps the files.
 package live

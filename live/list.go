@@ -78,6 +78,48 @@ func (l *List) Publish(now time.Time, entries []Entry) *View {
 	return l.publish(&f)
 }
 
+// Load is Publish for entries that come from another list: their statuses and
+// Since are taken as they are; where Since is zero, it is now.
+func (l *List) Load(now time.Time, entries []Entry) *View {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.Current().entries
+	f := fold{now: now, entries: loaded(now, entries)}
+	f.changed = len(f.entries) != len(old)
+	for i, e := range f.entries {
+		at, ok := find(old, e.Name)
+		if ok && e.same(old[at]) && e.Since.Equal(old[at].Since) {
+			f.entries[i] = old[at] // so that views share what they can
+		} else {
+			f.changed = true
+		}
+	}
+	return l.publish(&f)
+}
+
+// loaded are entries as a list has them: copied, sorted, each name once.
+func loaded(now time.Time, entries []Entry) []*Entry {
+	copies := slices.Clone(entries)
+	all := make([]*Entry, len(copies))
+	for i := range copies {
+		e := &copies[i]
+		e.Tags = sortedTags(e.Tags)
+		if e.Since.IsZero() {
+			e.Since = now
+		}
+		all[len(all)-1-i] = e // so that of two with one name the later is first
+	}
+	slices.SortStableFunc(all, func(a, b *Entry) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b *Entry) bool { return a.Name == b.Name })
+}
+
+// sortedTags is a sorted copy.
+func sortedTags(tags []Tag) []Tag {
+	tags = slices.Clone(tags)
+	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	return tags
+}
+
 // publish makes what f came to the current View and hands it to the watchers.
 func (l *List) publish(f *fold) *View {
 	old := l.Current()
@@ -155,8 +197,7 @@ func (f *fold) apply(kind Kind, e *Entry) {
 // put adds or replaces an entry.
 func (f *fold) put(e *Entry) {
 	next := *e
-	next.Tags = slices.Clone(e.Tags)
-	slices.SortFunc(next.Tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	next.Tags = sortedTags(e.Tags)
 	next.Since = f.now
 
 	i, ok := find(f.entries, e.Name)

@@ -138,9 +138,12 @@ func TestCallersMemoryIsNotKept(t *testing.T) {
 }
 
 func TestStatusWords(t *testing.T) {
-	for s, want := range []string{"none", "alive", "leaving", "left", "failed", "none"} {
+	for s, want := range []string{"none", "alive", "leaving", "left", "failed", "excluded", "none"} {
 		if got := Status(s).String(); got != want {
 			t.Errorf("%d is %q, want %q", s, got, want)
+		}
+		if got := ParseStatus(want); got != Status(s) && want != "none" || got.String() != want {
+			t.Errorf("%q is read as %d", want, got)
 		}
 	}
 }

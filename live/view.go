@@ -18,6 +18,9 @@ const (
 	Leaving
 	Left
 	Failed
+	// Excluded: an operator has taken the node out of the list, whatever it is
+	// else. Only lists in files know it; no member event makes it.
+	Excluded
 )
 
 // String is the word that `members` prints.
@@ -31,8 +34,21 @@ func (s Status) String() string {
 		return "left"
 	case Failed:
 		return "failed"
+	case Excluded:
+		return "excluded"
 	}
 	return "none"
+}
+
+// ParseStatus reads the word of a status. Words that it does not know are
+// Unknown: nobody is to be given work because of one.
+func ParseStatus(word string) Status {
+	for s := Alive; s <= Excluded; s++ {
+		if s.String() == word {
+			return s
+		}
+	}
+	return Unknown
 }
 
 // Tag is one tag of a node.

@@ -1,0 +1,162 @@
+package live
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// fileEntry is one node in FormatLiveNodes and FormatAllNodes. More keys may be
+// added; readers skip those that they do not know.
+type fileEntry struct {
+	Address string     `json:"address"` // without the port; "" if not known
+	Port    uint16     `json:"port"`    // that the cluster talks by
+	Role    string     `json:"role"`    // the tag role, once more
+	Tags    fileTags   `json:"tags"`
+	Status  string     `json:"status"`
+	Since   *time.Time `json:"since,omitempty"` // UTC; nil: not known
+}
+
+// fileTags are tags as a JSON object.
+type fileTags []Tag
+
+// MarshalJSON implements json.Marshaler.
+func (t fileTags) MarshalJSON() ([]byte, error) {
+	m := make(map[string]string, len(t))
+	for _, tag := range t {
+		m[tag.Key] = tag.Value
+	}
+	return json.Marshal(m) // sorts the keys
+}
+
+func newFileEntry(e *Entry) *fileEntry {
+	f := &fileEntry{Tags: e.Tags, Status: e.Status.String(), Port: e.Addr.Port()}
+	f.Role, _ = e.Tag("role")
+	if e.Addr.Addr().IsValid() {
+		f.Address = e.Addr.Addr().String()
+	}
+	if !e.Since.IsZero() {
+		since := e.Since.UTC()
+		f.Since = &since
+	}
+	return f
+}
+
+// appendNodes renders the nodes, or only those that are alive, one a line. A name
+// that is no text cannot be a JSON key and is left out.
+func appendNodes(v *View, all bool) ([]byte, error) {
+	o := newObject(v.Len())
+	for e := range v.All() {
+		if (all || e.Status == Alive) && utf8.ValidString(e.Name) {
+			o.add(e.Name, newFileEntry(e))
+		}
+	}
+	return o.end()
+}
+
+// clusterNode is one node in FormatClusterState. Droonga keeps these as tags; what
+// a node does not have is null.
+type clusterNode struct {
+	Type         *string `json:"type"`
+	Role         *string `json:"role"`
+	InternalName *string `json:"internal_name"`
+	NewerThan    *string `json:"accept_messages_newer_than"`
+	Live         bool    `json:"live"`
+}
+
+func appendClusterState(v *View) ([]byte, error) {
+	o := newObject(v.Len())
+	for e := range v.All() {
+		if !utf8.ValidString(e.Name) {
+			continue
+		}
+		o.add(e.Name, &clusterNode{
+			Type:         firstTag(e, "type"),
+			Role:         firstTag(e, "role"),
+			InternalName: firstTag(e, "internal-name"),
+			// The short key is that of Droonga's later releases.
+			NewerThan: firstTag(e, "accept-newer-than", "accept-messages-newer-than"),
+			Live:      e.Status == Alive,
+		})
+	}
+	return o.end()
+}
+
+// firstTag returns the value of the first of the tags that there is.
+func firstTag(e *Entry, keys ...string) *string {
+	for _, key := range keys {
+		if value, ok := e.Tag(key); ok {
+			return &value
+		}
+	}
+	return nil
+}
+
+// targetGroup is one element of a Prometheus file_sd document.
+type targetGroup struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
+}
+
+// appendFileSD has one group for each node, so that each can have labels of its own.
+func appendFileSD(v *View, r *Rendering) ([]byte, error) {
+	groups := []targetGroup{}
+	for e, target := range r.targets(v) {
+		labels := map[string]string{"job": r.name(), "node": e.Name}
+		for _, tag := range e.Tags {
+			labels["tag_"+labelName(tag.Key)] = tag.Value
+		}
+		groups = append(groups, targetGroup{[]string{target.String()}, labels})
+	}
+	out, err := json.MarshalIndent(groups, "", "  ")
+	return append(out, '\n'), err
+}
+
+// labelName is a tag's key with _ for what may not be in the name of a label.
+func labelName(key string) string {
+	b := []byte(key)
+	for i, c := range b {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9') {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+// object writes a JSON object with one key a line, in the order of add.
+type object struct {
+	buf   bytes.Buffer
+	first bool
+	err   error
+}
+
+func newObject(keys int) *object {
+	o := &object{first: true}
+	o.buf.Grow(keys * 256)
+	o.buf.WriteByte('{')
+	return o
+}
+
+func (o *object) add(key string, value any) {
+	k, err := json.Marshal(key)
+	if err == nil {
+		var text []byte
+		if text, err = json.Marshal(value); err == nil {
+			if !o.first {
+				o.buf.WriteByte(',')
+			}
+			o.first = false
+			fmt.Fprintf(&o.buf, "\n  %s: %s", k, text)
+		}
+	}
+	if err != nil && o.err == nil {
+		o.err = fmt.Errorf("%q: %w", key, err)
+	}
+}
+
+func (o *object) end() ([]byte, error) {
+	o.buf.WriteString("\n}\n")
+	return o.buf.Bytes(), o.err
+}

@@ -1,0 +1,58 @@
+package livefile
+
+import (
+	"crypto/sha256"
+	"io"
+	"os"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/live"
+)
+
+// read returns the whole file, within live.MaxFile, and what it was read of.
+func read(path string) ([]byte, os.FileInfo, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errNoFile
+	}
+	if info.Size() > live.MaxFile {
+		return nil, nil, live.ErrTooLarge
+	}
+	text, err := io.ReadAll(io.LimitReader(f, live.MaxFile+1))
+	return text, info, err
+}
+
+// digest is the sum of what a file held. The zero digest is of nothing read.
+type digest [sha256.Size]byte
+
+func (d digest) is(text []byte) bool { return d == sha256.Sum256(text) }
+
+// lastRead tells whether a file may be another than the one that was read.
+type lastRead struct {
+	info os.FileInfo
+	sum  digest
+	// racy: the file was so new when it was read that it may have been written to
+	// since without getting another time.
+	racy bool
+}
+
+// timeGrain is the coarsest grain of a file's time, with room.
+const timeGrain = 2 * time.Second
+
+func newLastRead(now time.Time, info os.FileInfo, text []byte) lastRead {
+	return lastRead{info: info, sum: sha256.Sum256(text), racy: now.Sub(info.ModTime()) < timeGrain}
+}
+
+// covers reports whether info is surely what was read.
+func (l *lastRead) covers(info os.FileInfo) bool {
+	return l.info != nil && !l.racy && os.SameFile(l.info, info) &&
+		l.info.Size() == info.Size() && l.info.ModTime().Equal(info.ModTime())
+}
