@@ -23,6 +23,7 @@ bytes cmp container/heap encoding/base64 encoding/binary encoding/json errors fm
 hash/crc32 iter maps math math/bits math/rand/v2 net/netip regexp regexp/syntax
 slices sort strconv strings time unicode unicode/utf8
 wire: bufio compress/lzw crypto/aes crypto/cipher hash io
+catalog: crypto/sha1 io
 `
 
 // pureUses lists what of a package may be used where not all of it may.
