@@ -73,7 +73,7 @@ func (m *Machine) alive(a *wire.Alive) {
 		m.trace(t)
 	case accept:
 		if e != nil {
-			m.revive(e, a)
+			m.revive(m.members.own(e), a)
 			return
 		}
 		if m.members.len() >= MaxMembers {
@@ -163,6 +163,7 @@ func (m *Machine) suspect(node string, incarnation uint32, from string) {
 			m.passSuspect(e, incarnation, from) // P25
 		}
 	case accept:
+		e = m.members.own(e)
 		m.counts.Suspect++
 		m.passSuspect(e, incarnation, from)
 		e.incarnation = incarnation
@@ -208,7 +209,7 @@ func (m *Machine) dead(node string, incarnation uint32, from string) {
 		m.trace(Trace{Kind: TraceRefuteDead, Level: LevelWarn, Node: node, From: from,
 			Incarnation: m.refute(incarnation)})
 	case accept:
-		m.bury(e, incarnation, from)
+		m.bury(m.members.own(e), incarnation, from)
 	}
 }
 

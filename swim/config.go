@@ -21,6 +21,9 @@ type Config struct {
 	Meta []byte
 	// Incarnation to start above; 0 for a first start.
 	Incarnation uint32
+	// Base is a table to start from and to share; nil: the machine knows only
+	// itself. Versions, Meta and Incarnation are then those in the base.
+	Base *Base
 
 	// Plain makes this node what a Serf is, and no more. Without it, it does better
 	// where the other end is such a one too, and is plain to all others.

@@ -85,19 +85,34 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.probeTimer.kind, m.gossipTimer.kind, m.pushPullTimer.kind = timerProbe, timerGossip, timerPushPull
 	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
 
-	e := m.members.add(cfg.Name, rng)
-	e.addr, e.versions, e.incarnation = pack(cfg.Addr), cfg.Versions, above(cfg.Incarnation, 0)
-	e.meta = m.members.keep(cfg.Meta)
-	e.native = m.native()
-	m.members.set(e, wire.StateAlive, 0)
-	m.local = e
-	m.announce()
+	if err := m.enter(); err != nil {
+		return nil, err
+	}
 
 	// P152
 	m.arm(&m.probeTimer, m.stagger(cfg.ProbeInterval))
 	m.arm(&m.gossipTimer, m.stagger(cfg.GossipInterval))
 	m.arm(&m.pushPullTimer, m.stagger(cfg.PushPullInterval))
 	return m, nil
+}
+
+// enter makes this node's own entry, and announces it if it is news.
+func (m *Machine) enter() error {
+	if m.cfg.Base != nil {
+		if m.local = m.members.share(m.cfg.Base, m.cfg.Name, m.rng); m.local == nil {
+			return ErrBase
+		}
+		m.local.native = m.native()
+		return nil
+	}
+	e := m.members.add(m.cfg.Name, m.rng)
+	e.addr, e.versions, e.incarnation = pack(m.cfg.Addr), m.cfg.Versions, above(m.cfg.Incarnation, 0)
+	e.meta = m.members.keep(m.cfg.Meta)
+	e.native = m.native()
+	m.members.set(e, wire.StateAlive, 0)
+	m.local = e
+	m.announce()
+	return nil
 }
 
 func (m *Machine) stagger(interval time.Duration) time.Duration {

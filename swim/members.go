@@ -22,6 +22,7 @@ type member struct {
 	versions    wire.Versions
 	state       wire.NodeState
 	native      uint8 // the native version that it speaks, 0: plain, or not known
+	shared      bool  // in a Base: own says what to change in its place
 }
 
 // at is the member's address.
@@ -51,9 +52,14 @@ func (p endpoint) unpack() netip.AddrPort {
 // Rule: byName is only an index; everything visible goes through the slices. all
 // keeps the order of arrival; ring is the order of probing, into which new
 // members are inserted at random so that the time to a first probe does not
-// depend on when one joined. Invariant: byName, all and ring hold the same
+// depend on when one joined. While the table is shared, base takes the place of
+// byName and all, order that of ring, and diff has this machine's own entries by
+// those of the base that they replace. Invariant: byName, all and ring hold the same
 // members; count[s] is the number of those in state s.
 type members struct {
+	base   *Base // nil: not shared
+	diff   map[*member]*member
+	order  permutation
 	byName map[string]*member
 	all    []*member
 	ring   []*member
@@ -64,15 +70,47 @@ type members struct {
 	metaAt int        // where in metas the next goes
 }
 
-func (t *members) get(name string) *member { return t.byName[name] }
+// get returns a member, nil if it is not known. It may be shared: see own.
+func (t *members) get(name string) *member {
+	if t.base != nil {
+		e := t.base.byName[name]
+		if e == nil {
+			return nil
+		}
+		return t.mine(e)
+	}
+	return t.byName[name]
+}
 
-func (t *members) len() int { return len(t.all) }
+func (t *members) len() int {
+	if t.base != nil {
+		return len(t.base.list)
+	}
+	return len(t.all)
+}
+
+// at is the i-th member in the order of arrival.
+func (t *members) at(i int) *member {
+	if t.base != nil {
+		return t.mine(&t.base.list[i])
+	}
+	return t.all[i]
+}
+
+// draw is the i-th member in some other order, which is never seen.
+func (t *members) draw(i int) *member {
+	if t.base != nil {
+		return t.mine(&t.base.list[i])
+	}
+	return t.ring[i]
+}
 
 // numPresent is the number of members alive or suspect.
 func (t *members) numPresent() int { return t.count[wire.StateAlive] + t.count[wire.StateSuspect] }
 
 // add makes an entry in state dead: an alive message is about to revive it.
 func (t *members) add(name string, rng *rand.Rand) *member {
+	t.detach()
 	e := &member{name: name, state: wire.StateDead}
 	if t.byName == nil {
 		t.byName = make(map[string]*member)
@@ -107,8 +145,11 @@ func (t *members) keep(meta []byte) []byte {
 	return own
 }
 
-// set moves e to another state.
+// set moves e, which is the machine's own, to another state.
 func (t *members) set(e *member, s wire.NodeState, now time.Duration) {
+	if e.shared {
+		panic("swim: a shared entry is to be changed: " + e.name)
+	}
 	t.count[e.state]--
 	t.count[s]++
 	e.state, e.changed = s, now
@@ -119,8 +160,8 @@ func (t *members) set(e *member, s wire.NodeState, now time.Duration) {
 // if there is nobody.
 func (t *members) probeNext(local *member, rng *rand.Rand, forget func()) *member {
 	for passes := 0; ; {
-		if t.next < len(t.ring) {
-			e := t.ring[t.next]
+		if t.next < t.len() {
+			e := t.inOrder(t.next)
 			t.next++
 			if e != local && e.present() {
 				return e
@@ -132,9 +173,21 @@ func (t *members) probeNext(local *member, rng *rand.Rand, forget func()) *membe
 			return nil
 		}
 		forget()
-		rng.Shuffle(len(t.ring), func(i, j int) { t.ring[i], t.ring[j] = t.ring[j], t.ring[i] })
+		if t.base != nil {
+			t.order.draw(t.len(), rng)
+		} else {
+			rng.Shuffle(len(t.ring), func(i, j int) { t.ring[i], t.ring[j] = t.ring[j], t.ring[i] })
+		}
 		t.next = 0
 	}
+}
+
+// inOrder is the i-th member in the order of probing.
+func (t *members) inOrder(i int) *member {
+	if t.base != nil {
+		return t.mine(&t.base.list[t.order.at(i)])
+	}
+	return t.ring[i]
 }
 
 // forget removes the gone whose state is older than age, except local. (P69)
@@ -143,6 +196,13 @@ func (t *members) forget(local *member, now, age time.Duration) {
 		return
 	}
 	old := func(e *member) bool { return e.gone() && e != local && now-e.changed > age }
+	if t.base != nil {
+		// Those of the base are alive.
+		if !t.anyOwn(old) {
+			return
+		}
+		t.detach()
+	}
 	for _, e := range t.all {
 		if old(e) {
 			delete(t.byName, e.name)
@@ -153,14 +213,26 @@ func (t *members) forget(local *member, now, age time.Duration) {
 	t.ring = slices.DeleteFunc(t.ring, old)
 }
 
+// anyOwn reports whether ok holds for one of the entries that are not the base's.
+func (t *members) anyOwn(ok func(*member) bool) bool {
+	for _, e := range t.diff { // order-free: whether there is one
+		if ok(e) {
+			return true
+		}
+	}
+	return false
+}
+
 // pick returns up to k different members for which ok holds, at random. The
 // slice is valid until the next pick.
 func (t *members) pick(k int, rng *rand.Rand, ok func(*member) bool) []*member {
 	t.picks = t.picks[:0]
-	n := len(t.ring)
+	n := t.len()
 	if n < 16*k {
 		// So few that random draws could miss somebody: look at everyone, in random order.
-		t.picks = append(t.picks, t.ring...)
+		for i := range n {
+			t.picks = append(t.picks, t.draw(i))
+		}
 		kept := 0
 		for i := 0; i < n && kept < k; i++ {
 			j := i + rng.IntN(n-i)
@@ -173,7 +245,7 @@ func (t *members) pick(k int, rng *rand.Rand, ok func(*member) bool) []*member {
 		return t.picks[:kept]
 	}
 	for i := 0; i < 3*n && len(t.picks) < k; i++ {
-		e := t.ring[rng.IntN(n)]
+		e := t.draw(rng.IntN(n))
 		if ok(e) && !slices.Contains(t.picks, e) {
 			t.picks = append(t.picks, e)
 		}

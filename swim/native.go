@@ -32,7 +32,7 @@ func (m *Machine) heardNative(name string, version uint8) {
 	if e == nil || e == m.local || e.native == version {
 		return
 	}
-	e.native = version
+	m.members.own(e).native = version
 }
 
 // toldNative notes that somebody said so of e. Silence means nothing here: the

@@ -136,7 +136,8 @@ func (m *Machine) appendState(dst []byte, join bool) []byte {
 	dst = wire.AppendPushPullHeader(dst, wire.PushPullHeader{
 		Nodes: m.members.len(), UserStateLen: len(m.userState), Join: join})
 	n := &m.msg.node
-	for _, e := range m.members.all {
+	for i := range m.members.len() {
+		e := m.members.at(i)
 		*n = wire.PushNodeState{Name: e.name, Addr: e.at(), Meta: e.meta,
 			Incarnation: e.incarnation, State: e.state, Versions: e.versions, Native: m.tells(e)}
 		dst = wire.AppendPushNodeState(dst, n)
@@ -249,7 +250,8 @@ func (m *Machine) check(body []byte) (user []byte, nodes int, err error) {
 		return nil, 0, err
 	}
 	v := everyVersion()
-	for _, e := range m.members.all {
+	for i := range m.members.len() {
+		e := m.members.at(i)
 		v.add(e.versions, e.state)
 	}
 	n := &m.msg.node

@@ -26,8 +26,8 @@ func (m *Machine) Member(name string) *Member {
 // Each calls f for every known member, in the order in which they became
 // known, until f returns false. The view is valid during the call of f.
 func (m *Machine) Each(f func(*Member) bool) {
-	for _, e := range m.members.all {
-		if !f(m.view(&m.listed, e)) {
+	for i := range m.members.len() {
+		if !f(m.view(&m.listed, m.members.at(i))) {
 			return
 		}
 	}
@@ -41,7 +41,12 @@ func (m *Machine) NumAlive() int { return m.members.numPresent() }
 
 // Intern returns the known member name equal to b, or a new string.
 func (m *Machine) Intern(b []byte) string {
-	// The compiler does not allocate for this conversion.
+	// The compiler does not allocate for these conversions.
+	if base := m.members.base; base != nil {
+		if e := base.byName[string(b)]; e != nil {
+			return e.name
+		}
+	}
 	if e := m.members.byName[string(b)]; e != nil {
 		return e.name
 	}

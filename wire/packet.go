@@ -43,10 +43,10 @@ func AppendCRC(dst, msg []byte) []byte {
 // Unpacker takes packets apart. It keeps its memory from one to the next; the zero
 // value is ready.
 type Unpacker struct {
-	inflate inflater
-	buf     []byte // what was inflated from this packet
-	room    int    // how much more may be
-	err     error  // the first
+	inflate *inflater // made when it is first needed: it is large
+	buf     []byte    // what was inflated from this packet
+	room    int       // how much more may be
+	err     error     // the first
 }
 
 // Unpack calls each for every plain message in a packet that Frame.OpenPacket
@@ -144,6 +144,9 @@ func (c *compound) next() bool {
 }
 
 func (u *Unpacker) compressed(body []byte, each func(msg []byte), depth int) {
+	if u.inflate == nil {
+		u.inflate = new(inflater)
+	}
 	start := len(u.buf)
 	buf, err := u.inflate.appendTo(u.buf, body, u.room)
 	if err != nil {
