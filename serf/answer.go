@@ -218,7 +218,7 @@ func (m *Machine) send(a *answer, r *wire.QueryResponse) {
 // relay sends a copy of an answer through other members, for the case that the
 // direct way is blocked (P96).
 func (m *Machine) relay(a *answer, msg []byte) {
-	k, n := int(a.relays), len(m.members.sorted)
+	k, n := int(a.relays), m.members.len()
 	if n < k+1 {
 		return
 	}
@@ -242,14 +242,14 @@ const relayVersion = 5
 func (m *Machine) randomRelays(k int, asker string) []*member {
 	var out []*member
 	try := func(i int) bool {
-		mem := m.members.sorted[i]
+		mem := m.members.at(i)
 		if mem.status == StatusAlive && mem.versions.PMax >= relayVersion &&
 			mem.name != m.cfg.Swim.Name && mem.name != asker && !slices.Contains(out, mem) {
 			out = append(out, mem)
 		}
 		return len(out) < k
 	}
-	n := len(m.members.sorted)
+	n := m.members.len()
 	if n <= 4*k+16 { // so few that random draws could miss somebody
 		for _, i := range m.rng.Perm(n) {
 			if !try(i) {

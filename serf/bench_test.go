@@ -72,7 +72,7 @@ func TestMemoryPerMember(t *testing.T) {
 			}
 			per := float64(heap0()-before) / n
 			t.Logf("%.0f bytes per member", per)
-			if got := len(m.members.sorted); got != n+1 {
+			if got := m.members.len(); got != n+1 {
 				t.Fatalf("%d members", got)
 			}
 			if per > 425 {

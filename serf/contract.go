@@ -140,6 +140,9 @@ type Config struct {
 	// Swim are the settings of the membership machine. Its Meta and Versions
 	// are set from Tags and Protocol.
 	Swim swim.Config
+	// Base is what to start from and to share with other machines; nil: the
+	// machine knows only itself. Tags are then those in the base.
+	Base *Base
 	Tags []wire.Tag
 	// Protocol is the Serf protocol version to speak, 2 to 5. 0: 5.
 	Protocol uint8

@@ -57,7 +57,7 @@ func (m *Machine) observe(name string, rtt time.Duration, payload []byte) {
 		return
 	}
 	m.countAdjustment(before, after, rtt)
-	if mem.coord == nil {
+	if mem = m.members.own(mem); mem.coord == nil {
 		mem.coord = new(coord)
 	}
 	*mem.coord = coord{err: c.Error, adjustment: c.Adjustment, heightOf: c.Height}

@@ -53,9 +53,9 @@ func fuzzed(t testing.TB) *node {
 func (n *node) sound() {
 	n.w.t.Helper()
 	failed, left := 0, 0
-	for i, mem := range n.members.sorted {
-		if i > 0 && n.members.sorted[i-1].name >= mem.name {
-			n.w.t.Fatalf("%q before %q", n.members.sorted[i-1].name, mem.name)
+	for i, mem := range n.members.list {
+		if i > 0 && n.members.list[i-1].name >= mem.name {
+			n.w.t.Fatalf("%q before %q", n.members.list[i-1].name, mem.name)
 		}
 		sm := n.swim.Member(mem.name)
 		alive := sm != nil && (sm.State == wire.StateAlive || sm.State == wire.StateSuspect)

@@ -26,7 +26,7 @@ func (m *Machine) rememberIntent(node string, t wire.LTime, leave bool) bool {
 	if known && t <= old.ltime {
 		return false
 	}
-	if !known && len(m.intents) >= maxIntents+4*len(m.members.sorted) {
+	if !known && len(m.intents) >= maxIntents+4*m.members.len() {
 		return false
 	}
 	m.intents[node] = intent{ltime: t, at: m.now.Sub(m.epoch), leave: leave}
@@ -60,6 +60,7 @@ func (m *Machine) joinIntent(j *wire.Join, said bool) bool {
 	if j.LTime <= mem.ltime && !wins {
 		return false
 	}
+	mem = m.members.own(mem)
 	mem.ltime = j.LTime
 	if mem.status == StatusLeaving {
 		// The leave was for an older life, or it is refuted (P67).
@@ -93,6 +94,7 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 	}
 	// Even where the status stays, the time moves: otherwise two nodes that
 	// know the member as gone would pass the same intent to and fro for ever.
+	mem = m.members.own(mem)
 	mem.ltime = l.LTime
 	switch mem.status {
 	case StatusAlive:

@@ -191,7 +191,7 @@ func (m *Machine) pruneNow(name string) {
 	if !ok {
 		return
 	}
-	r := m.members.sorted[i].record
+	r := m.members.at(i).record
 	m.trace(swim.Trace{Kind: TraceMemberReapForced, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
 	m.eraseMember(i)
 	// The echo of an older leave must not be news about an unknown name: it

@@ -98,6 +98,9 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 		PMin: 1, PMax: 5, PCur: 2,
 		DMin: ProtocolMin, DMax: ProtocolMax, DCur: cfg.Protocol,
 	}
+	if cfg.Base != nil {
+		cfg.Swim.Base = cfg.Base.swim
+	}
 	m := &Machine{
 		cfg: cfg, rng: rng, now: now, epoch: now,
 		clock:      newClock(cfg.Clock),
@@ -126,7 +129,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 	m.timers.set(timerReap, now.Add(cfg.ReapInterval))
 	m.timers.set(timerReconnect, now.Add(cfg.ReconnectInterval))
 	m.timers.set(timerQueues, now.Add(cfg.QueueCheckInterval))
-	m.memberJoined(sm.Local())
+	m.enter()
 	m.flushMembers()
 	return m, nil
 }

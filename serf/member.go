@@ -26,6 +26,7 @@ type record struct {
 	versions wire.Versions
 	status   Status
 	family   family
+	shared   bool // in a Base: own says what to change in its place
 }
 
 // family says how to read record.ip.
@@ -112,6 +113,9 @@ func (r *record) take(sm *swim.Member) {
 
 // setStatus changes a member's status and what is counted by it.
 func (m *Machine) setStatus(r *record, s Status) {
+	if r.shared {
+		panic("serf: a shared entry is to be changed: " + r.name)
+	}
 	m.members.count(r.status, -1)
 	m.members.count(s, +1)
 	r.status = s
@@ -127,7 +131,7 @@ func (m *Machine) memberJoined(sm *swim.Member) {
 		m.addMember(i, sm)
 		return
 	}
-	mem := m.members.sorted[i]
+	mem := m.members.own(m.members.at(i))
 	if mem.status == StatusAlive || mem.status == StatusLeaving {
 		m.memberUpdated(sm)
 		return
@@ -166,7 +170,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 	if !known {
 		return
 	}
-	r := &m.members.sorted[i].record
+	r := &m.members.own(m.members.at(i)).record
 	status := r.status
 	if status == StatusAlive && sm.State == wire.StateLeft {
 		status = StatusLeaving
@@ -190,7 +194,7 @@ func (m *Machine) memberUpdated(sm *swim.Member) {
 	if !known {
 		return
 	}
-	r := &m.members.sorted[i].record
+	r := &m.members.own(m.members.at(i)).record
 	before := *r
 	r.take(sm)
 	if m.sameFace(&before, r) {
@@ -209,7 +213,7 @@ func (m *Machine) tellMember(t EventType, k swim.TraceKind, r *record) {
 
 // eraseMember removes the member at place i for good.
 func (m *Machine) eraseMember(i int) {
-	mem := m.members.sorted[i]
+	mem := m.members.at(i)
 	m.members.count(mem.status, -1)
 	m.members.remove(i)
 	m.changes++
@@ -224,9 +228,9 @@ func (m *Machine) sinceStatus(r *record) time.Duration {
 
 // Members are all known members, failed and left ones too, sorted by name. The slice is the caller's.
 func (m *Machine) Members() []Member {
-	out := make([]Member, len(m.members.sorted))
-	for i, mem := range m.members.sorted {
-		out[i] = m.public(&mem.record)
+	out := make([]Member, m.members.len())
+	for i := range out {
+		out[i] = m.public(&m.members.at(i).record)
 	}
 	return out
 }
@@ -237,7 +241,7 @@ func (m *Machine) Member(name string) (Member, bool) {
 	if !ok {
 		return Member{}, false
 	}
-	return m.public(&m.members.sorted[i].record), true
+	return m.public(&m.members.at(i).record), true
 }
 
 // Local is this node's own member.
@@ -251,7 +255,8 @@ func (m *Machine) othersAlive() bool { return m.others(StatusAlive, StatusAlive)
 
 // others reports whether a member other than this node has one of two statuses.
 func (m *Machine) others(a, b Status) bool {
-	for _, mem := range m.members.sorted {
+	for i := range m.members.len() {
+		mem := m.members.at(i)
 		if (mem.status == a || mem.status == b) && mem.name != m.cfg.Swim.Name {
 			return true
 		}

@@ -1,35 +1,51 @@
 package serf
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // memberList holds the members sorted by name, so that everything that is
 // listed has an order, and counts those that are gone. It has no index beside
 // it: push/pulls between our own kind come sorted too, and there hint finds
 // nearly every name at once; others cost a binary search.
+//
+// While it is shared, base takes the place of list, and diff has this machine's
+// own entries by those of the base that they replace.
 type memberList struct {
-	sorted       []*member
+	base         *Base // nil: not shared
+	diff         map[*member]*member
+	mine         []*member // of the running changed
+	list         []*member
 	failed, left int
 	hint         int // where the last one was found
 }
 
 // find returns the place of a name, or where it would have to be inserted.
 func (l *memberList) find(name string) (int, bool) {
-	for i := l.hint; i < len(l.sorted) && i < l.hint+2; i++ {
-		if l.sorted[i].name == name {
+	if l.base != nil {
+		if i, ok := l.base.places[name]; ok {
+			return int(i), true
+		}
+		i, _ := slices.BinarySearchFunc(l.base.list, name, func(m member, name string) int { return strings.Compare(m.name, name) })
+		return i, false
+	}
+	for i := l.hint; i < len(l.list) && i < l.hint+2; i++ {
+		if l.list[i].name == name {
 			l.hint = i
 			return i, true
 		}
 	}
-	lo, hi := 0, len(l.sorted)
+	lo, hi := 0, len(l.list)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if l.sorted[mid].name < name {
+		if l.list[mid].name < name {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	found := lo < len(l.sorted) && l.sorted[lo].name == name
+	found := lo < len(l.list) && l.list[lo].name == name
 	if found {
 		l.hint = lo
 	}
@@ -38,38 +54,71 @@ func (l *memberList) find(name string) (int, bool) {
 
 // known returns the string of the member whose name is b, without allocating.
 func (l *memberList) known(b []byte) (string, bool) {
-	for i := l.hint; i < len(l.sorted) && i < l.hint+2; i++ {
-		if l.sorted[i].name == string(b) {
+	if l.base != nil {
+		i, ok := l.base.places[string(b)]
+		if !ok {
+			return "", false
+		}
+		return l.base.list[i].name, true
+	}
+	for i := l.hint; i < len(l.list) && i < l.hint+2; i++ {
+		if l.list[i].name == string(b) {
 			l.hint = i
-			return l.sorted[i].name, true
+			return l.list[i].name, true
 		}
 	}
-	lo, hi := 0, len(l.sorted)
+	lo, hi := 0, len(l.list)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if l.sorted[mid].name < string(b) {
+		if l.list[mid].name < string(b) {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	if lo < len(l.sorted) && l.sorted[lo].name == string(b) {
+	if lo < len(l.list) && l.list[lo].name == string(b) {
 		l.hint = lo
-		return l.sorted[lo].name, true
+		return l.list[lo].name, true
 	}
 	return "", false
 }
 
-// get returns the member of that name, nil if there is none.
+// get returns the member of that name, nil if there is none. It may be shared: see own.
 func (l *memberList) get(name string) *member {
 	if i, ok := l.find(name); ok {
-		return l.sorted[i]
+		return l.at(i)
 	}
 	return nil
 }
 
-func (l *memberList) insert(i int, mem *member) { l.sorted = slices.Insert(l.sorted, i, mem) }
-func (l *memberList) remove(i int)              { l.sorted = slices.Delete(l.sorted, i, i+1) }
+func (l *memberList) len() int {
+	if l.base != nil {
+		return len(l.base.list)
+	}
+	return len(l.list)
+}
+
+// at is the i-th member. It may be shared.
+func (l *memberList) at(i int) *member {
+	if l.base == nil {
+		return l.list[i]
+	}
+	e := &l.base.list[i]
+	if d := l.diff[e]; d != nil {
+		return d
+	}
+	return e
+}
+
+func (l *memberList) insert(i int, mem *member) {
+	l.detach()
+	l.list = slices.Insert(l.list, i, mem)
+}
+
+func (l *memberList) remove(i int) {
+	l.detach()
+	l.list = slices.Delete(l.list, i, i+1)
+}
 
 // count adds n to the number of those with status s.
 func (l *memberList) count(s Status, n int) {
@@ -86,8 +135,11 @@ func (l *memberList) count(s Status, n int) {
 // that what is gossiped again and again is not allocated again and again.
 type names struct {
 	members *memberList
-	others  [256]string // by hash; a newer string takes the place of an older
+	others  []string // by hash; a newer string takes the place of an older
 }
+
+// numRemembered is how many strings that are no members' names are remembered.
+const numRemembered = 256
 
 // maxRemembered is the longest string that is worth remembering.
 const maxRemembered = 128
@@ -107,7 +159,10 @@ func (n *names) Intern(b []byte) string {
 	for _, c := range b {
 		h = (h ^ uint32(c)) * 16777619
 	}
-	slot := &n.others[h%uint32(len(n.others))]
+	if n.others == nil {
+		n.others = make([]string, numRemembered)
+	}
+	slot := &n.others[h%numRemembered]
 	if *slot != string(b) {
 		*slot = string(b)
 	}

@@ -185,7 +185,7 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 		m.traceResponse(TraceDuplicate, swim.LevelDebug, r)
 		return
 	}
-	if len(seen) >= 2*len(m.members.sorted)+64 {
+	if len(seen) >= 2*m.members.len()+64 {
 		m.traceResponse(TraceQueryCrowd, swim.LevelWarn, r)
 		return
 	}

@@ -51,7 +51,7 @@ func (m *Machine) queueName(q *swim.Queue) string {
 
 // takeBroadcasts fills a packet: intents, queries, user events (P46).
 func (m *Machine) takeBroadcasts(dst [][]byte, overhead, limit int) [][]byte {
-	transmits := swim.TransmitLimit(m.cfg.Swim.RetransmitMult, len(m.members.sorted))
+	transmits := swim.TransmitLimit(m.cfg.Swim.RetransmitMult, m.members.len())
 	for _, q := range [...]*swim.Queue{&m.intentQueue, &m.queryQueue, &m.eventQueue} {
 		if q.Len() == 0 {
 			continue

@@ -1,6 +1,8 @@
 package serf
 
 import (
+	"slices"
+
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -17,13 +19,13 @@ func (m *Machine) reconnectDue() {
 	if failed == 0 || m.state != Alive {
 		return
 	}
-	alive := max(len(m.members.sorted)-failed-m.members.left, 1)
+	alive := max(m.members.len()-failed-m.members.left, 1)
 	if m.rng.Float32() > float32(failed)/float32(alive) {
 		m.trace(swim.Trace{Kind: TraceReconnectForgone, Level: swim.LevelDebug})
 		return
 	}
 	pick := m.rng.IntN(failed)
-	for _, mem := range m.members.sorted {
+	for _, mem := range m.members.changed() {
 		if mem.status != StatusFailed {
 			continue
 		}
@@ -46,21 +48,28 @@ func (m *Machine) reapDue() {
 	}
 	m.timers.set(timerReap, m.now.Add(m.cfg.ReapInterval))
 	m.askLeaving()
-	for i := 0; i < len(m.members.sorted); {
-		r := &m.members.sorted[i].record
-		timeout := m.cfg.ReconnectTimeout
-		if r.status == StatusLeft {
-			timeout = m.cfg.TombstoneTimeout
+	if slices.ContainsFunc(m.members.changed(), m.goneTooLong) {
+		for i := 0; i < m.members.len(); {
+			mem := m.members.at(i)
+			if !m.goneTooLong(mem) {
+				i++
+				continue
+			}
+			m.trace(swim.Trace{Kind: TraceMemberReap, Level: swim.LevelInfo, Node: mem.name, Addr: mem.addr()})
+			m.eraseMember(i)
 		}
-		gone := r.status == StatusFailed || r.status == StatusLeft
-		if !gone || r.name == m.cfg.Swim.Name || m.sinceStatus(r) <= timeout {
-			i++
-			continue
-		}
-		m.trace(swim.Trace{Kind: TraceMemberReap, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
-		m.eraseMember(i)
 	}
 	m.reapIntents()
+}
+
+// goneTooLong reports whether a member is to be removed.
+func (m *Machine) goneTooLong(mem *member) bool {
+	timeout := m.cfg.ReconnectTimeout
+	if mem.status == StatusLeft {
+		timeout = m.cfg.TombstoneTimeout
+	}
+	gone := mem.status == StatusFailed || mem.status == StatusLeft
+	return gone && mem.name != m.cfg.Swim.Name && m.sinceStatus(&mem.record) > timeout
 }
 
 // askLeaving asks members that have been leaving for longer than a leave takes
@@ -70,7 +79,7 @@ func (m *Machine) reapDue() {
 // join intent happened to have the same time.
 func (m *Machine) askLeaving() {
 	longest := 2 * (m.cfg.BroadcastTimeout + m.cfg.LeavePropagateDelay)
-	for _, mem := range m.members.sorted {
+	for _, mem := range m.members.changed() {
 		if mem.status != StatusLeaving || mem.name == m.cfg.Swim.Name || m.sinceStatus(&mem.record) <= longest {
 			continue
 		}

@@ -9,12 +9,13 @@ import (
 func (m *Machine) appendState(dst []byte) []byte {
 	s := wire.SerfState{
 		LTime:      m.clock.time(),
-		Status:     make([]wire.StatusLTime, len(m.members.sorted)),
+		Status:     make([]wire.StatusLTime, m.members.len()),
 		Left:       make([]string, 0, m.members.left),
 		EventLTime: m.eventClock.time(),
 		QueryLTime: m.queryClock.time(),
 	}
-	for i, mem := range m.members.sorted {
+	for i := range m.members.len() {
+		mem := m.members.at(i)
 		s.Status[i] = wire.StatusLTime{Node: mem.name, LTime: mem.ltime}
 		if mem.status == StatusLeft {
 			s.Left = append(s.Left, mem.name)

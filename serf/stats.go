@@ -14,7 +14,7 @@ type Stats struct {
 // Stats returns the present figures.
 func (m *Machine) Stats() Stats {
 	s := Stats{
-		Members: len(m.members.sorted), Failed: m.members.failed, Left: m.members.left,
+		Members: m.members.len(), Failed: m.members.failed, Left: m.members.left,
 		HealthScore: m.swim.Health(),
 		MemberTime:  m.clock.time(), EventTime: m.eventClock.time(), QueryTime: m.queryClock.time(),
 		IntentQueue: m.intentQueue.Len(), EventQueue: m.eventQueue.Len(), QueryQueue: m.queryQueue.Len(),
