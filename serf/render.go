@@ -66,6 +66,10 @@ func renderSwim(t *swim.Trace) string {
 			t.Node, split(t.Old), split(t.Addr), memberState(t.N))
 	case swim.TraceAddressUpdate:
 		return p + fmt.Sprintf("Updating address for left or failed node %s from %s to %s", t.Node, split(t.Old), split(t.Addr))
+	case swim.TraceNameElsewhere:
+		return p + fmt.Sprintf("The name '%s' is held by the cluster for %s, not for %s: checking who is there", t.Node, split(t.Old), split(t.Addr))
+	case swim.TraceNameTaken:
+		return p + fmt.Sprintf("Nobody answers at %s: '%s' is now at %s", split(t.Old), t.Node, split(t.Addr))
 	case swim.TraceVersionsIgnored:
 		return p + fmt.Sprintf("Ignoring an alive message for '%s' (%s) because protocol version(s) are wrong: %d to %d",
 			t.Node, split(t.Addr), t.N, t.Of)

@@ -158,6 +158,10 @@ func (m *Machine) handlePing(body []byte) {
 		return
 	}
 	m.heardNative(p.SourceNode, p.Native)
+	if m.ownPing(p) {
+		m.takeName()
+		return
+	}
 	to := source(p.Source, m.from)
 	m.payload = m.layer.AppendAckPayload(m.payload[:0])
 	m.msg.ack = wire.Ack{Seq: p.Seq, Payload: m.payload, Native: m.native()}
@@ -248,6 +252,10 @@ func (m *Machine) handleAck(body []byte) {
 	}
 	if m.probe.awaits(a.Seq) {
 		m.probeAcked(a)
+		return
+	}
+	if m.takeover.awaits(a.Seq) {
+		m.takeoverAnswered()
 		return
 	}
 	r := m.relays.ack(a.Seq)

@@ -63,7 +63,7 @@ func (m *Machine) alive(a *wire.Alive) {
 		return
 	}
 	e := m.members.get(a.Node)
-	switch judgeAlive(e, a, e == m.local, m.leaving) {
+	switch judgeAlive(e, a, e == m.local, m.leaving, m.cfg.Plain) {
 	case conflict:
 		m.trace(Trace{Kind: TraceAddressConflict, Level: LevelError, Node: e.name, Addr: a.Addr, Old: e.at(), N: int(e.state)})
 		m.layer.Conflict(m.now, m.view(&m.told, e), a.Addr)
@@ -123,11 +123,12 @@ func (m *Machine) aliveOK(a *wire.Alive) bool {
 func (m *Machine) revive(e *member, a *wire.Alive) {
 	m.endSuspicion(e) // P27
 	m.toldNative(e, a.Native)
+	m.scratch = a.AppendTo(m.scratch[:0])
 	if addr := pack(a.Addr); e.addr != addr {
 		m.trace(Trace{Kind: TraceAddressUpdate, Level: LevelInfo, Node: e.name, Addr: a.Addr, Old: e.at()})
+		m.scratch = m.moved(m.scratch[:0], e.incarnation, a) // P109
 		e.addr = addr
 	}
-	m.scratch = a.AppendTo(m.scratch[:0])
 	m.broadcast(e.name, nil)
 	if a.Versions != (wire.Versions{}) {
 		e.versions = a.Versions

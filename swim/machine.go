@@ -23,6 +23,7 @@ type Machine struct {
 	local     *member // in members from New on, never forgotten
 	probe     probe
 	relays    relays
+	takeover  takeover
 	awareness awareness
 	queue     Queue
 	dials     dials
@@ -81,7 +82,7 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.clock.start = now
 	m.awareness.limit = cfg.AwarenessMax
 	m.probe.timeout.kind, m.probe.end.kind = timerProbeTimeout, timerProbeEnd
-	m.relays.timer.kind = timerRelay
+	m.relays.timer.kind, m.takeover.timer.kind = timerRelay, timerTakeover
 	m.probeTimer.kind, m.gossipTimer.kind, m.pushPullTimer.kind = timerProbe, timerGossip, timerPushPull
 	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
 
@@ -160,6 +161,8 @@ func (m *Machine) fire(t *timer) {
 		m.gossip()
 	case timerPushPull:
 		m.pushPullTick()
+	case timerTakeover:
+		m.takeoverTick()
 	}
 }
 
@@ -236,6 +239,10 @@ func (m *Machine) answerStreamPing(body []byte) []byte {
 	}
 	if p.Node != "" && p.Node != m.local.name {
 		m.unexpectedPing(p)
+		return nil
+	}
+	if m.ownPing(p) {
+		m.takeName()
 		return nil
 	}
 	m.heardNative(p.SourceNode, p.Native)

@@ -187,7 +187,7 @@ func TestP39_AnotherAddress(t *testing.T) {
 	for s, claim := range map[wire.NodeState]func(r *rig){
 		wire.StateAlive:   func(*rig) {},
 		wire.StateSuspect: func(r *rig) { r.suspect(1, 1, "x") },
-		wire.StateDead:    func(r *rig) { r.dead(1, 1, "x") },
+		wire.StateDead:    func(r *rig) { r.dead(1, 9, "x") },
 	} {
 		r := newRig(t, quiet)
 		r.peers(1)
@@ -218,8 +218,17 @@ func TestP39_AnotherAddress(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
+	// One that is dead is taken over by who is newer.
+	r := newNativeRig(t, quiet)
+	r.peers(1)
+	r.dead(1, 9, "x")
+	r.layer.log = nil
+	moved.Incarnation = 10
+	r.in(moved.AppendTo(nil))
+	r.wantState(1, wire.StateAlive)
+	r.wantLog("joined node1")
 	// Somebody who claims our name.
-	r := newRig(t, quiet)
+	r = newRig(t, quiet)
 	r.in((&wire.Alive{Incarnation: 7, Node: "self", Addr: addrOf(77)}).AppendTo(nil))
 	r.wantLog("conflict self " + addrOf(77).String())
 	if r.Local().Incarnation != 1 {

@@ -23,8 +23,8 @@ const (
 // itself raises its incarnation, and it does so to refute.
 
 // judgeAlive: e is what is known (nil if nothing), local whether it is this
-// node, leaving whether this node has left.
-func judgeAlive(e *member, a *wire.Alive, local, leaving bool) verdict {
+// node, leaving whether this node has left, plain whether it is to be as Serf.
+func judgeAlive(e *member, a *wire.Alive, local, leaving, plain bool) verdict {
 	switch {
 	case local && leaving:
 		return ignore // P37: or it would bring us back
@@ -34,16 +34,23 @@ func judgeAlive(e *member, a *wire.Alive, local, leaving bool) verdict {
 		}
 		return accept
 	case e.addr != pack(a.Addr):
-		if e.state != wire.StateLeft {
-			return conflict // P39
-		}
-		return accept // P39: the name is free to be taken at another address
+		return judgeMove(e, a, plain) // P39
 	case local:
 		return judgeOwnAlive(e, a)
 	case a.Incarnation > e.incarnation:
 		return accept // P31
 	}
 	return ignore
+}
+
+// judgeMove: a is from another address than the one that e is known at. Of one
+// that left the name is free; of one that was found dead it is for who is newer,
+// but not with Serf (plain).
+func judgeMove(e *member, a *wire.Alive, plain bool) verdict {
+	if e.state == wire.StateLeft || e.state == wire.StateDead && a.Incarnation > e.incarnation && !plain {
+		return accept
+	}
+	return conflict
 }
 
 // judgeOwnAlive: at our own incarnation it may come from a former life of ours

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ibuki-dev/ibuki/wire"
@@ -41,11 +43,11 @@ type effect struct {
 	health int
 }
 
-func oracle(k known, c claim, self, leaving bool) effect {
+func oracle(k known, c claim, self, leaving, plain bool) effect {
 	same := effect{after: k}
 	switch c.kind {
 	case wire.TypeAlive:
-		return oracleAlive(k, c, self, leaving)
+		return oracleAlive(k, c, self, leaving, plain)
 	case wire.TypeSuspect:
 		// P32, P35
 		if !k.exists || c.incarnation < k.incarnation {
@@ -81,7 +83,7 @@ func oracle(k known, c claim, self, leaving bool) effect {
 	}
 }
 
-func oracleAlive(k known, c claim, self, leaving bool) effect {
+func oracleAlive(k known, c claim, self, leaving, plain bool) effect {
 	same := effect{after: k}
 	fresh := known{exists: true, state: wire.StateAlive, incarnation: c.incarnation, addr: c.addr, meta: c.meta, versions: c.versions}
 	taken := effect{after: fresh, passed: fmt.Sprintf("alive %d", c.incarnation)}
@@ -96,11 +98,12 @@ func oracleAlive(k known, c claim, self, leaving bool) effect {
 		return taken
 	}
 	if k.addr != c.addr { // P39
-		if k.state != wire.StateLeft {
+		if k.state != wire.StateLeft && (plain || k.state != wire.StateDead || c.incarnation <= k.incarnation) {
 			same.told = "conflict"
 			return same
 		}
 		taken.told = "joined"
+		taken.passed = fmt.Sprintf("dead %d, alive %d", k.incarnation, c.incarnation) // P109
 		return taken
 	}
 	if self { // P37
@@ -202,24 +205,34 @@ func (r *rig) observe(name string) (e effect) {
 			e.told += what
 		}
 	}
-	for _, b := range r.drain() {
+	var passed []string
+	for _, b := range slices.Concat(unpackAll(r.t, r.drain())...) {
 		var s wire.Suspect
 		var d wire.Dead
 		var a wire.Alive
 		switch wire.Type(b[0]) {
 		case wire.TypeSuspect:
 			_ = s.Decode(b[1:], nil)
-			e.passed += fmt.Sprintf("suspect %d", s.Incarnation)
+			passed = append(passed, fmt.Sprintf("suspect %d", s.Incarnation))
 		case wire.TypeDead:
 			_ = d.Decode(b[1:], nil)
-			e.passed += fmt.Sprintf("dead %d", d.Incarnation)
+			passed = append(passed, fmt.Sprintf("dead %d", d.Incarnation))
 		case wire.TypeAlive:
 			_ = a.Decode(b[1:], nil)
-			e.passed += fmt.Sprintf("alive %d", a.Incarnation)
+			passed = append(passed, fmt.Sprintf("alive %d", a.Incarnation))
 		}
 	}
+	e.passed = strings.Join(passed, ", ")
 	e.health = r.Health()
 	return e
+}
+
+// unpackAll are the messages of each broadcast.
+func unpackAll(t testing.TB, broadcasts [][]byte) (all [][][]byte) {
+	for _, b := range broadcasts {
+		all = append(all, unpack(t, b))
+	}
+	return all
 }
 
 func TestPrecedenceExhaustive(t *testing.T) {
@@ -232,9 +245,10 @@ func TestPrecedenceExhaustive(t *testing.T) {
 		}
 	}
 	n := 0
+	plain := true
 	run := func(k known, c claim, self, leaving bool) {
 		n++
-		r := newRig(t, quiet)
+		r := newRig(t, quiet, func(c *Config) { c.Plain = plain })
 		for i := 2; i <= 9; i++ { // so that a confirmation counts
 			r.members.set(r.members.add(nameOf(i), r.rng), wire.StateAlive, 0)
 		}
@@ -242,7 +256,7 @@ func TestPrecedenceExhaustive(t *testing.T) {
 		r.drain()
 		r.leaving = leaving
 		r.in(r.encode(c, name))
-		got, want := r.observe(name), oracle(k, c, self, leaving)
+		got, want := r.observe(name), oracle(k, c, self, leaving, plain)
 		if got != want {
 			t.Errorf("known %+v, claimed %+v, self %v, leaving %v:\n got %+v\nwant %+v", k, c, self, leaving, got, want)
 		}
@@ -250,16 +264,18 @@ func TestPrecedenceExhaustive(t *testing.T) {
 			t.Errorf("known %+v, claimed %+v: %v", k, c, err)
 		}
 	}
-	for _, c := range everyClaim() {
-		run(known{}, c, false, false)
-		for _, k := range knowns {
-			run(k, c, false, false)
-			run(k, c, false, true)
-			switch k.state {
-			case wire.StateAlive:
-				run(k, c, true, false)
-			case wire.StateLeft:
-				run(k, c, true, true)
+	for _, plain = range []bool{false, true} {
+		for _, c := range everyClaim() {
+			run(known{}, c, false, false)
+			for _, k := range knowns {
+				run(k, c, false, false)
+				run(k, c, false, true)
+				switch k.state {
+				case wire.StateAlive:
+					run(k, c, true, false)
+				case wire.StateLeft:
+					run(k, c, true, true)
+				}
 			}
 		}
 	}
@@ -298,7 +314,7 @@ func TestPrecedencePushPull(t *testing.T) {
 					if reply := r.HandleStream(r.now, other, msg); len(reply) == 0 {
 						t.Fatal("no reply")
 					}
-					got, want := r.observe(name), oracle(k, c, self, false)
+					got, want := r.observe(name), oracle(k, c, self, false, true)
 					if got != want {
 						t.Errorf("known %+v, state %d at %d, self %v:\n got %+v\nwant %+v", k, s, inc, self, got, want)
 					}
@@ -331,7 +347,7 @@ func TestAbove(t *testing.T) {
 func TestJudgeLooksOnly(t *testing.T) {
 	e := &member{name: "x", addr: pack(addrOf(1)), meta: []byte("m"), incarnation: 4, state: wire.StateLeft}
 	before := *e
-	judgeAlive(e, &wire.Alive{Node: "x", Incarnation: 9, Addr: addrOf(2)}, false, false)
+	judgeAlive(e, &wire.Alive{Node: "x", Incarnation: 9, Addr: addrOf(2)}, false, false, false)
 	judgeSuspect(e, 9, false)
 	judgeDead(e, 9, false, false)
 	if e.state != before.state || e.incarnation != before.incarnation || !bytes.Equal(e.meta, before.meta) || e.addr != before.addr {

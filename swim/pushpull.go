@@ -33,13 +33,14 @@ const (
 	dialPing     dialKind = iota // the probe's ping over a stream
 	dialPushPull                 // the periodic exchange
 	dialJoin                     // a join
+	dialTakeover                 // a ping over a stream to where our name is held
 )
 
 // openDial is a Dial whose end has not come.
 type openDial struct {
 	id   DialID
 	kind dialKind
-	seq  uint32 // dialPing: the probe's
+	seq  uint32 // of the ping
 	to   netip.AddrPort
 	node string
 }
@@ -164,6 +165,8 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 	switch d.kind {
 	case dialPing:
 		m.streamPingEnd(&d, reply, err)
+	case dialTakeover:
+		m.takeoverDialEnd(&d, reply, err)
 	case dialPushPull:
 		if _, err := m.exchanged(reply, err, false); err != nil {
 			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err}) // P57
@@ -326,6 +329,9 @@ func (m *Machine) merge(body, user []byte, join bool) {
 	for {
 		if ok, _ := pp.Next(n); !ok {
 			break
+		}
+		if m.listedElsewhere(n) {
+			continue
 		}
 		switch n.State {
 		case wire.StateAlive:

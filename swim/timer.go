@@ -17,6 +17,7 @@ const (
 	timerProbe                         // probe the next member
 	timerGossip                        // send a round of gossip
 	timerPushPull                      // exchange states with somebody
+	timerTakeover                      // ping the old address of our name again, or take the name
 )
 
 // timer is one pending moment. It is embedded in what it belongs to, so that

@@ -59,8 +59,13 @@ const (
 	// TraceAddressConflict: a node at Addr claims the name of a member. ERR: Node, Addr, Old (the member's
 	// address), N (its wire.NodeState).
 	TraceAddressConflict
-	// TraceAddressUpdate: a member that left is back at another address. INFO: Node, Addr, Old.
+	// TraceAddressUpdate: a member that left or failed is back at another address. INFO: Node, Addr, Old.
 	TraceAddressUpdate
+	// TraceNameElsewhere: the others hold this node's name for a member at another address, which is
+	// checked. WARN: Node, Addr (ours), Old (the other).
+	TraceNameElsewhere
+	// TraceNameTaken: nobody is at the old address; this node has its name. INFO: Node, Addr, Old, Incarnation.
+	TraceNameTaken
 	// TraceVersionsIgnored: an alive message announces impossible versions. WARN: Node, Addr, N (lowest), Of (highest).
 	TraceVersionsIgnored
 	// TraceUnexpectedPing: a ping for another node came here. WARN: Node (the intended), From, Addr.
@@ -109,6 +114,8 @@ var traceNames = [numTraceKinds]string{
 	TraceRefuteAlive:      "refute-alive",
 	TraceAddressConflict:  "address-conflict",
 	TraceAddressUpdate:    "address-update",
+	TraceNameElsewhere:    "name-elsewhere",
+	TraceNameTaken:        "name-taken",
 	TraceVersionsIgnored:  "versions-ignored",
 	TraceUnexpectedPing:   "unexpected-ping",
 	TraceBadPacket:        "bad-packet",
