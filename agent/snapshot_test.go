@@ -374,6 +374,7 @@ func TestP164_PartitionsHeal(t *testing.T) {
 		mod   func(*Config)
 	}{
 		{"30 s", 30 * time.Second, time.Minute, nil},
+		{"5 min", 5 * time.Minute, time.Minute, nil},
 		{"1 h", time.Hour, 2 * time.Minute, nil},
 		{"3 days", 72 * time.Hour, 5 * time.Minute, slow},
 	} {
