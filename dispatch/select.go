@@ -1,0 +1,234 @@
+package dispatch
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// A SelectPlan is a select over several slices: what each slice is asked, and how
+// their answers become the one answer of a server that has all the data.
+//
+// Rule: each slice sorts its own records and gives the first offset+limit of them,
+// with the sort keys' values before the columns that were asked for; the merged
+// answer is sorted by these, cut by offset and limit, and gives them away again.
+// Groups of a drilldown are all asked for, joined by their keys, then sorted and cut.
+//
+// What cannot be right is refused with ErrNotSupported: sorting by a record's id or
+// by a column that refers to another table (Groonga sorts it by ids, which differ
+// from slice to slice), scores by scorer_tf_idf, a drilldown of a drilldown or with
+// a filter, a window function, slices[…]. What nobody can know is left as it is:
+// records that the sort keys do not tell apart come slice by slice, in the order of
+// the answers, and _id is the id on the record's own server.
+//
+// Use: ask all slices Request; if Again says so, once more; Merge.
+type SelectPlan struct {
+	request *Command // what is asked next
+	final   *Command // what is asked if the first round found too little; nil: nothing
+
+	threshold  int64 // hits up to which Groonga looks for more
+	callback   string
+	sort       []sortKey
+	window     window
+	drilldowns []*drilldownPlan // the labelled ones, or one for all others
+	labelled   bool
+}
+
+// window is which part of a list is wanted, as Groonga counts.
+type window struct{ offset, limit int64 }
+
+// defaultOutputColumns is what Groonga gives if not told.
+const defaultOutputColumns = "_id, _key, *"
+
+// PlanSelect plans a select. c is neither changed nor kept. The error is
+// ErrNotSupported for what cannot be merged.
+func PlanSelect(c *Command) (*SelectPlan, error) {
+	if err := mergeable(c); err != nil {
+		return nil, err
+	}
+	p := &SelectPlan{
+		request:  c.Clone(),
+		callback: c.Get("callback"),
+		window:   window{integer(c, "offset", 0), integer(c, "limit", 10)},
+	}
+	for _, name := range []string{"callback", "output_pretty"} {
+		p.request.Del(name)
+	}
+	p.request.Set("output_type", "json")
+	keys := c.Get("sort_keys")
+	if keys == "" {
+		keys = c.Get("sortby")
+	}
+	var err error
+	if p.sort, err = sortKeys(keys); err != nil {
+		return nil, err
+	}
+	if len(p.sort) > 0 {
+		columns := strings.TrimSpace(c.Get("output_columns"))
+		if columns == "" {
+			columns = defaultOutputColumns
+		}
+		p.request.Set("output_columns", joinColumns(p.sort)+","+columns)
+	}
+	p.window.ask(p.request, "offset", "limit")
+	if err := p.planDrilldowns(c); err != nil {
+		return nil, err
+	}
+	p.planEscalation(c)
+	return p, nil
+}
+
+// Request is what each slice is to be asked.
+func (p *SelectPlan) Request() *Command { return p.request }
+
+// integer is a whole number among the arguments. Like Groonga it takes what is none
+// for not given.
+func integer(c *Command, name string, other int64) int64 {
+	if n, err := strconv.ParseInt(c.Get(name), 10, 32); err == nil {
+		return n
+	}
+	return other
+}
+
+// ask sets what a slice has to give so that the window can be cut of all: its first
+// offset+limit, or everything where an end is counted from behind.
+func (w window) ask(c *Command, offset, limit string) {
+	c.Set(offset, "0")
+	if w.offset < 0 || w.limit < 0 {
+		c.Set(limit, "-1")
+		return
+	}
+	c.Set(limit, strconv.FormatInt(min(w.offset+w.limit, math.MaxInt32), 10))
+}
+
+// of is the part of a list with n elements: from and up to which. have is how many
+// of them there are to take from.
+func (w window) of(n int64, have int) (from, to int) {
+	offset, limit := w.offset, w.limit
+	if offset < 0 {
+		offset += n
+	}
+	if limit < 0 {
+		limit += n + 1
+	}
+	if offset < 0 || offset >= n || limit < 0 {
+		return 0, 0
+	}
+	from = int(min(offset, int64(have)))
+	return from, int(min(offset+limit, int64(have)))
+}
+
+// sortKey is one key to sort by.
+type sortKey struct {
+	column     string
+	descending bool
+}
+
+// plainColumn is a column's name, with the names of the columns that it leads
+// through; nothing that is computed.
+var plainColumn = regexp.MustCompile(`^[A-Za-z0-9_#@][A-Za-z0-9_#@-]*(\.[A-Za-z0-9_#@][A-Za-z0-9_#@-]*)*$`)
+
+// sortKeys reads the value of sort_keys.
+func sortKeys(list string) (keys []sortKey, err error) {
+	for _, word := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
+		k := sortKey{column: word}
+		if rest, ok := strings.CutPrefix(word, "-"); ok {
+			k = sortKey{rest, true}
+		} else if rest, ok := strings.CutPrefix(word, "+"); ok {
+			k.column = rest
+		}
+		switch {
+		case !plainColumn.MatchString(k.column):
+			return nil, fmt.Errorf("%w: to sort by what is computed, %q", ErrNotSupported, word)
+		case k.column == "_id" || strings.HasSuffix(k.column, "._id"):
+			return nil, fmt.Errorf("%w: to sort by %s, which differs from slice to slice", ErrNotSupported, k.column)
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+func joinColumns(keys []sortKey) string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.column
+	}
+	return strings.Join(names, ",")
+}
+
+// mergeable refuses what cannot be merged at all.
+func mergeable(c *Command) error {
+	refuse := func(what string) error { return fmt.Errorf("%w: %s", ErrNotSupported, what) }
+	if c.Name != "select" {
+		return refuse("the command " + c.Name)
+	}
+	switch t := c.Get("output_type"); t {
+	case "", "json", "JSON":
+	default:
+		return refuse("output_type " + t)
+	}
+	for _, a := range c.Args {
+		switch {
+		case a.Value == "":
+		case a.Name == "load_table" || a.Name == "load_columns" || a.Name == "load_values":
+			return refuse("to store the result, " + a.Name)
+		case a.Name == "adjuster" || a.Name == "scorer" || a.Name == "match_columns" || a.Name == "filter" || a.Name == "query":
+			if strings.Contains(a.Value, "scorer_tf_idf") {
+				return refuse("scorer_tf_idf, which counts the documents of one slice only")
+			}
+		case strings.HasPrefix(a.Name, "slices[") || strings.HasPrefix(a.Name, "slice["):
+			return refuse("the argument " + a.Name)
+		case strings.HasPrefix(a.Name, "columns[") || strings.HasPrefix(a.Name, "column["):
+			if strings.Contains(a.Name, "].window.") || strings.HasSuffix(a.Name, "].stage") && a.Value == "group" {
+				return refuse("the argument " + a.Name + ", which looks at the other records")
+			}
+		case strings.HasSuffix(a.Name, "adjuster"), a.Name == "drilldown_filter", a.Name == "drilldown_table":
+			return refuse("the argument " + a.Name)
+		}
+	}
+	return nil
+}
+
+// fullText is what a filter that searches by an index of words has in it.
+var fullText = regexp.MustCompile(`@|query\(|match|phrase|near`)
+
+// planEscalation keeps a slice from looking for more on its own. Groonga searches
+// less strictly when a word has no hit (match_escalation_threshold); a slice without
+// one would do so although others have some, which one server with all would not. So
+// the strict search comes first, and the less strict one only if all slices together
+// have as few hits as make one server do it.
+func (p *SelectPlan) planEscalation(c *Command) {
+	p.threshold = integer(c, "match_escalation_threshold", 0)
+	if p.threshold < 0 || c.Get("query") == "" && !fullText.MatchString(c.Get("filter")) {
+		return
+	}
+	p.final = p.request.Clone()
+	p.request.Set("match_escalation_threshold", "-1")
+}
+
+// Again says whether the slices have to be asked once more, with what Request
+// returns from now on, since these answers have too few hits.
+func (p *SelectPlan) Again(answers [][]byte) bool {
+	if p.final == nil {
+		return false
+	}
+	total := int64(0)
+	for _, data := range answers {
+		a, err := readAnswer(data)
+		if err != nil || a.code != 0 {
+			return false
+		}
+		r, err := a.result()
+		if err != nil {
+			return false
+		}
+		total += r.hits
+	}
+	if total > p.threshold {
+		return false
+	}
+	p.request, p.final = p.final, nil
+	return true
+}

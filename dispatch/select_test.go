@@ -1,0 +1,118 @@
+package dispatch
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// selectOf is the select of a command line.
+func selectOf(t *testing.T, line string) *Command {
+	t.Helper()
+	c, err := ParseLine("select " + line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func planOf(t *testing.T, line string) *SelectPlan {
+	t.Helper()
+	p, err := PlanSelect(selectOf(t, line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestSelectAsksEachSliceForTheFirstOnes(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"Docs", "table=Docs output_type=json offset=0 limit=10"},
+		{"Docs --offset 5 --limit 3", "table=Docs offset=0 limit=8 output_type=json"},
+		{"Docs --limit -2", "table=Docs limit=-1 output_type=json offset=0"},
+		{"Docs --offset -2 --limit 1", "table=Docs offset=0 limit=-1 output_type=json"},
+		{"Docs --sort_keys -n,title --output_columns _key", "table=Docs sort_keys=-n,title output_columns=n,title,_key output_type=json offset=0 limit=10"},
+		{"Docs --sortby n", "table=Docs sortby=n output_type=json output_columns=n,_id, _key, * offset=0 limit=10"},
+		{"Docs --callback f --output_pretty yes --offset 2147483647 --limit 9", "table=Docs offset=0 limit=2147483647 output_type=json"},
+		{"Docs --query a", "table=Docs query=a output_type=json offset=0 limit=10 match_escalation_threshold=-1"},
+		{"Docs --drilldown tag --drilldown_sort_keys -_nsubrecs", "table=Docs drilldown=tag drilldown_sort_keys=-_nsubrecs output_type=json offset=0 limit=10 " +
+			"drilldown_output_columns=_key,_nsubrecs,_key,_nsubrecs drilldown_offset=0 drilldown_limit=-1"},
+	} {
+		var got []string
+		for _, a := range planOf(t, c.line).Request().Args {
+			got = append(got, a.Name+"="+a.Value)
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.line, got, c.want)
+		}
+	}
+}
+
+func TestSelectRefusesWhatCannotBeMerged(t *testing.T) {
+	for _, line := range []string{
+		"Docs --sort_keys _id", "Docs --sort_keys tag._id", "Docs --sort_keys 'geo_distance(g, \"1x1\")'",
+		"Docs --output_type xml", "Docs --load_table X", "Docs --slices[a].filter true", "Docs --match_columns 'scorer_tf_idf(title)'",
+		"Docs --columns[n].window.sort_keys _key", "Docs --columns[n].stage group", "Docs --drilldown tag --drilldown_filter '_nsubrecs > 1'",
+		"Docs --drilldowns[a].keys tag --drilldowns[b].keys n --drilldowns[b].table a",
+		"Docs --drilldowns[a].keys tag,n", "Docs --drilldown tag --drilldown_output_columns '_key, _nsubrecs * 2'",
+		"Docs --drilldowns[a].keys tag,n --drilldowns[a].output_columns _value.tag --drilldowns[a].sort_keys _key",
+		"Docs --drilldown tag --drilldown_calc_types MEAN --drilldown_calc_target n",
+	} {
+		if _, err := PlanSelect(selectOf(t, line)); !errors.Is(err, ErrNotSupported) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+func TestSelectMergesByTheSortKeys(t *testing.T) {
+	p := planOf(t, "Docs --sort_keys -n,_key --output_columns _key --offset 1 --limit 2")
+	got, err := p.Merge([][]byte{
+		[]byte(`[[0,10.5,0.5],[[[3],[["n","Int32"],["_key","ShortText"],["_key","ShortText"]],[9,"a","a"],[5,"c","c"],[1,"e","e"]]]]`),
+		[]byte(`[[0,10.25,0.25],[[[2],[["n","Int32"],["_key","ShortText"],["_key","ShortText"]],[5,"b","b"],[-5,"d","d"]]]]`),
+	})
+	if want := `[[0,10.25,0.75],[[[5],[["_key","ShortText"]],["b"],["c"]]]]`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v\nwant %s", got, err, want)
+	}
+}
+
+func TestSelectPassesAFailureOn(t *testing.T) {
+	p := planOf(t, "Docs --callback f")
+	const failed = `[[-22,1.5,0.1,"no such table",[["execute","proc_select.cpp",1]]]]`
+	got, err := p.Merge([][]byte{[]byte(`[[0,1,0.1],[[[0],[]]]]`), []byte(failed)})
+	if err != nil || string(got) != "f("+failed+");" {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
+func TestSelectRefusesToSortByAReference(t *testing.T) {
+	p := planOf(t, "Docs --sort_keys tag --output_columns _key")
+	_, err := p.Merge([][]byte{[]byte(`[[0,1,0.1],[[[1],[["tag","Tags"],["_key","ShortText"]],["x","a"]]]]`)})
+	if !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), "tag._key") {
+		t.Error(err)
+	}
+}
+
+func TestSelectAsksLessStrictlyOnlyIfAllFoundNothing(t *testing.T) {
+	none, one := []byte(`[[0,1,0.1],[[[0],[]]]]`), []byte(`[[0,1,0.1],[[[1],[],[]]]]`)
+	p := planOf(t, "Docs --query a")
+	if p.Again([][]byte{none, one}) {
+		t.Error("one slice has a hit, and yet all would be asked again")
+	}
+	if !p.Again([][]byte{none, none}) || p.Request().Get("match_escalation_threshold") != "" {
+		t.Error("nothing was found, and it was not asked again")
+	}
+	if p.Again([][]byte{none, none}) {
+		t.Error("asked a third time")
+	}
+}
+
+func TestFloatsAreWrittenAsGroongaDoes(t *testing.T) {
+	for f, want := range map[float64]string{
+		3: "3.0", 0: "0.0", -0.1: "-0.1", 1.0 / 3: "0.3333333333333333", 1e300: "1.0e+300", 123456789.123456789: "123456789.1234568",
+		9.223372036854776e+18: "9.223372036854776e+18", 5.15 / 3: "1.716666666666667", 9007199254740992: "9007199254740992.0", 100000: "100000.0",
+	} {
+		if got := formatFloat(f); got != want {
+			t.Errorf("%v: %s, want %s", f, got, want)
+		}
+	}
+}
