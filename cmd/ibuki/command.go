@@ -12,6 +12,7 @@ import (
 // commands are all subcommands. Each is a variable in a file of its own.
 var commands = []*command{
 	agentCommand,
+	completionCommand,
 	devCommand,
 	devHandlerCommand,
 	devKeeperCommand,
@@ -22,6 +23,7 @@ var commands = []*command{
 	keygenCommand,
 	keysCommand,
 	leaveCommand,
+	manCommand,
 	membersCommand,
 	monitorCommand,
 	queryCommand,
@@ -38,7 +40,8 @@ type env struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	cmd    *command // the running one
+	all    []*command // commands
+	cmd    *command   // the running one
 }
 
 // command is one subcommand. Each lives in a file of its own and is listed in
@@ -49,6 +52,10 @@ type command struct {
 	help     string // the whole help text
 	run      func(e *env, args []string) int
 	hidden   bool // only under the name ibuki (not Serf's)
+
+	// What completions offer as arguments: these words, or names of members.
+	argWords []string
+	argNodes bool
 }
 
 // say prints a line to stdout. Like Serf's, error messages of commands go there
@@ -85,7 +92,7 @@ func (e *env) flags() *flag.FlagSet {
 // run is the whole program. It returns the exit code: 127 for a command that
 // there is not.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	e := &env{name: "ibuki", stdin: stdin, stdout: stdout, stderr: stderr}
+	e := &env{name: "ibuki", stdin: stdin, stdout: stdout, stderr: stderr, all: commands}
 	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == "serf" {
 		e.name = "serf"
 	}
@@ -145,7 +152,7 @@ func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "-
 // find returns the command of that name, nil if there is none under the name
 // that the program was called by.
 func (e *env) find(name string) *command {
-	for _, c := range commands {
+	for _, c := range e.all {
 		if c.name == name && e.shows(c) {
 			return c
 		}
@@ -159,11 +166,9 @@ func (e *env) shows(c *command) bool { return !c.hidden || e.name != "serf" }
 func (e *env) overview() string {
 	var names []*command
 	width := 0
-	for _, c := range commands {
-		if e.shows(c) && c.synopsis != "" {
-			names = append(names, c)
-			width = max(width, len(c.name))
-		}
+	for _, c := range e.listed() {
+		names = append(names, c)
+		width = max(width, len(c.name))
 	}
 	slices.SortFunc(names, func(a, b *command) int { return strings.Compare(a.name, b.name) })
 	var b strings.Builder

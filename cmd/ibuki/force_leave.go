@@ -16,7 +16,8 @@ Options:
 
   -prune                    Drop the member from the list altogether.
 ` + rpcHelp,
-	run: runForceLeave,
+	run:      runForceLeave,
+	argNodes: true,
 }
 
 func runForceLeave(e *env, args []string) int {

@@ -20,7 +20,8 @@ Usage: {prog} rtt [options] node1 [node2]
 Options:
 
 ` + rpcHelp,
-	run: runRTT,
+	run:      runRTT,
+	argNodes: true,
 }
 
 func runRTT(e *env, args []string) int {
