@@ -349,15 +349,16 @@ func (r *agentRun) wait(signals <-chan os.Signal) int {
 	}
 }
 
-// ended is the exit code of an agent that ended by itself. As with Serf, a
-// lost name is not a failure of the program.
+// ended is the exit code of an agent that ended by itself. A lost name is a
+// failure, unlike with Serf: who watches over the process has to learn of it.
 func (r *agentRun) ended() int {
 	switch err := r.agent.Err(); err {
-	case agent.ErrRetryJoin:
-		return 1
-	default:
+	case nil:
 		return 0
+	case agent.ErrConflictLost:
+		r.output("%s", err)
 	}
+	return 1
 }
 
 // leaveMax is for a leave that does not end by itself, which it should: the

@@ -391,3 +391,19 @@ func TestAgentPrintsWhatSerfPrints(t *testing.T) {
 		t.Errorf("ours:\n%s\nSerf's:\n%s", ours, real)
 	}
 }
+
+// Two live agents of one name: the others vote, the newcomer goes, and its exit
+// code says that this was not wanted.
+func TestAgentLosesItsName(t *testing.T) {
+	t.Parallel()
+	a, b := startAgent(t, "n1"), startAgent(t, "n2")
+	if out, code := runProgram(t, "join", "-rpc-addr="+a.rpc, b.addr); code != 0 {
+		t.Fatal(out)
+	}
+	twin := startAgent(t, "n2", "-retry-join="+a.addr)
+	if code := twin.exit(t); code != 1 || !strings.Contains(twin.output(), "==> another member has this node's name") {
+		t.Errorf("exit code %d:\n%s", code, twin.output())
+	}
+	a.wantMembers(t, "n1 alive, n2 alive")
+	b.wantMembers(t, "n1 alive, n2 alive")
+}
