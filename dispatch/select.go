@@ -66,7 +66,7 @@ func PlanSelect(c *Command) (*SelectPlan, error) {
 		return nil, err
 	}
 	if len(p.sort) > 0 {
-		columns := strings.TrimSpace(c.Get("output_columns"))
+		columns := commas(strings.TrimSpace(c.Get("output_columns")))
 		if columns == "" {
 			columns = defaultOutputColumns
 		}
@@ -103,17 +103,20 @@ func (w window) ask(c *Command, offset, limit string) {
 	c.Set(limit, strconv.FormatInt(min(w.offset+w.limit, math.MaxInt32), 10))
 }
 
-// of is the part of a list with n elements: from and up to which. have is how many
-// of them there are to take from.
+// of is the part of a list with n elements: from and up to which, of the have that
+// there are to take from. It is Groonga's rule, also where an offset is counted from
+// behind to before the beginning: what is missing there is missing of the limit.
 func (w window) of(n int64, have int) (from, to int) {
 	offset, limit := w.offset, w.limit
-	if offset < 0 {
-		offset += n
-	}
 	if limit < 0 {
 		limit += n + 1
 	}
-	if offset < 0 || offset >= n || limit < 0 {
+	if offset < 0 {
+		if offset += n; offset < 0 {
+			offset, limit = 0, min(limit, n)+offset
+		}
+	}
+	if offset >= n || limit <= 0 {
 		return 0, 0
 	}
 	from = int(min(offset, int64(have)))
@@ -148,6 +151,21 @@ func sortKeys(list string) (keys []sortKey, err error) {
 		keys = append(keys, k)
 	}
 	return keys, nil
+}
+
+// commas makes commas of the blanks in a list of columns of Groonga's first form,
+// "_key title *", so that others can be put before it.
+func commas(list string) string {
+	if first := strings.IndexAny(list, ", \t\n("); first < 0 || list[first] == ',' || list[first] == '(' {
+		return list
+	}
+	words := strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(", \t\n", r) })
+	for _, word := range words {
+		if word != "*" && !plainColumn.MatchString(word) {
+			return list
+		}
+	}
+	return strings.Join(words, ",")
 }
 
 func joinColumns(keys []sortKey) string {

@@ -139,9 +139,9 @@ func (d *drilldownPlan) planAverage(c, request *Command, columns []string) ([]st
 	return slices.DeleteFunc(columns, func(name string) bool { return name == "_sum" }), nil
 }
 
-// splitColumns splits a list of columns at its commas.
+// splitColumns splits a list of columns.
 func splitColumns(list string) (names []string) {
-	for _, name := range strings.Split(list, ",") {
+	for _, name := range strings.Split(commas(strings.TrimSpace(list)), ",") {
 		if name = strings.TrimSpace(name); name != "" {
 			names = append(names, name)
 		}
