@@ -34,6 +34,15 @@ var (
 	ErrForbidden = errors.New("not through the gateway: ask the server itself")
 	// ErrUnknownDataset: the catalog has no such dataset.
 	ErrUnknownDataset = errors.New("unknown dataset")
+	// ErrAnswerTooLong: a server's answer exceeds Config.MaxAnswer.
+	ErrAnswerTooLong = errors.New("answer is too long")
+	// ErrTimeout: no answer in all the time there was.
+	ErrTimeout = errors.New("no answer in time")
+	// ErrNoBuffer: without one, nothing can be kept for a replica that is away.
+	ErrNoBuffer = errors.New("this gateway has no buffer: it takes no writes")
+	// ErrUnconfirmed: a write is recorded and will be delivered, but no replica of a
+	// slice has it yet, so that nobody can say what comes of it.
+	ErrUnconfirmed = errors.New("the write is recorded for all replicas of a slice, but none has answered yet")
 	// ErrStopped: the dispatcher is being closed.
 	ErrStopped = errors.New("gateway is stopping")
 )

@@ -2,6 +2,12 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/live"
 )
 
 // Doer is what the fronts need of a Dispatcher.
@@ -10,4 +16,138 @@ type Doer interface {
 	// not changed and not kept. The error is one of the faults of delivery (answer.go)
 	// or of ctx; an answer of Groonga's with a return code is none.
 	Do(ctx context.Context, c *Command) (Answer, error)
+}
+
+// Dispatcher delivers commands to the servers of a catalog. Its methods may be
+// called concurrently.
+type Dispatcher struct {
+	cfg   Config
+	log   *slog.Logger
+	epoch time.Time
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	volumes  []*volume
+	byAddr   map[string]*volume
+	datasets []*dataset
+
+	underway atomic.Int64
+	turn     atomic.Uint64 // rotates between equals
+	reads    atomic.Uint64
+	refused  atomic.Uint64 // commands refused for overload
+	latency  latencies
+	watch    watchdog
+	writes   writer
+	peers    peers
+
+	listVersion atomic.Uint64
+}
+
+// New makes a Dispatcher and starts what it does by itself.
+func New(cfg Config) (*Dispatcher, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	d := &Dispatcher{cfg: cfg, log: cfg.Log, epoch: time.Now()}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.watch.d = d
+	if err := d.build(); err != nil {
+		d.cancel()
+		return nil, err
+	}
+	d.writes.init(d)
+	d.peers.init(d)
+	d.follow(cfg.List.Current())
+	d.start(d.watch.run)
+	d.start(func() {
+		for v := range cfg.List.Watch(d.ctx) {
+			d.follow(v)
+		}
+	})
+	for _, v := range d.volumes {
+		d.start(func() { d.prober(v) })
+	}
+	d.peers.all(peerTimeout, func(*peerState) bool { return true }, nil)
+	if err := d.writes.recover(); err != nil {
+		d.Close()
+		return nil, err
+	}
+	d.peers.start()
+	return d, nil
+}
+
+func (d *Dispatcher) start(f func()) {
+	d.wg.Add(1)
+	go func() {
+		defer d.wg.Done()
+		f()
+	}()
+}
+
+// Close ends all that is under way. Writes that were recorded stay in the buffer,
+// which is the caller's to close.
+func (d *Dispatcher) Close() {
+	d.cancel()
+	for _, v := range d.volumes {
+		v.interruptAll()
+	}
+	d.wg.Wait()
+	for _, v := range d.volumes {
+		v.pool.drop()
+	}
+}
+
+// follow takes over a new live-node list (M16, M17). A node is alive if the list
+// says so of its host, or of its full name; before the first list all are (M15).
+func (d *Dispatcher) follow(view *live.View) {
+	if view.Version() < d.listVersion.Load() {
+		return
+	}
+	d.listVersion.Store(view.Version())
+	for _, v := range d.volumes {
+		alive := view.Version() == 0 || isAlive(view.Get(v.address.Host)) || isAlive(view.Get(v.address.Node()))
+		if v.listed.Load() == alive {
+			continue
+		}
+		d.log.Info("live-node list", "volume", v.addr, "alive", alive)
+		if alive {
+			d.peers.doubt(v)
+		}
+		v.listed.Store(alive)
+		if alive {
+			v.probeNow()
+			d.writes.wake(v)
+		} else {
+			d.writes.away(v)
+		}
+	}
+}
+
+func isAlive(e *live.Entry) bool { return e != nil && e.Status == live.Alive }
+
+// Do delivers a command: see Doer.
+func (d *Dispatcher) Do(ctx context.Context, c *Command) (Answer, error) {
+	defer d.underway.Add(-1)
+	if d.underway.Add(1) > int64(d.cfg.MaxCommands) {
+		d.refused.Add(1)
+		return Answer{}, ErrOverload
+	}
+	if d.ctx.Err() != nil {
+		return Answer{}, ErrStopped
+	}
+	ds, err := d.dataset(c.Dataset)
+	if err != nil {
+		return Answer{}, err
+	}
+	switch c.Kind() {
+	case Forbidden:
+		return Answer{}, ErrForbidden
+	case Read:
+		d.reads.Add(1)
+		return d.read(ctx, ds, c)
+	}
+	return d.write(ctx, ds, c)
 }

@@ -1,0 +1,90 @@
+package dispatch
+
+import (
+	"time"
+)
+
+// judge decides whether a server may be read from. writer.mu is held.
+func (v *volume) judge() {
+	v.missing.Store(v.behind || v.doubted || len(v.heldBy) > 0)
+}
+
+// fallBehind makes it known that servers lack writes, on disk and to the other
+// gateways, before those writes are acknowledged. Nobody reads from them until
+// they are complete.
+func (w *writer) fallBehind(volumes []*volume) {
+	if len(volumes) == 0 {
+		return
+	}
+	news := false
+	w.mu.Lock()
+	for _, v := range volumes {
+		if !v.behind {
+			v.behind, v.behindAt = true, time.Now()
+			v.judge()
+			news = true
+			w.d.log.Info("server is behind", "volume", v.addr)
+		}
+	}
+	w.mu.Unlock()
+	if news {
+		w.publish()
+		for _, v := range volumes {
+			w.wake(v)
+		}
+	} else {
+		// Somebody else is making it known; until that is done nothing may be acknowledged.
+		w.pushing.Lock()
+		w.pushing.Unlock() //nolint:staticcheck // only to wait
+	}
+	w.mu.Lock()
+	for _, j := range w.jobs { // order-free: each is told
+		j.poke()
+	}
+	w.mu.Unlock()
+}
+
+// publish writes down who is behind, and tells the other gateways.
+func (w *writer) publish() {
+	w.pushing.Lock()
+	defer w.pushing.Unlock()
+	w.save()
+	w.d.peers.push()
+}
+
+// save writes down how this gateway stands.
+func (w *writer) save() {
+	w.saving.Lock()
+	defer w.saving.Unlock()
+	if err := w.state.save(w.snapshot()); err != nil {
+		w.d.log.Error("state file", "error", err)
+	}
+}
+
+// complete makes a server that has everything readable again.
+func (w *writer) complete(v *volume) {
+	w.mu.Lock()
+	changed := v.behind && w.buffer.Waiting(v.addr) == 0
+	if changed {
+		v.behind = false
+		v.judge()
+		w.d.log.Info("server has all writes", "volume", v.addr, "after", time.Since(v.behindAt).Round(time.Millisecond))
+	}
+	w.mu.Unlock()
+	if changed {
+		w.d.start(w.publish)
+	}
+}
+
+// notYet reports whether another gateway has older writes for the server: they
+// come first.
+func (w *writer) notYet(v *volume, stamp int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, oldest := range v.heldBy { // order-free: any older one counts
+		if oldest < stamp {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,96 @@
+package dispatch
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+// statusCommand is what a server is asked to see whether it is there.
+var statusCommand = &Command{Name: "status"}
+
+// answered notes an answer of a volume.
+func (d *Dispatcher) answered(v *volume, took time.Duration) {
+	v.lastAnswer.Store(int64(time.Since(d.epoch)))
+	v.answers.Add(1)
+	v.latency.add(took)
+	d.latency.add(took)
+	if v.state() == late {
+		v.setState(up, time.Now(), "")
+	}
+}
+
+// failed notes that a volume's server gave no answer, and has it asked until it
+// does. Nothing waits for the list to say so too.
+func (d *Dispatcher) failed(v *volume, err error) {
+	v.failures.Add(1)
+	if !v.setState(down, time.Now(), err.Error()) {
+		return
+	}
+	d.log.Info("server does not answer", "volume", v.addr, "error", err)
+	v.pool.drop()
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		// Nobody listens any more: what is under way there will not be answered.
+		v.interruptAll()
+	}
+	v.probeNow()
+}
+
+// probeNow wakes the prober.
+func (v *volume) probeNow() {
+	select {
+	case v.wake <- struct{}{}:
+	default:
+	}
+}
+
+// prober asks a volume that is late or down whether it is there, until it is.
+func (d *Dispatcher) prober(v *volume) {
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-v.wake:
+		}
+		pause := probeFirst
+		for v.state() != up {
+			if err := d.probe(v); err == nil {
+				d.back(v)
+				break
+			} else if v.state() == late && v.setState(down, time.Now(), err.Error()) {
+				d.log.Info("server does not answer", "volume", v.addr, "error", err)
+				v.pool.drop()
+				v.interruptAll()
+			}
+			select {
+			case <-d.ctx.Done():
+				return
+			case <-v.wake:
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, probeLimit)
+		}
+	}
+}
+
+// back notes that a volume's server answers again.
+func (d *Dispatcher) back(v *volume) {
+	v.lastAnswer.Store(int64(time.Since(d.epoch)))
+	before := v.state()
+	if v.setState(up, time.Now(), "") && before == down {
+		d.log.Info("server answers again", "volume", v.addr)
+	}
+	d.writes.wake(v)
+}
+
+// probe asks once, on a connection of its own.
+func (d *Dispatcher) probe(v *volume) error {
+	a := &attempt{volume: v, start: time.Now()}
+	stop := time.AfterFunc(probeFor, a.interrupt)
+	defer stop.Stop()
+	_, _, err := a.run(statusCommand, true)
+	if errors.Is(err, errInterrupted) {
+		return ErrTimeout
+	}
+	return err
+}

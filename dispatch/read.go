@@ -1,0 +1,46 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// read asks one replica of each slice, and makes one answer of theirs.
+func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *Command) (Answer, error) {
+	l := ds.readable()
+	if len(l.parts) == 1 {
+		return d.ask(ctx, l.parts[0].volumes, c)
+	}
+	if anywhere[c.Name] {
+		return d.ask(ctx, l.all, c)
+	}
+	return Answer{}, fmt.Errorf("%s: %w", c.Name, ErrNotSupported)
+}
+
+// anywhere are the reads that any server of a dataset answers for all slices: the
+// schema is the same everywhere.
+var anywhere = map[string]bool{
+	"status": true, "table_list": true, "column_list": true, "schema": true,
+	"object_exist": true, "object_list": true, "tokenize": true, "table_tokenize": true, "tokenizer_list": true,
+	"normalize": true, "normalizer_list": true, "config_get": true, "query_expand": true, "query_log_flags_get": true,
+	"cache_limit": true, "check": true,
+}
+
+// askAll asks each part the same and returns the answers in the order of the parts.
+func (d *Dispatcher) askAll(ctx context.Context, l *layout, c *Command) ([]Answer, error) {
+	answers := make([]Answer, len(l.parts))
+	errs := make([]error, len(l.parts))
+	var wg sync.WaitGroup
+	for i, p := range l.parts[1:] {
+		wg.Go(func() { answers[i+1], errs[i+1] = d.ask(ctx, p.volumes, c) })
+	}
+	answers[0], errs[0] = d.ask(ctx, l.parts[0].volumes, c)
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("slice %s: %w", l.parts[i].label, err)
+		}
+	}
+	return answers, nil
+}

@@ -1,0 +1,52 @@
+package dispatch
+
+import (
+	"fmt"
+	"slices"
+)
+
+// share is the part of a write that some of the servers get.
+type share struct {
+	command *Command
+	volumes []*volume
+}
+
+// shares splits a write: records go to the servers of their slice, all else to all
+// servers.
+func (ds *dataset) shares(c *Command) ([]share, error) {
+	if !ds.sliced() {
+		return []share{{c, ds.layouts[0].parts[0].volumes}}, nil
+	}
+	if ds.fact != "" && c.Get("table") != ds.fact {
+		return ds.everywhere(c), nil // only the fact table is cut into slices
+	}
+	switch c.Name {
+	case "load":
+		return ds.loadShares(c)
+	case "delete":
+		if key, ok := c.Lookup("key"); ok {
+			volumes, err := ds.holders(keyRecord(key))
+			return []share{{c, volumes}}, err
+		}
+		if _, ok := c.Lookup("id"); ok {
+			return nil, fmt.Errorf("delete by id: %w: each slice numbers its records by itself", ErrNotSupported)
+		}
+	}
+	return ds.everywhere(c), nil
+}
+
+// everywhere makes a share for each part, so that each is taken by a live replica.
+func (ds *dataset) everywhere(c *Command) []share {
+	var list []share
+	var seen []*volume
+	for _, l := range ds.layouts {
+		for _, p := range l.parts {
+			fresh := slices.DeleteFunc(slices.Clone(p.volumes), func(v *volume) bool { return slices.Contains(seen, v) })
+			seen = append(seen, fresh...)
+			if len(fresh) > 0 {
+				list = append(list, share{c, fresh})
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,392 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// The pace of writes.
+const (
+	// unconfirmedAfter is how long a write waits while none of a slice's replicas can
+	// be reached at all.
+	unconfirmedAfter = 3 * time.Second
+	drainFirst       = 20 * time.Millisecond
+	drainLimit       = time.Second
+)
+
+// job is a share of a write that a client waits for.
+type job struct {
+	id      string
+	command *Command
+	volumes []*volume
+	changed chan struct{} // holds one: something has happened
+
+	// Guarded by writer.mu.
+	answers map[*volume]Answer
+	first   time.Time // when the first replica had it
+	ticket  Ticket
+}
+
+func (j *job) poke() {
+	select {
+	case j.changed <- struct{}{}:
+	default:
+	}
+}
+
+// writer puts writes in sequence: all go through the buffer, and from there to each
+// server in the same order.
+type writer struct {
+	d      *Dispatcher
+	buffer *Buffer
+	boot   string
+	state  stateFile
+
+	mu      sync.Mutex
+	jobs    map[string]*job
+	number  uint64
+	stamp   int64      // of the last write
+	seen    idSet      // writes of other gateways' clients that were done here
+	pushing sync.Mutex // held while it is being made known who is behind
+	saving  sync.Mutex // held while that is written down, so that the newest is the last
+}
+
+// write delivers a write: here, or by the gateway that puts them in sequence.
+func (d *Dispatcher) write(ctx context.Context, ds *dataset, c *Command) (Answer, error) {
+	if d.cfg.Buffer == nil {
+		return Answer{}, ErrNoBuffer
+	}
+	shares, err := ds.shares(c)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !c.Forwarded {
+		answer, done, err := d.peers.forward(ctx, &c)
+		if done {
+			return answer, err
+		}
+	}
+	return d.writes.do(ctx, ds, c, shares)
+}
+
+// do records the shares of a write, has them delivered and waits for that.
+func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share) (Answer, error) {
+	if c.ID != "" {
+		w.remember(c.ID)
+	}
+	if len(shares) == 0 { // a load of nothing still has an answer
+		shares = ds.everywhere(c)[:1]
+	}
+	jobs := make([]*job, 0, len(shares))
+	for _, s := range shares {
+		j, err := w.begin(ds, s)
+		if err != nil {
+			return Answer{}, err
+		}
+		jobs = append(jobs, j)
+	}
+	answers := make([]Answer, len(jobs))
+	var failed error
+	for i, j := range jobs {
+		var err error
+		if answers[i], err = w.wait(ctx, j); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	if failed != nil {
+		return Answer{}, failed
+	}
+	return combine(c, answers), nil
+}
+
+// begin records a share before anything is sent (the intent), for all its servers.
+func (w *writer) begin(ds *dataset, s share) (*job, error) {
+	j := &job{command: s.command, volumes: s.volumes, changed: make(chan struct{}, 1), answers: make(map[*volume]Answer)}
+	w.mu.Lock()
+	able := false
+	for _, v := range s.volumes {
+		able = able || !v.behind && w.reachable(v)
+	}
+	if !able {
+		w.mu.Unlock()
+		return nil, ErrNoReplica
+	}
+	j.id = w.newID()
+	w.stamp = max(w.stamp+1, time.Now().UnixNano())
+	stamp := w.stamp
+	w.jobs[j.id] = j
+	w.mu.Unlock()
+	e := entry{stamp: stamp, id: j.id, command: s.command.Clone()}
+	e.command.Dataset = ds.name
+	addrs := make([]string, len(s.volumes))
+	for i, v := range s.volumes {
+		addrs[i] = v.addr
+	}
+	ticket, err := w.buffer.Append(e.encode(), addrs...)
+	if err != nil {
+		w.end(j)
+		return nil, err
+	}
+	w.mu.Lock()
+	j.ticket = ticket
+	w.mu.Unlock()
+	for _, v := range s.volumes {
+		w.wake(v)
+	}
+	return j, nil
+}
+
+// reachable reports whether a server can be given writes now.
+func (w *writer) reachable(v *volume) bool { return v.listed.Load() && v.state() != down }
+
+func (w *writer) end(j *job) {
+	w.mu.Lock()
+	delete(w.jobs, j.id)
+	w.mu.Unlock()
+}
+
+// wait returns when a share may be acknowledged: a replica has it, and each other
+// one has it too or is known to be behind.
+func (w *writer) wait(ctx context.Context, j *job) (Answer, error) {
+	start := time.Now()
+	timer := time.NewTimer(w.d.cfg.WriteWait)
+	defer timer.Stop()
+	for {
+		open, answer, got, first := w.look(j)
+		if got && len(open) > 0 && time.Since(first) >= w.d.cfg.WriteWait {
+			w.fallBehind(open)
+			open = nil
+		}
+		if got && len(open) == 0 {
+			w.end(j)
+			return answer, nil
+		}
+		if !got && len(open) == 0 && time.Since(start) > unconfirmedAfter || time.Since(start) > w.d.cfg.WriteTimeout {
+			w.end(j)
+			return Answer{}, ErrUnconfirmed
+		}
+		timer.Reset(max(w.d.cfg.WriteWait-time.Since(first), time.Millisecond))
+		if !got {
+			timer.Reset(w.d.cfg.WriteWait)
+		}
+		select {
+		case <-j.changed:
+		case <-timer.C:
+		case <-ctx.Done():
+			w.end(j)
+			return Answer{}, ctx.Err()
+		case <-w.d.ctx.Done():
+			w.end(j)
+			return Answer{}, ErrStopped
+		}
+	}
+}
+
+// look finds how a share stands: open are the servers that do not have it and are
+// not known to be behind. Those that cannot be reached now are made known to be.
+func (w *writer) look(j *job) (open []*volume, answer Answer, got bool, first time.Time) {
+	var gone []*volume
+	w.mu.Lock()
+	for _, v := range j.volumes {
+		if a, ok := j.answers[v]; ok {
+			if !got || a.Code == 0 && answer.Code != 0 {
+				answer = a
+			}
+			got = true
+			continue
+		}
+		switch {
+		case v.behind:
+		case !w.reachable(v):
+			gone = append(gone, v)
+		default:
+			open = append(open, v)
+		}
+	}
+	first = j.first
+	w.mu.Unlock()
+	w.fallBehind(gone)
+	return open, answer, got, first
+}
+
+// wake has a server's sender look for what there is to do.
+func (w *writer) wake(v *volume) {
+	select {
+	case v.more <- struct{}{}:
+	default:
+	}
+}
+
+// away notes that a server cannot be given writes now: those who wait for it are told.
+func (w *writer) away(v *volume) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, j := range w.jobs { // order-free: each is told
+		j.poke()
+	}
+}
+
+// sender delivers what waits for one server, in order, one write at a time.
+func (w *writer) sender(v *volume) {
+	pause := drainFirst
+	for {
+		wait := w.drain(v)
+		var again <-chan time.Time
+		if wait {
+			again = time.After(pause)
+			pause = min(2*pause, drainLimit)
+		} else {
+			pause = drainFirst
+		}
+		select {
+		case <-w.d.ctx.Done():
+			return
+		case <-v.more:
+		case <-again:
+		}
+	}
+}
+
+// drain delivers as long as it goes. again tells that it is to be tried soon although
+// nobody may say so.
+func (w *writer) drain(v *volume) (again bool) {
+	for w.d.ctx.Err() == nil {
+		if !w.reachable(v) {
+			return false
+		}
+		p, ok, err := w.buffer.Next(v.addr)
+		if err != nil {
+			if !errors.Is(err, ErrBufferClosed) {
+				w.d.log.Error("writes for a server cannot be read", "volume", v.addr, "error", err)
+				w.fallBehind([]*volume{v})
+			}
+			return true
+		}
+		if !ok {
+			w.complete(v)
+			return false
+		}
+		e, err := decodeEntry(p.Data)
+		if err != nil {
+			w.d.log.Error("write of no known form is left out", "volume", v.addr, "write", p.Seq, "error", err)
+			_ = w.buffer.Delivered(v.addr, p.Ticket)
+			continue
+		}
+		if w.notYet(v, e.stamp) {
+			return true
+		}
+		if !w.deliver(v, p.Ticket, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// deliver sends one write. It is false if the server has to be tried again.
+func (w *writer) deliver(v *volume, t Ticket, e *entry) bool {
+	answer, err := w.send(v, e.command)
+	if err != nil {
+		if w.d.ctx.Err() == nil {
+			w.d.failed(v, err)
+			w.away(v)
+		}
+		return false
+	}
+	if hostFault(answer.Code) && !w.shared(e.id, v, answer) {
+		w.fallBehind([]*volume{v})
+		w.d.log.Warn("server could not take a write; it is tried again", "volume", v.addr, "command", e.command.Name, "code", answer.Code)
+		return false
+	}
+	v.delivered.Add(1)
+	if err := w.buffer.Delivered(v.addr, t); err != nil {
+		w.d.log.Warn("mark of a delivered write", "volume", v.addr, "error", err)
+	}
+	w.mu.Lock()
+	v.head = 0
+	w.mu.Unlock()
+	w.settle(v, e, answer)
+	return true
+}
+
+// settle gives the answer of a server to the one who waits, and compares it with
+// those of the others.
+func (w *writer) settle(v *volume, e *entry, answer Answer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	j := w.jobs[e.id]
+	if j == nil {
+		return
+	}
+	for _, o := range j.volumes {
+		if other, ok := j.answers[o]; ok && !sameResult(other, answer) {
+			v.mismatches.Add(1)
+			w.d.log.Warn("replicas answer a write differently", "command", e.command.Name, "table", e.command.Get("table"),
+				"volume", v.addr, "code", answer.Code, "other", o.addr, "otherCode", other.Code)
+			break
+		}
+	}
+	j.answers[v] = answer
+	if j.first.IsZero() {
+		j.first = time.Now()
+	}
+	j.poke()
+}
+
+// sameResult compares two answers to one write, without the times in them.
+func sameResult(a, b Answer) bool {
+	if a.Code != b.Code {
+		return false
+	}
+	_, x, err1 := splitEnvelope(a.Body)
+	_, y, err2 := splitEnvelope(b.Body)
+	return err1 != nil || err2 != nil || a.Code != 0 || string(x) == string(y)
+}
+
+// shared reports whether other replicas failed by a fault of their host as well, and
+// none took the write: then that is the answer.
+func (w *writer) shared(id string, v *volume, answer Answer) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	j := w.jobs[id]
+	if j == nil {
+		return false
+	}
+	for _, a := range j.answers { // order-free: any will do
+		if a.Code == 0 {
+			return false
+		}
+	}
+	return len(j.volumes) == 1 || len(j.answers) > 0 || j.volumes[0] == v
+}
+
+// hostFault reports whether a return code speaks of the server's machine and not of
+// the command: I/O errors, no memory, no space, locks.
+func hostFault(code int) bool {
+	switch code {
+	case -6, -10, -12, -13, -14, -16, -23, -24, -27, -29, -34, -35, -37, -53, -55:
+		return true
+	}
+	return false
+}
+
+// send sends one command and waits for its answer, however long it takes: the
+// watchdog has the server asked whether it is there if it is silent.
+func (w *writer) send(v *volume, c *Command) (Answer, error) {
+	a := &attempt{volume: v, start: time.Now()}
+	v.begin(a)
+	answer, reused, err := a.run(c, false)
+	if err != nil && reused && !a.interrupted() {
+		answer, _, err = a.run(c, true)
+	}
+	v.end(a)
+	if err == nil {
+		v.lastAnswer.Store(int64(time.Since(w.d.epoch)))
+		v.answers.Add(1)
+		if v.state() == late {
+			v.setState(up, time.Now(), "")
+		}
+	}
+	return answer, err
+}

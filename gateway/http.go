@@ -1,0 +1,210 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/ibuki-dev/ibuki/dispatch"
+)
+
+// The headers between gateways.
+const (
+	headerWrite   = "X-Ibuki-Write"   // the name of a forwarded write
+	headerDataset = "X-Ibuki-Dataset" // which dataset a command is about, also from clients
+	headerFault   = "X-Ibuki-Fault"   // in an answer: no server's, but this fault
+)
+
+// Config are the settings of a Server. Zero means the default.
+type Config struct {
+	Doer dispatch.Doer // needed
+	// Exchange answers other gateways; nil: there are none.
+	Exchange func(dispatch.PeerMessage) dispatch.PeerMessage
+	// Status is what /status shows, as JSON; needed.
+	Status func() any
+
+	MaxConns  int // clients at a time: 10,000
+	MaxBody   int // bytes of a body that is no load: 64 MiB
+	MaxRecord int // bytes of one record of a load: 16 MiB
+	MaxChunk  int // bytes of records that are loaded in one step; a larger load is taken in several: 1 MiB
+	// IdleTimeout is how long a client may keep a connection without a request: 2 min.
+	IdleTimeout time.Duration
+
+	Log *slog.Logger // nil: nothing is logged
+}
+
+func (c Config) withDefaults() Config {
+	number := func(n *int, v int) {
+		if *n <= 0 {
+			*n = v
+		}
+	}
+	number(&c.MaxConns, 10000)
+	number(&c.MaxBody, 64<<20)
+	number(&c.MaxRecord, 16<<20)
+	number(&c.MaxChunk, 1<<20)
+	if c.IdleTimeout <= 0 {
+		c.IdleTimeout = 2 * time.Minute
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Server speaks Groonga's HTTP interface.
+type Server struct {
+	cfg  Config
+	http *fasthttp.Server
+	ctx  context.Context
+	stop context.CancelFunc
+}
+
+// NewServer makes a Server.
+func NewServer(cfg Config) *Server {
+	s := &Server{cfg: cfg.withDefaults()}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.http = &fasthttp.Server{
+		Handler:                      s.handle,
+		Name:                         "ibuki",
+		Concurrency:                  s.cfg.MaxConns,
+		IdleTimeout:                  s.cfg.IdleTimeout,
+		ReadBufferSize:               32 << 10, // the longest head of a request, and so the longest query
+		MaxRequestBodySize:           s.cfg.MaxChunk,
+		StreamRequestBody:            true, // what is longer than that is taken as it comes
+		NoDefaultDate:                true,
+		NoDefaultContentType:         true,
+		DisablePreParseMultipartForm: true,
+		CloseOnShutdown:              true,
+		Logger:                       quiet{},
+	}
+	return s
+}
+
+// quiet drops what the library would print: it is about single bad clients.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// Serve answers clients until Stop is called. It closes l.
+func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+
+// Stop takes no more commands and waits for those under way, until ctx ends.
+func (s *Server) Stop(ctx context.Context) error {
+	err := s.http.ShutdownWithContext(ctx)
+	s.stop()
+	return err
+}
+
+// handle routes one request.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	path := ctx.Path()
+	switch {
+	case bytes.HasPrefix(path, []byte("/d/")):
+		s.command(ctx)
+	case string(path) == "/status":
+		s.json(ctx, s.cfg.Status())
+	case string(path) == peerPath && s.cfg.Exchange != nil:
+		s.peer(ctx)
+	default:
+		ctx.SetStatusCode(fasthttp.StatusNotFound)
+		ctx.SetContentType("text/plain")
+		ctx.SetBodyString("not found: there are /d/COMMAND and /status\n")
+	}
+}
+
+func (s *Server) json(ctx *fasthttp.RequestCtx, v any) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		ctx.Error(err.Error(), fasthttp.StatusInternalServerError)
+		return
+	}
+	ctx.SetContentType("application/json")
+	ctx.SetBody(append(text, '\n'))
+}
+
+// command answers /d/COMMAND.
+func (s *Server) command(ctx *fasthttp.RequestCtx) {
+	start := time.Now()
+	if !ctx.IsGet() && !ctx.IsPost() && !ctx.IsHead() {
+		s.fault(ctx, start, fmt.Errorf("%w: HTTP method %.20q", dispatch.ErrBadCommand, ctx.Method()))
+		return
+	}
+	c, err := dispatch.ParseURI(string(ctx.RequestURI()))
+	if err != nil {
+		s.fault(ctx, start, err)
+		return
+	}
+	header := &ctx.Request.Header
+	c.Dataset = string(header.Peek(headerDataset))
+	if id := header.Peek(headerWrite); len(id) > 0 {
+		c.ID, c.Forwarded = string(id), true
+	}
+	var answer dispatch.Answer
+	switch {
+	case !ctx.IsPost():
+		answer, err = s.cfg.Doer.Do(s.ctx, c)
+	case c.Name == "load" && ctx.Request.IsBodyStream():
+		answer, err = s.loadStream(ctx.RequestBodyStream(), c, start)
+	default:
+		if err = s.body(ctx, c); err == nil {
+			answer, err = s.cfg.Doer.Do(s.ctx, c)
+		}
+	}
+	if err != nil {
+		s.fault(ctx, start, err)
+		return
+	}
+	ctx.SetStatusCode(answer.Status)
+	ctx.SetContentType(answer.ContentType)
+	ctx.Response.SetBodyRaw(answer.Body)
+}
+
+// body takes what a client has posted: arguments or records.
+func (s *Server) body(ctx *fasthttp.RequestCtx, c *dispatch.Command) error {
+	body := ctx.Request.Body()
+	if ctx.Request.IsBodyStream() {
+		var err error
+		body, err = io.ReadAll(io.LimitReader(ctx.RequestBodyStream(), int64(s.cfg.MaxBody)+1))
+		if err != nil {
+			return fmt.Errorf("%w: body: %v", dispatch.ErrBadCommand, err)
+		}
+		if len(body) > s.cfg.MaxBody {
+			return fmt.Errorf("%w: body of more than %d bytes", dispatch.ErrTooLong, s.cfg.MaxBody)
+		}
+	}
+	kind := ctx.Request.Header.ContentType()
+	if bytes.HasPrefix(kind, []byte("application/x-www-form-urlencoded")) {
+		// curl says so of whatever it posts.
+		if text := bytes.TrimLeft(body, " \t\r\n"); len(text) == 0 || text[0] != '[' && text[0] != '{' {
+			return c.ParseForm(string(body))
+		}
+		kind = nil
+	}
+	c.ContentType = string(kind)
+	c.Body = append([]byte{}, body...) // what ctx has is used again
+	return nil
+}
+
+// fault tells what is wrong in Groonga's form.
+func (s *Server) fault(ctx *fasthttp.RequestCtx, start time.Time, err error) {
+	f := faultOf(err)
+	if f.code == codeUnknown && !errors.Is(err, context.Canceled) {
+		s.cfg.Log.Warn("command failed", "path", string(ctx.Path()), "error", err)
+	}
+	ctx.SetStatusCode(f.status)
+	ctx.SetContentType("application/json")
+	ctx.Response.Header.Set(headerFault, f.name)
+	ctx.Response.SetBodyRaw(envelope(f.code, start, err.Error()))
+	if ctx.Request.IsBodyStream() {
+		ctx.SetConnectionClose() // the rest of the body was not read
+	}
+}
