@@ -202,9 +202,9 @@ func (l *RecordList) Command(c *Command, rows []json.RawMessage) *Command {
 	return next
 }
 
-// combine makes one answer of those to the shares of a write: the first that is a
+// combineWrites makes one answer of those to the shares of a write: the first that is a
 // failure, or the sum of what was loaded.
-func combine(c *Command, answers []Answer) Answer {
+func combineWrites(c *Command, answers []Answer) Answer {
 	if len(answers) == 1 {
 		return answers[0]
 	}

@@ -12,10 +12,41 @@ func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *Command) (Answer,
 	if len(l.parts) == 1 {
 		return d.ask(ctx, l.parts[0].volumes, c)
 	}
-	if anywhere[c.Name] {
-		return d.ask(ctx, l.all, c)
+	if anywhere[c.Name] || ds.fact != "" && c.Get("table") != ds.fact && c.Name != "dump" {
+		return d.ask(ctx, l.all, c) // all slices have it
 	}
-	return Answer{}, fmt.Errorf("%s: %w", c.Name, ErrNotSupported)
+	if c.Name != "select" {
+		return Answer{}, fmt.Errorf("%s: %w", c.Name, ErrNotSupported)
+	}
+	return d.selectAll(ctx, l, c)
+}
+
+// selectAll searches all slices and merges what they found.
+func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *Command) (Answer, error) {
+	plan, err := PlanSelect(c)
+	if err != nil {
+		return Answer{}, err
+	}
+	for {
+		answers, err := d.askAll(ctx, l, plan.Request())
+		if err != nil {
+			return Answer{}, err
+		}
+		docs := make([][]byte, len(answers))
+		first := answers[0]
+		for i, a := range answers {
+			docs[i] = a.Body
+			if a.Code != 0 && first.Code == 0 {
+				first = a
+			}
+		}
+		if plan.Again(docs) {
+			continue
+		}
+		first.Body, err = plan.Merge(docs)
+		first.Code = ReturnCode(first.Status, first.Body)
+		return first, err
+	}
 }
 
 // anywhere are the reads that any server of a dataset answers for all slices: the

@@ -98,7 +98,7 @@ func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share
 	if failed != nil {
 		return Answer{}, failed
 	}
-	return combine(c, answers), nil
+	return combineWrites(c, answers), nil
 }
 
 // begin records a share before anything is sent (the intent), for all its servers.

@@ -18,6 +18,7 @@ var commands = []*command{
 	devKeeperCommand,
 	eventCommand,
 	forceLeaveCommand,
+	gatewayCommand,
 	infoCommand,
 	joinCommand,
 	keygenCommand,

@@ -1,0 +1,332 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/catalog"
+	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/gateway"
+	"github.com/ibuki-dev/ibuki/livefile"
+)
+
+var gatewayCommand = &command{
+	name:     "gateway",
+	synopsis: "Delivers searches and writes to a cluster of Groonga servers",
+	hidden:   true,
+	help: `
+Usage: {prog} gateway -catalog=FILE -live-nodes=FILE [options]
+
+  Answers clients of Groonga and has the servers of a cluster do the work: each
+  search goes to one live replica of each slice, each write to all replicas.
+  Which servers there are is in the catalog; which of them are alive is in the
+  file that the agent of this machine writes. A write that a replica misses is
+  kept until it is back.
+
+Options:
+
+  -catalog=FILE             Droonga's catalog.json. host:port of a volume is the
+                            HTTP address of its Groonga server.
+  -live-nodes=FILE          The list of live nodes, followed as it changes. While
+                            there is none yet, all nodes are held to be alive.
+  -http=:10040              Where Groonga's HTTP interface is offered, and /status.
+  -droonga=ADDR             Where Droonga's message protocol is offered.
+  -buffer=DIR               Where writes are kept. Without it writes are refused.
+  -buffer-size=1073741824   How many bytes may be kept. Then writes are refused.
+  -sync=always              When kept writes are forced to the disk: 'always',
+                            'interval' (every 200 ms) or 'never'. It only matters
+                            if the machine itself stops.
+  -dataset=NAME             The dataset that commands are about which name none.
+  -node=NAME                Which of the catalog's nodes this machine is. Unless
+                            said, it is told by the addresses of this machine.
+  -peers=ADDR               Another gateway of the same catalog (host:port of its
+                            -http). May be given more than once. Unless said,
+                            there is one on each node of the catalog, at the same
+                            port. 'none': this is the only one.
+  -write-wait=300ms         How long a write waits for a further replica. Then
+                            that one gets it later, and is not read from until
+                            then.
+  -log-level=info           'debug', 'info', 'warn' or 'error'.
+`,
+	run: runGateway,
+}
+
+// gatewayFlags are the settings of the command line.
+type gatewayFlags struct {
+	catalog, list, http, droonga string
+	buffer, sync, dataset, node  string
+	logLevel                     string
+	size                         int64
+	writeWait                    time.Duration
+	peers                        listFlag
+}
+
+func runGateway(e *env, args []string) int {
+	var f gatewayFlags
+	fs := e.flags()
+	fs.StringVar(&f.catalog, "catalog", "", "")
+	fs.StringVar(&f.list, "live-nodes", "", "")
+	fs.StringVar(&f.http, "http", ":10040", "")
+	fs.StringVar(&f.droonga, "droonga", "", "")
+	fs.StringVar(&f.buffer, "buffer", "", "")
+	fs.Int64Var(&f.size, "buffer-size", 1<<30, "")
+	fs.StringVar(&f.sync, "sync", "always", "")
+	fs.StringVar(&f.dataset, "dataset", "", "")
+	fs.StringVar(&f.node, "node", "", "")
+	fs.Var(&f.peers, "peers", "")
+	fs.DurationVar(&f.writeWait, "write-wait", 300*time.Millisecond, "")
+	fs.StringVar(&f.logLevel, "log-level", "info", "")
+	if fs.Parse(args) != nil {
+		return 1
+	}
+	switch {
+	case fs.NArg() > 0:
+		return e.usage("Too many command line arguments.")
+	case f.catalog == "":
+		return e.usage("A catalog must be specified.")
+	case f.list == "":
+		return e.usage("A live-node list must be specified.")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	g, err := f.open(ctx, e)
+	if err != nil {
+		return e.fail("Error: %s", err)
+	}
+	return g.serve(ctx, e)
+}
+
+// gatewayProcess is a gateway that runs.
+type gatewayProcess struct {
+	flags    *gatewayFlags
+	log      *slog.Logger
+	buffer   *dispatch.Buffer
+	list     *livefile.List
+	d        *dispatch.Dispatcher
+	client   *gateway.Client
+	server   *gateway.Server
+	listener net.Listener
+	started  time.Time
+}
+
+// open makes all parts. What is wrong is said before anything starts.
+func (f *gatewayFlags) open(ctx context.Context, e *env) (g *gatewayProcess, err error) {
+	g = &gatewayProcess{flags: f, started: time.Now(), client: gateway.NewClient(256 << 20)}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, fmt.Errorf("-log-level: %w", err)
+	}
+	g.log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
+	text, err := os.ReadFile(f.catalog)
+	if err != nil {
+		return nil, err
+	}
+	c, err := catalog.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.catalog, err)
+	}
+	cfg := dispatch.Config{
+		Catalog: c, Dataset: f.dataset, Dir: f.buffer, WriteWait: f.writeWait, PeerClient: g.client, Log: g.log,
+	}
+	if cfg.Self, cfg.Peers, err = f.gateways(c); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	if f.buffer != "" {
+		policy, err := dispatch.ParseSyncPolicy(f.sync)
+		if err != nil {
+			return nil, fmt.Errorf("-sync: %w", err)
+		}
+		if g.buffer, err = dispatch.OpenBuffer(f.buffer, dispatch.BufferConfig{MaxBytes: f.size, Sync: policy}); err != nil {
+			return nil, err
+		}
+		cfg.Buffer = g.buffer
+	}
+	g.list, err = livefile.Watch(ctx, f.list, livefile.Config{Report: g.reportList})
+	if err != nil {
+		return nil, err
+	}
+	cfg.List = g.list
+	if g.d, err = dispatch.New(cfg); err != nil {
+		return nil, err
+	}
+	// Last: until then other gateways are refused at once, and need not wait.
+	if g.listener, err = net.Listen("tcp", f.http); err != nil {
+		return nil, err
+	}
+	g.server = gateway.NewServer(gateway.Config{Doer: g.d, Exchange: g.d.Exchange, Status: g.status, Log: g.log})
+	return g, nil
+}
+
+func (g *gatewayProcess) reportList(fault error) {
+	if fault == nil {
+		g.log.Info("live-node list is good again")
+		return
+	}
+	g.log.Warn("live-node list", "error", fault)
+}
+
+// serve answers until ctx ends, and then ends in order.
+func (g *gatewayProcess) serve(ctx context.Context, e *env) int {
+	defer g.close()
+	ended := make(chan error, 1)
+	go func() { ended <- g.server.Serve(g.listener) }()
+	e.say("Gateway answers at http://%s/", g.listener.Addr())
+	select {
+	case err := <-ended:
+		return e.fail("Error: %s", err)
+	case <-ctx.Done():
+	}
+	e.say("Gateway is stopping")
+	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := g.server.Stop(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return e.fail("Error: %s", err)
+	}
+	return 0
+}
+
+func (g *gatewayProcess) close() {
+	if g.d != nil {
+		g.d.Close()
+	}
+	if g.listener != nil {
+		g.listener.Close()
+	}
+	g.client.Close()
+	if g.buffer != nil {
+		if err := g.buffer.Close(); err != nil {
+			g.log.Error("buffer", "error", err)
+		}
+	}
+}
+
+// gatewayStatus is what /status shows.
+type gatewayStatus struct {
+	Version string          `json:"version"`
+	Uptime  float64         `json:"uptime_seconds"`
+	List    gatewayList     `json:"live_nodes"`
+	Buffer  *gatewayBuffer  `json:"buffer,omitempty"`
+	Cluster dispatch.Status `json:"cluster"`
+}
+
+// gatewayList is how the live-node list stands.
+type gatewayList struct {
+	File      string     `json:"file"`
+	Loaded    bool       `json:"loaded"` // false: every node is held to be alive
+	Missing   bool       `json:"missing,omitempty"`
+	Fault     string     `json:"fault,omitempty"`
+	Written   *time.Time `json:"written,omitempty"`
+	Confirmed *time.Time `json:"confirmed,omitempty"`
+	Stale     bool       `json:"stale"` // its agent has stopped confirming it
+	Alone     bool       `json:"alone"` // it names one node only
+	Alive     int        `json:"alive"`
+	Nodes     int        `json:"nodes"`
+}
+
+// gatewayBuffer is how the buffer stands, in bytes.
+type gatewayBuffer struct {
+	Size int64 `json:"size"`
+	Most int64 `json:"most"`
+}
+
+func (g *gatewayProcess) status() any {
+	h, view := g.list.Health(), g.list.Current()
+	s := gatewayStatus{
+		Version: version, Uptime: time.Since(g.started).Seconds(), Cluster: g.d.Status(),
+		List: gatewayList{
+			File: g.list.Path(), Loaded: h.Loaded, Missing: h.Missing, Stale: h.Stale, Alone: h.Alone,
+			Alive: view.NumAlive(), Nodes: view.Len(),
+		},
+	}
+	if h.Fault != nil {
+		s.List.Fault = h.Fault.Error()
+	}
+	if h.Loaded {
+		s.List.Written, s.List.Confirmed = &h.Written, &h.Confirmed
+	}
+	if g.buffer != nil {
+		s.Buffer = new(gatewayBuffer)
+		s.Buffer.Size, s.Buffer.Most = g.buffer.Size()
+	}
+	return s
+}
+
+// gateways finds which node this is and which other gateways there are.
+func (f *gatewayFlags) gateways(c *catalog.Catalog) (self string, peers []dispatch.Peer, err error) {
+	if len(f.peers) == 1 && f.peers[0] == "none" {
+		return "", nil, nil
+	}
+	bound, port, err := net.SplitHostPort(f.http)
+	if err != nil {
+		return "", nil, fmt.Errorf("-http: %w", err)
+	}
+	node := f.node
+	if node == "" {
+		node = ownNode(c.Names(), bound)
+	}
+	if node == "" && len(f.peers) == 0 && len(c.Names()) == 1 {
+		return "", nil, nil
+	}
+	if node == "" {
+		return "", nil, errors.New("which of the catalog's nodes is this? Say -node=NAME, or -peers=none if this is the only gateway")
+	}
+	self = net.JoinHostPort(strings.Trim(node, "[]"), port)
+	addrs := f.peers
+	if len(addrs) == 0 {
+		for _, name := range c.Names() {
+			addrs = append(addrs, net.JoinHostPort(strings.Trim(name, "[]"), port))
+		}
+	}
+	for _, addr := range addrs {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return "", nil, fmt.Errorf("-peers: %w", err)
+		}
+		if addr != self {
+			peers = append(peers, dispatch.Peer{Name: host, Addr: addr})
+		}
+	}
+	return self, peers, nil
+}
+
+// ownNode is the one of the nodes that is this machine: by the address that is bound,
+// the machine's addresses or its name. "" if that is not clear.
+func ownNode(nodes []string, bound string) string {
+	ours := make(map[string]bool)
+	if ip := net.ParseIP(bound); ip != nil && !ip.IsUnspecified() || bound != "" && ip == nil {
+		ours[bound] = true
+	} else {
+		if name, err := os.Hostname(); err == nil {
+			ours[name] = true
+		}
+		addrs, _ := net.InterfaceAddrs() // none: then it is not clear
+		for _, a := range addrs {
+			if ip, ok := a.(*net.IPNet); ok {
+				ours[ip.IP.String()] = true
+			}
+		}
+	}
+	found := ""
+	for _, n := range nodes {
+		if ours[strings.Trim(n, "[]")] {
+			if found != "" {
+				return ""
+			}
+			found = n
+		}
+	}
+	return found
+}
