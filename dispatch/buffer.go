@@ -90,7 +90,7 @@ func (c BufferConfig) withDefaults() BufferConfig {
 	if c.SegmentBytes == 0 {
 		c.SegmentBytes = 16 << 20
 	}
-	c.SegmentBytes = max(1, min(c.SegmentBytes, c.MaxBytes/8))
+	c.SegmentBytes = max(64, min(c.SegmentBytes, c.MaxBytes/8))
 	if c.MaxWrite == 0 {
 		c.MaxWrite = 64 << 20
 	}
@@ -162,7 +162,8 @@ type Buffer struct {
 	replicas  []*replicaQueue
 	names     map[string]*replicaQueue
 	nextID    uint64
-	scratch   []byte
+	scratch   []byte        // the record that is written
+	ids       []byte        // its replicas
 	tail      []uncommitted // written, not yet acknowledged; SyncAlways only
 	tailQueue []*replicaQueue
 	dirty     bool // something is not forced yet, and flush is set to come

@@ -163,11 +163,8 @@ func (b *Buffer) write(data []byte, replicas []string) (t Ticket, end committedT
 		}
 	}
 	queues := b.tailQueue[from:]
-	var ids [64]byte
-	r := record{
-		kind: recordWrite, seq: b.seq + 1, at: b.cfg.now().UnixMilli(),
-		ids: appendIDs(ids[:0], queues), data: data,
-	}
+	b.ids = appendIDs(b.ids[:0], queues)
+	r := record{kind: recordWrite, seq: b.seq + 1, at: b.cfg.now().UnixMilli(), ids: b.ids, data: data}
 	start := s.size
 	if err := b.put(&r); err != nil {
 		b.tailQueue = b.tailQueue[:from]

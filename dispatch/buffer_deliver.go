@@ -39,9 +39,9 @@ func (b *Buffer) Next(replica string) (p Pending, ok bool, err error) {
 // returns that. q.reading is held, and b.mu is not.
 func (b *Buffer) advance(q *replicaQueue) (r record, ok bool, err error) {
 	for {
-		pos, s, limit := b.whereNext(q)
-		if s == nil {
-			return r, false, nil
+		pos, s, limit, err := b.whereNext(q)
+		if s == nil || err != nil {
+			return r, false, err
 		}
 		r, next, err := q.reader.read(s.file, s.number, pos.offset, limit)
 		if errors.Is(err, os.ErrClosed) && b.removed(s) {
@@ -57,11 +57,11 @@ func (b *Buffer) advance(q *replicaQueue) (r record, ok bool, err error) {
 }
 
 // whereNext says where the replica's next record is; s is nil if nothing waits.
-func (b *Buffer) whereNext(q *replicaQueue) (pos position, s *segment, limit int64) {
+func (b *Buffer) whereNext(q *replicaQueue) (pos position, s *segment, limit int64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if q.waiting == 0 || b.closed {
-		return pos, nil, 0
+		return pos, nil, 0, nil
 	}
 	for _, s := range b.segments {
 		if s.number < q.pos.segment {
@@ -71,10 +71,11 @@ func (b *Buffer) whereNext(q *replicaQueue) (pos position, s *segment, limit int
 			q.pos = position{s.number, 0}
 		}
 		if q.pos.offset < s.seen {
-			return q.pos, s, s.seen
+			return q.pos, s, s.seen, nil
 		}
 	}
-	panic(fmt.Sprintf("dispatch: %d writes wait for %s after the end, at %v", q.waiting, q.name, q.pos))
+	missing := badRecord("%d writes for %s are not there", q.waiting, q.name)
+	return pos, nil, 0, b.damage(b.last().number, b.last().seen, missing)
 }
 
 // removed reports whether a segment is one no more.
@@ -227,6 +228,9 @@ func (b *Buffer) reclaim() error {
 		b.total -= s.size
 		s.file.Close()
 		// One after the other: a power cut must not leave a gap.
+		if b.cfg.Sync == SyncNever {
+			continue
+		}
 		if err := b.files.sync(); err != nil {
 			return fmt.Errorf("the write buffer: %w", err)
 		}

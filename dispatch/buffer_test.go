@@ -9,8 +9,17 @@ import (
 	"time"
 )
 
+// quickly puts the files on a disk that forces nothing.
+func quickly(dir string, cfg BufferConfig) BufferConfig {
+	if cfg.files == nil {
+		cfg.files = &faultyFiles{dirFiles: dirFiles(dir), room: -1, syncs: -1}
+	}
+	return cfg
+}
+
 func openTestBuffer(t testing.TB, dir string, cfg BufferConfig) *Buffer {
 	t.Helper()
+	cfg = quickly(dir, cfg)
 	b, err := OpenBuffer(dir, cfg)
 	if err != nil {
 		t.Fatal(err)
