@@ -49,6 +49,7 @@ type Agent struct {
 	recent   recentMetrics
 	sinks    []*metricSink // not changed once the agent runs
 	streams  inboundSet
+	links    linkSet
 	subs     subscribers
 	queries  queryRoutes
 	answers  answerIDs
@@ -59,6 +60,7 @@ type Agent struct {
 	sends, freeSends     chan *packet // to be sent
 	inbound              chan *inboundMessage
 	dialed               chan dialResult
+	linked               chan linkResult
 	sendFailed           chan netip.AddrPort
 	commands             chan *command
 	keyChanges           chan serf.KeyChange
@@ -94,6 +96,7 @@ func New(cfg Config) (*Agent, error) {
 		freeSends:   make(chan *packet, packetQueue),
 		inbound:     make(chan *inboundMessage, 16),
 		dialed:      make(chan dialResult, 16),
+		linked:      make(chan linkResult, 16),
 		sendFailed:  make(chan netip.AddrPort, 64),
 		commands:    make(chan *command, 64),
 		keyChanges:  make(chan serf.KeyChange, keyChangesWaiting),
@@ -108,6 +111,7 @@ func New(cfg Config) (*Agent, error) {
 	a.members.Store(&[]serf.Member{})
 	a.queries.init()
 	a.answers.init()
+	a.links.init()
 	a.spoken.init()
 	a.ring = keyring{frame: &a.frame, file: cfg.KeyringFile}
 	a.streams.max = cfg.MaxStreams
@@ -275,6 +279,7 @@ func (a *Agent) Stop() {
 			a.closeTransport()
 		}
 		a.streams.closeAll()
+		a.links.closeAll()
 		a.wg.Wait()
 		if a.snapshot != nil {
 			a.snapshot.close()

@@ -68,6 +68,7 @@ type input struct {
 	packet  *packet
 	stream  *inboundMessage
 	dialed  *dialResult
+	linked  *linkResult
 	command *command
 	failed  netip.AddrPort
 }
@@ -85,6 +86,8 @@ func (a *Agent) run() {
 		case in.stream = <-a.inbound:
 		case r := <-a.dialed:
 			in.dialed = &r
+		case r := <-a.linked:
+			in.linked = &r
 		case in.command = <-a.commands:
 		case in.failed = <-a.sendFailed:
 		case <-timer.C:
@@ -113,6 +116,9 @@ func (a *Agent) turn(in *input) time.Time {
 		in.stream.handle(now, a.machine)
 	case in.dialed != nil:
 		a.machine.HandleDialed(now, in.dialed.id, in.dialed.reply, in.dialed.err)
+	case in.linked != nil:
+		l := in.linked
+		a.machine.HandleLink(now, l.id, l.event, l.reply, l.err)
 	case in.command != nil:
 		in.command.run(now)
 		a.loop.finished = append(a.loop.finished, in.command)
@@ -187,6 +193,9 @@ func (a *Agent) act(now time.Time) {
 	}
 	for i := range out.Dials {
 		a.startDial(&out.Dials[i])
+	}
+	for i := range out.Links {
+		a.orderLink(&out.Links[i])
 	}
 	for _, j := range out.Joins {
 		if ch := a.loop.joins[j.ID]; ch != nil {

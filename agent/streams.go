@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,7 +97,13 @@ func (s *inboundSet) closeAll() {
 type inboundMessage struct {
 	from  netip.AddrPort
 	msg   []byte
-	reply chan []byte // gets what to write back, nil for nothing; has room for it
+	reply chan streamReply // has room for one
+}
+
+// streamReply is what becomes of a stream once its message is handled.
+type streamReply struct {
+	msg  []byte // to write back, nil for nothing
+	hold bool   // it is a link, and stays open
 }
 
 func (m *inboundMessage) handle(now time.Time, machine *serf.Machine) {
@@ -103,7 +111,7 @@ func (m *inboundMessage) handle(now time.Time, machine *serf.Machine) {
 	if reply != nil {
 		reply = append([]byte(nil), reply...) // the machine's until its next input
 	}
-	m.reply <- reply
+	m.reply <- streamReply{reply, machine.HoldStream()}
 }
 
 // acceptStreams accepts until the transport is closed.
@@ -154,7 +162,7 @@ func (a *Agent) serveStream(c *inboundConn) {
 	}
 	a.streams.heard(c)
 	a.stateCame(msg)
-	in := &inboundMessage{from: from, msg: msg, reply: make(chan []byte, 1)}
+	in := &inboundMessage{from: from, msg: msg, reply: make(chan streamReply, 1)}
 	select {
 	case a.inbound <- in:
 	case <-a.loopDone:
@@ -162,9 +170,14 @@ func (a *Agent) serveStream(c *inboundConn) {
 	}
 	select {
 	case reply := <-in.reply:
-		if reply != nil {
-			a.stateGoes(reply)
-			a.writeStream(c, s.reply(reply, key))
+		if reply.msg != nil {
+			a.stateGoes(reply.msg)
+			a.writeStream(c, s.reply(reply.msg, key))
+		}
+		if reply.hold {
+			r.giveBack()
+			a.streams.remove(c) // it is none of those that are served any more
+			a.holdLink(c.Conn)
 		}
 	case <-a.loopDone:
 	}
@@ -194,7 +207,10 @@ func (b *budgetReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *budgetReader) giveBack() { b.set.held.Add(-b.held) }
+func (b *budgetReader) giveBack() {
+	b.set.held.Add(-b.held)
+	b.held = 0
+}
 
 func remoteOf(c net.Conn) netip.AddrPort {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
@@ -224,12 +240,6 @@ func (a *Agent) startDial(d *swim.Dial) {
 		}
 	})
 }
-
-// connectError says that a stream could not be opened: news about a join, but
-// none about a member that does not answer pings either.
-type connectError struct{ error }
-
-func (e connectError) Unwrap() []error { return []error{swim.ErrConnect, e.error} }
 
 func (a *Agent) dial(d *swim.Dial) ([]byte, error) {
 	if isState(d.Data) {
@@ -263,6 +273,8 @@ func (a *Agent) dial(d *swim.Dial) ([]byte, error) {
 	reply, err := a.frame.Load().ReadReply(bufio.NewReader(conn), nil)
 	if err == nil {
 		a.stateCame(reply)
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", swim.ErrUnanswered, err)
 	}
 	return reply, err
 }

@@ -44,6 +44,11 @@ type Member struct {
 	Versions wire.Versions
 	LTime    wire.LTime // of its last intent
 	Since    time.Time  // when it got this status
+	// Verdict is why it failed, or is Degraded; none if that is not known.
+	Verdict wire.Verdict
+	// Degraded: it does not answer as it should, and is not failed yet: work should go
+	// elsewhere for now. It may be wrong, and no event tells of it.
+	Degraded bool
 }
 
 // EventType says what an Event is.

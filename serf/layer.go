@@ -49,6 +49,9 @@ func (l *layer) Joined(_ time.Time, sm *swim.Member) {
 // Gone implements swim.Layer.
 func (l *layer) Gone(_ time.Time, sm *swim.Member) { l.m.memberGone(sm) }
 
+// Doubted implements swim.Layer.
+func (l *layer) Doubted(_ time.Time, sm *swim.Member) { l.m.memberDoubted(sm) }
+
 // Updated implements swim.Layer.
 func (l *layer) Updated(_ time.Time, sm *swim.Member) { l.m.memberUpdated(sm) }
 

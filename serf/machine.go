@@ -166,6 +166,16 @@ func (m *Machine) HandleSendFailed(now time.Time, to netip.AddrPort) {
 	m.settle()
 }
 
+// HandleLink: see swim.Machine.HandleLink.
+func (m *Machine) HandleLink(now time.Time, id swim.LinkID, event swim.LinkEvent, reply []byte, err error) {
+	m.now = now
+	m.swim.HandleLink(now, id, event, reply, err)
+	m.settle()
+}
+
+// HoldStream: see swim.Machine.HoldStream.
+func (m *Machine) HoldStream() bool { return m.swim.HoldStream() }
+
 // HandleTimeout does whatever is due at now.
 func (m *Machine) HandleTimeout(now time.Time) {
 	m.now = now

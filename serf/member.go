@@ -27,6 +27,8 @@ type record struct {
 	status   Status
 	family   family
 	shared   bool // in a Base: own says what to change in its place
+	verdict  wire.Verdict
+	degraded bool
 }
 
 // family says how to read record.ip.
@@ -81,6 +83,8 @@ func (m *Machine) public(r *record) Member {
 		Versions: r.versions,
 		LTime:    r.ltime,
 		Since:    m.epoch.Add(r.since),
+		Verdict:  r.verdict,
+		Degraded: r.degraded,
 	}
 }
 
@@ -109,6 +113,18 @@ func (r *record) take(sm *swim.Member) {
 	r.name, r.meta = sm.Name, sm.Meta
 	r.setAddr(sm.Addr)
 	r.versions = sm.Versions
+}
+
+// doubt takes over what swim thinks of a member that may not be well.
+func (r *record) doubt(sm *swim.Member) { r.verdict, r.degraded = sm.Verdict, sm.Degraded }
+
+// memberDoubted: swim suspects a member, or not any more. No event tells of it,
+// only the list.
+func (m *Machine) memberDoubted(sm *swim.Member) {
+	if i, known := m.members.find(sm.Name); known {
+		m.members.own(m.members.at(i)).doubt(sm)
+		m.changes++
+	}
 }
 
 // setStatus changes a member's status and what is counted by it.
@@ -141,6 +157,7 @@ func (m *Machine) memberJoined(sm *swim.Member) {
 	}
 	m.setStatus(&mem.record, StatusAlive)
 	mem.take(sm)
+	mem.doubt(sm)
 	m.unprune(mem.name)
 	m.tellMember(EventMemberJoin, TraceMemberJoin, &mem.record)
 }
@@ -171,6 +188,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 		return
 	}
 	r := &m.members.own(m.members.at(i)).record
+	r.doubt(sm)
 	status := r.status
 	if status == StatusAlive && sm.State == wire.StateLeft {
 		status = StatusLeaving

@@ -52,7 +52,7 @@ func renderSwim(t *swim.Trace) string {
 	case swim.TraceStreamOnly:
 		return p + fmt.Sprintf("Was able to connect to %s over TCP but UDP probes failed, network may be misconfigured", t.Node)
 	case swim.TraceSuspect:
-		return p + fmt.Sprintf("Suspect %s has failed, no acks received", t.Node)
+		return p + fmt.Sprintf("Suspect %s has failed, no acks received%s", t.Node, because(wire.Verdict(t.N)))
 	case swim.TraceFailed:
 		return p + fmt.Sprintf("Marking %s as failed, suspect timeout reached (%d peer confirmations)", t.Node, t.N)
 	case swim.TraceRefuteSuspect:
@@ -102,10 +102,26 @@ func renderExchange(t *swim.Trace) string {
 		return fmt.Sprintf("Leaving: %s (incarnation %d)", t.Node, t.Incarnation)
 	case swim.TraceForgotten:
 		return fmt.Sprintf("Forgot %d members that were gone", t.N)
+	case swim.TraceRefused:
+		return fmt.Sprintf("The host of %s refused a connect to %s", t.Node, t.Addr)
+	case swim.TraceCrashed:
+		return fmt.Sprintf("Marking %s as failed, its host refuses connects", t.Node)
 	case swim.TraceSlept:
 		return fmt.Sprintf("Did not run for %v, which does not count as silence of others", t.Dur)
 	}
 	return t.Kind.String()
+}
+
+func because(v wire.Verdict) string {
+	switch v {
+	case wire.VerdictCrashed:
+		return ": its host refuses connects"
+	case wire.VerdictSilent:
+		return ", nor does its host answer"
+	case wire.VerdictHung:
+		return ", although its host answers"
+	}
+	return ""
 }
 
 func colon(err error) string {

@@ -20,6 +20,7 @@ const (
 	dueStream                   // the message on a stream reaches node
 	dueDialed                   // a stream that node opened has ended
 	dueRefused                  // node's host learns that a datagram was refused
+	dueLink                     // news of a link of node's
 	dueCall                     // call
 )
 
@@ -40,13 +41,16 @@ type event struct {
 
 // stream is one stream on its way.
 type stream struct {
-	id      swim.DialID
-	dialer  *Node
-	life    int
-	to      *Node // nil: no such host
-	noReply bool
-	ended   bool
-	until   time.Duration
+	id        swim.DialID
+	dialer    *Node
+	life      int
+	to        *Node // nil: no such host
+	noReply   bool
+	ended     bool
+	connected bool        // its host took it
+	link      swim.LinkID // 0: it is no link
+	up        bool        // link: it is established
+	until     time.Duration
 }
 
 // The wheels: a slot of the near one is 2^16 ns (66 µs), a whole turn of it

@@ -206,7 +206,7 @@ func (c *Cluster) handle(e *event) (kept bool) {
 		if !c.streamArrives(e) {
 			return false
 		}
-	case dueDialed, dueRefused:
+	case dueDialed, dueRefused, dueLink:
 		if !n.up || n.life != e.life {
 			return false
 		}

@@ -153,33 +153,17 @@ func (c *Cluster) refuse(from netip.AddrPort, to *Node) {
 
 // open starts a stream: connect, write, and what comes of it.
 func (c *Cluster) open(from *Node, d *swim.Dial, data []byte) {
-	w := &c.net
 	s := &stream{id: d.ID, dialer: from, life: from.life, noReply: d.NoReply, until: c.clock.now + d.Timeout}
-	s.to = c.host(d.To)
-	c.end(s.until, s, nil, errTimeout)
-	if s.to == nil || w.link(from, s.to).Cut || w.link(s.to, from).Cut {
-		return
-	}
-	out, back := w.link(from, s.to), w.link(s.to, from)
-	if w.chance(out.StreamFail) {
-		if w.chance(0.5) {
-			c.end(c.clock.now+w.delay(out), s, nil, errReset)
-		}
-		return
-	}
-	// Connecting is one round trip, the message is the third leg; what is lost
-	// is sent again.
-	at := c.clock.now + w.delay(out) + w.delay(back) + w.delay(out)
-	for resend := 200 * time.Millisecond; w.chance(max(out.Loss, back.Loss)) && resend < 10*time.Second; resend *= 2 {
-		at += resend
-	}
-	e := c.clock.schedule(at, dueStream, s.to)
-	e.from, e.dial, e.data = netip.AddrPortFrom(from.addr.Addr(), 40000+uint16(s.id%20000)), s, data
+	c.connect(s, d.To, data)
 }
 
 // end schedules the end of a stream at its dialer. The first one counts.
 func (c *Cluster) end(at time.Duration, s *stream, reply []byte, err error) {
-	e := c.clock.schedule(at, dueDialed, s.dialer)
+	kind := dueDialed
+	if s.link != 0 {
+		kind = dueLink
+	}
+	e := c.clock.schedule(at, kind, s.dialer)
 	e.dial, e.life, e.data, e.err = s, s.life, reply, err
 }
 
@@ -194,7 +178,9 @@ func (c *Cluster) streamArrives(e *event) bool {
 	case !s.to.up:
 		c.end(c.clock.now+w.delay(back), s, nil, errRefused)
 		return false
-	case s.noReply:
+	}
+	s.connected = true
+	if s.noReply {
 		// The kernel takes the message, whether or not the process runs.
 		c.end(c.clock.now+w.delay(back), s, nil, nil)
 	}

@@ -32,6 +32,9 @@ type Node struct {
 	inbox    []*event // what came while paused
 	datagram int      // how many of them are datagrams
 
+	links map[swim.LinkID]*stream // its links to others
+	held  []*stream               // those of others to it
+
 	armed   time.Duration // when the next timer entry of this life is due
 	isArmed bool
 	kept    memory
@@ -110,6 +113,7 @@ func (n *Node) Crash(host bool) {
 		return
 	}
 	n.remember()
+	n.breakLinks(host)
 	what := "crashes"
 	if host {
 		what = "crashes, with its host"
@@ -125,6 +129,7 @@ func (n *Node) stop(what string) {
 		n.c.clock.release(e)
 	}
 	n.inbox, n.datagram = nil, 0
+	n.breakLinks(false)
 	n.up, n.paused, n.machine = false, false, nil
 	if n.c.check != nil {
 		n.c.check.stopped(n)
@@ -207,6 +212,8 @@ func (n *Node) take(e *event) {
 		}
 		e.dial.ended = true
 		n.dialed(now, e)
+	case dueLink:
+		n.linked(now, e)
 	case dueRefused:
 		n.machine.HandleSendFailed(now, e.from)
 	}
@@ -241,6 +248,9 @@ func (n *Node) stream(now time.Time, e *event) {
 	if err == nil && len(msg) > 0 {
 		n.exchanged = n.exchanged || wire.Type(msg[0]) == wire.TypePushPull
 		reply = n.machine.HandleStream(now, e.from, msg)
+		if n.machine.HoldStream() {
+			n.hold(e.dial)
+		}
 	}
 	if len(reply) > 0 {
 		reply = n.c.sealStream(reply)
@@ -259,7 +269,7 @@ func (n *Node) dialed(now time.Time, e *event) {
 		n.c.log.stream(n.c, e.dial.to, n, reply, err)
 	}
 	n.exchanged = n.exchanged || len(reply) > 0 && wire.Type(reply[0]) == wire.TypePushPull
-	n.machine.HandleDialed(now, e.dial.id, reply, err)
+	n.machine.HandleDialed(now, e.dial.id, reply, e.dial.reported(err))
 }
 
 // timer is the node's one timer. An entry that is older than the machine's
@@ -306,6 +316,9 @@ func (n *Node) act() {
 	for i := range out.Dials {
 		d := &out.Dials[i]
 		n.c.open(n, d, n.c.sealStream(d.Data))
+	}
+	for i := range out.Links {
+		n.c.order(n, &out.Links[i])
 	}
 	for _, j := range out.Joins {
 		n.joinEnds(j)

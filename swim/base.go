@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -21,8 +22,9 @@ var ErrBase = errors.New("swim: the node is not in the base")
 // told of nobody. Once a machine learns of a member beyond the base, or forgets one
 // of it, it takes a copy of the whole table.
 type Base struct {
-	list   []member // in the order of arrival, all shared
-	byName map[string]*member
+	list    []member // in the order of arrival, all shared
+	byName  map[string]*member
+	byPlace []int32 // indexes in list, in the order of the ring of watching
 }
 
 // Base freezes the alive members that the machine knows at present.
@@ -37,7 +39,9 @@ func (m *Machine) Base() *Base {
 		e := &b.list[i]
 		e.shared, e.changed = true, 0
 		b.byName[e.name] = e
+		b.byPlace = append(b.byPlace, int32(i))
 	}
+	slices.SortFunc(b.byPlace, func(i, j int32) int { return beforeOnRing(&b.list[i], &b.list[j]) })
 	return b
 }
 
@@ -98,7 +102,7 @@ func (t *members) detach() {
 	for i := range n {
 		t.ring[i] = t.all[t.order.at(i)]
 	}
-	t.base, t.diff = nil, nil
+	t.base, t.diff, t.byPlace = nil, nil, nil
 }
 
 // permutation is a random order of the numbers below n that takes no memory: a

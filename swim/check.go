@@ -20,6 +20,9 @@ func (m *Machine) probeTick() {
 	m.probeNext()
 }
 
+// nativeProbes is how much rarer the turn is in which natives are probed.
+const nativeProbes = 4
+
 func (m *Machine) probeNext() {
 	e := m.members.probeNext(m.local, m.rng, m.forget)
 	if e == nil {
@@ -34,6 +37,9 @@ func (m *Machine) probeNext() {
 	now := m.clock.awake()
 	m.arm(&p.end, now+span)
 	m.arm(&p.timeout, now+min(span, m.cfg.ProbeTimeout))
+	if !m.cfg.Plain && e.native > 0 { // P193: those who watch it see to it
+		m.arm(&m.probeTimer, now+nativeProbes*m.cfg.ProbeInterval)
+	}
 
 	m.scratch = m.ping(p.seq, p.node).AppendTo(m.scratch[:0])
 	if e.state == wire.StateAlive {
@@ -88,6 +94,7 @@ func (m *Machine) pingTimeout() {
 // that hastens a running probe, never a verdict. (P10)
 func (m *Machine) HandleSendFailed(now time.Time, to netip.AddrPort) {
 	m.begin(now)
+	m.hint(unmap(to))
 	p := &m.probe
 	if p.phase != probeDirect || p.addr != unmap(to) {
 		return
@@ -133,7 +140,7 @@ func (m *Machine) probeEnd() {
 		m.trace(Trace{Kind: TraceStreamOnly, Level: LevelWarn, Node: p.node, Addr: p.addr})
 	} else {
 		m.trace(Trace{Kind: TraceSuspect, Level: LevelInfo, Node: p.node, Addr: p.addr, Incarnation: p.claims})
-		m.suspect(p.node, p.claims, m.local.name)
+		m.suspect(wire.Suspect{Node: p.node, Incarnation: p.claims, From: m.local.name})
 	}
 	m.probeOver()
 }
@@ -163,7 +170,10 @@ func (m *Machine) handlePing(body []byte) {
 		return
 	}
 	to := source(p.Source, m.from)
-	m.payload = m.layer.AppendAckPayload(m.payload[:0])
+	m.payload = m.payload[:0]
+	if p.Native == 0 || p.SourceNode != "" { // P193
+		m.payload = m.layer.AppendAckPayload(m.payload)
+	}
 	m.msg.ack = wire.Ack{Seq: p.Seq, Payload: m.payload, Native: m.native()}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
 	m.send(to, p.SourceNode, m.scratch)
@@ -256,6 +266,9 @@ func (m *Machine) handleAck(body []byte) {
 	}
 	if m.takeover.awaits(a.Seq) {
 		m.takeoverAnswered()
+		return
+	}
+	if m.watchAck(a) {
 		return
 	}
 	r := m.relays.ack(a.Seq)

@@ -45,7 +45,7 @@ func (m *Machine) handleSuspect(body []byte) {
 		m.drop(dropOf(err), m.from, err)
 		return
 	}
-	m.suspect(s.Node, s.Incarnation, s.From)
+	m.suspect(*s)
 }
 
 func (m *Machine) handleDead(body []byte) {
@@ -54,7 +54,7 @@ func (m *Machine) handleDead(body []byte) {
 		m.drop(dropOf(err), m.from, err)
 		return
 	}
-	m.dead(d.Node, d.Incarnation, d.From)
+	m.dead(*d)
 }
 
 // alive judges and applies that somebody is alive. a may be changed.
@@ -139,52 +139,81 @@ func (m *Machine) revive(e *member, a *wire.Alive) {
 		e.meta = m.members.keep(a.Meta)
 	}
 	m.counts.Alive++
-	joined := e.gone()
+	joined, doubted := e.gone(), e.state == wire.StateSuspect
+	e.verdict = wire.VerdictNone
 	if e.state != wire.StateAlive {
 		m.members.set(e, wire.StateAlive, m.clock.real)
 	}
+	if joined || doubted {
+		m.watchSettled(e)
+	}
+	if doubted && !m.cfg.Plain {
+		m.layer.Doubted(m.now, m.view(&m.told, e))
+	}
 	// P30
 	if joined {
+		m.ringChanged(e)
 		m.layer.Joined(m.now, m.view(&m.told, e))
 	} else if updated {
 		m.layer.Updated(m.now, m.view(&m.told, e))
 	}
 }
 
-// suspect judges and applies that from got no answer from node.
-func (m *Machine) suspect(node string, incarnation uint32, from string) {
-	e := m.members.get(node)
-	switch judgeSuspect(e, incarnation, e == m.local) {
+// suspect judges and applies that somebody got no answer from a member.
+func (m *Machine) suspect(s wire.Suspect) {
+	if m.cfg.Plain {
+		s.Verdict = wire.VerdictNone
+	}
+	e := m.members.get(s.Node)
+	if m.hearsRefusal(e, &s) {
+		return
+	}
+	switch judgeSuspect(e, s.Incarnation, e == m.local) {
 	case refute:
-		m.trace(Trace{Kind: TraceRefuteSuspect, Level: LevelWarn, Node: node, From: from,
-			Incarnation: m.refute(incarnation)})
+		m.trace(Trace{Kind: TraceRefuteSuspect, Level: LevelWarn, Node: s.Node, From: s.From,
+			Incarnation: m.refute(s.Incarnation)})
 	case confirm:
-		if e.suspicion.confirm(from) {
-			m.arm(&e.suspicion.timer, e.suspicion.ends())
-			m.passSuspect(e, incarnation, from) // P25
+		if m.confirm(e, &s) {
+			m.passSuspect(s) // P25
 		}
 	case accept:
 		e = m.members.own(e)
 		m.counts.Suspect++
-		m.passSuspect(e, incarnation, from)
-		e.incarnation = incarnation
+		m.passSuspect(s)
+		e.incarnation = s.Incarnation
 		m.members.set(e, wire.StateSuspect, m.clock.real)
-		m.beginSuspicion(e, from)
+		m.beginSuspicion(e, &s)
 	}
 }
 
-func (m *Machine) passSuspect(e *member, incarnation uint32, from string) {
-	m.msg.suspect = wire.Suspect{Incarnation: incarnation, Node: e.name, From: from}
+func (m *Machine) passSuspect(s wire.Suspect) {
+	m.msg.suspect = s
 	m.scratch = m.msg.suspect.AppendTo(m.scratch[:0])
-	m.broadcast(e.name, nil)
+	m.broadcast(s.Node, nil)
 }
 
-func (m *Machine) beginSuspicion(e *member, from string) {
-	s := &suspicion{timer: timer{kind: timerSuspicion, who: e}}
-	least, most, want := suspicionTimes(&m.cfg, m.members.len(), m.members.numPresent())
-	s.begin(m.clock.awake(), from, least, most, want)
+func (m *Machine) beginSuspicion(e *member, by *wire.Suspect) {
+	s := &suspicion{timer: timer{kind: timerSuspicion, who: e}, verdict: by.Verdict, mine: by.From == m.local.name}
+	s.began = m.clock.awake()
+	s.from = append(s.from, by.From)
 	e.suspicion = s
+	m.respan(e)
+	if !m.cfg.Plain {
+		m.layer.Doubted(m.now, m.view(&m.told, e))
+	}
+}
+
+// confirm adds an accusation to the suspicion of e, and reports whether it counts.
+func (m *Machine) confirm(e *member, by *wire.Suspect) bool {
+	s := e.suspicion
+	if by.Verdict != wire.VerdictNone {
+		return m.agree(e, by.From, by.Verdict)
+	}
+	if !s.confirm(by.From) {
+		return false
+	}
 	m.arm(&s.timer, s.ends())
+	return true
 }
 
 func (m *Machine) endSuspicion(e *member) {
@@ -199,37 +228,44 @@ func (m *Machine) suspicionEnd(e *member) {
 	s := e.suspicion
 	m.trace(Trace{Kind: TraceFailed, Level: LevelInfo, Node: e.name, Addr: e.at(), Incarnation: e.incarnation,
 		N: s.confirmations(), Of: s.want})
-	m.dead(e.name, e.incarnation, m.local.name)
+	m.dead(wire.Dead{Node: e.name, Incarnation: e.incarnation, From: m.local.name, Verdict: s.verdict})
 }
 
-// dead judges and applies that node is gone, as from says.
-func (m *Machine) dead(node string, incarnation uint32, from string) {
-	e := m.members.get(node)
-	switch judgeDead(e, incarnation, e == m.local, m.leaving) {
+// dead judges and applies that a member is gone.
+func (m *Machine) dead(d wire.Dead) {
+	e := m.members.get(d.Node)
+	switch judgeDead(e, d.Incarnation, e == m.local, m.leaving) {
 	case refute:
-		m.trace(Trace{Kind: TraceRefuteDead, Level: LevelWarn, Node: node, From: from,
-			Incarnation: m.refute(incarnation)})
+		m.trace(Trace{Kind: TraceRefuteDead, Level: LevelWarn, Node: d.Node, From: d.From,
+			Incarnation: m.refute(d.Incarnation)})
 	case accept:
-		m.bury(m.members.own(e), incarnation, from)
+		m.bury(m.members.own(e), d)
 	}
 }
 
-func (m *Machine) bury(e *member, incarnation uint32, from string) {
+func (m *Machine) bury(e *member, d wire.Dead) {
 	m.counts.Dead++
+	if m.cfg.Plain {
+		d.Verdict = wire.VerdictNone
+	} else if d.Verdict == wire.VerdictNone && e.suspicion != nil {
+		d.Verdict = e.suspicion.verdict
+	}
+	state := wire.StateDead
+	if d.From == e.name {
+		state, d.Verdict = wire.StateLeft, wire.VerdictNone // P34
+	}
 	m.endSuspicion(e)
-	m.msg.dead = wire.Dead{Incarnation: incarnation, Node: e.name, From: from}
+	m.msg.dead = d
 	m.scratch = m.msg.dead.AppendTo(m.scratch[:0])
 	var done func()
 	if e == m.local {
 		done = func() { m.leaveSent = true }
 	}
 	m.broadcast(e.name, done)
-	e.incarnation = incarnation
-	state := wire.StateDead
-	if from == e.name {
-		state = wire.StateLeft // P34
-	}
+	e.incarnation, e.verdict = d.Incarnation, d.Verdict
 	m.members.set(e, state, m.clock.real)
+	m.watchSettled(e)
+	m.ringChanged(e)
 	m.layer.Gone(m.now, m.view(&m.told, e))
 }
 

@@ -29,6 +29,11 @@ type Config struct {
 	// where the other end is such a one too, and is plain to all others.
 	Plain bool
 
+	// DetectWithin is how soon at the latest a native that falls silent, or hangs, is to
+	// be failed in everybody's list. 0: 1.5 s if its host is silent too, 3.5 s if not; in
+	// the WAN profile longer. At least MinDetectWithin.
+	DetectWithin time.Duration
+
 	ProbeInterval  time.Duration // one member is probed per interval (SWIM's protocol period)
 	ProbeTimeout   time.Duration // how long a direct ping may take before others are asked
 	IndirectChecks int           // how many others are asked

@@ -30,6 +30,9 @@ type Layer interface {
 	Joined(now time.Time, m *Member)
 	// Gone: a member is dead (State Dead) or left (State Left).
 	Gone(now time.Time, m *Member)
+	// Doubted: a member is suspect, or for another reason than before, or not any
+	// more. A plain machine never calls it.
+	Doubted(now time.Time, m *Member)
 	// Updated: the metadata of an alive member changed.
 	Updated(now time.Time, m *Member)
 	// Conflict: someone at other claims the name of existing, which is not
@@ -48,6 +51,10 @@ type Member struct {
 	Incarnation uint32
 	Changed     time.Time // when State became what it is
 	Native      uint8     // the native version that it speaks, 0: plain, or not known
+	// Verdict is why it is suspect or dead, if that is known.
+	Verdict wire.Verdict
+	// Degraded: it is suspect, so that work should go elsewhere for now.
+	Degraded bool
 }
 
 // DialID names a stream that the machine asked the driver to open. It is never
@@ -58,10 +65,12 @@ type DialID uint64
 // it in the order of the fields. Everything in it (the slices, and the bytes
 // they point to) belongs to the machine and is valid until its next input: a
 // driver that sends later copies first. Dropping a packet is always safe; every
-// Dial must be answered by HandleDialed, at the latest after its Timeout.
+// Dial must be answered by HandleDialed, at the latest after its Timeout, and every
+// link that is to be opened by HandleLink until it is up, likewise.
 type Output struct {
 	Packets []Packet
 	Dials   []Dial
+	Links   []LinkOrder
 	Joins   []JoinResult
 	Trace   []Trace
 }

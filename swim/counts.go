@@ -11,6 +11,9 @@ type Counts struct {
 	ProbeTime time.Duration
 	// Degraded are probes that were begun in less than perfect health.
 	Degraded uint64
+	// Missed are pings of watches that were not answered in time, Inquiries what came of
+	// those and of evidence.
+	Missed, Inquiries uint64
 	// Gossips are rounds of gossip.
 	Gossips uint64
 }

@@ -25,6 +25,10 @@ type Machine struct {
 	relays    relays
 	takeover  takeover
 	awareness awareness
+	watches   watches
+	timing    timing
+	links     LinkID // the last one
+	hold      bool   // see HoldStream
 	queue     Queue
 	dials     dials
 	drops     drops
@@ -84,6 +88,8 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.probe.timeout.kind, m.probe.end.kind = timerProbeTimeout, timerProbeEnd
 	m.relays.timer.kind, m.takeover.timer.kind = timerRelay, timerTakeover
 	m.probeTimer.kind, m.gossipTimer.kind, m.pushPullTimer.kind = timerProbe, timerGossip, timerPushPull
+	m.timing = newTiming(&cfg)
+	m.watches.look.kind = timerRing
 	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
 
 	if err := m.enter(); err != nil {
@@ -94,6 +100,7 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.arm(&m.probeTimer, m.stagger(cfg.ProbeInterval))
 	m.arm(&m.gossipTimer, m.stagger(cfg.GossipInterval))
 	m.arm(&m.pushPullTimer, m.stagger(cfg.PushPullInterval))
+	m.ringChanged(m.local)
 	return m, nil
 }
 
@@ -125,8 +132,30 @@ func (m *Machine) begin(now time.Time) {
 	m.out.begin()
 	m.now = now
 	next, armed := m.timers.next()
-	if slept := m.clock.advance(now, next, armed, m.cfg.ProbeTimeout); slept > 0 {
-		m.trace(Trace{Kind: TraceSlept, Level: LevelWarn, Dur: slept})
+	if slept := m.clock.advance(now, next, armed, m.tolerance()); slept > 0 {
+		m.slept(slept)
+	}
+}
+
+// asleepNative is how late a native's timers may be before that counts as
+// sleep: it judges quicker than Serf, and must notice sooner that it was not awake.
+const asleepNative = 75 * time.Millisecond
+
+func (m *Machine) tolerance() time.Duration {
+	if m.cfg.Plain {
+		return m.cfg.ProbeTimeout
+	}
+	return min(m.cfg.ProbeTimeout, asleepNative)
+}
+
+func (m *Machine) slept(d time.Duration) {
+	t := Trace{Kind: TraceSlept, Level: LevelWarn, Dur: d}
+	if d <= m.cfg.ProbeTimeout {
+		t.Level = LevelDebug
+	}
+	m.trace(t)
+	if !m.cfg.Plain {
+		m.voidWatches()
 	}
 }
 
@@ -153,6 +182,12 @@ func (m *Machine) fire(t *timer) {
 		m.probeEnd()
 	case timerSuspicion:
 		m.suspicionEnd(t.who)
+	case timerWatch:
+		m.watchFire(t.who)
+	case timerLink:
+		m.linkFire(t.who)
+	case timerRing:
+		m.lookAround()
 	case timerRelay:
 		m.relayTimeout()
 	case timerProbe:
@@ -213,6 +248,7 @@ func (m *Machine) handle(msg []byte) {
 func (m *Machine) HandleStream(now time.Time, from netip.AddrPort, msg []byte) (reply []byte) {
 	m.begin(now)
 	m.from = unmap(from)
+	m.hold = false
 	if len(msg) == 0 {
 		return nil
 	}
@@ -246,6 +282,7 @@ func (m *Machine) answerStreamPing(body []byte) []byte {
 		return nil
 	}
 	m.heardNative(p.SourceNode, p.Native)
+	m.hold = p.Link && !m.cfg.Plain
 	m.msg.ack = wire.Ack{Seq: p.Seq, Native: m.native()}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
 	return m.scratch
@@ -269,7 +306,7 @@ func (m *Machine) Leave(now time.Time) {
 	}
 	m.leaving = true
 	m.trace(Trace{Kind: TraceLeave, Level: LevelInfo, Node: m.local.name, Incarnation: m.local.incarnation})
-	m.dead(m.local.name, m.local.incarnation, m.local.name)
+	m.dead(wire.Dead{Node: m.local.name, Incarnation: m.local.incarnation, From: m.local.name})
 }
 
 // LeaveSent reports whether the leave was told, or there is nobody to tell.

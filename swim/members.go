@@ -21,8 +21,10 @@ type member struct {
 	incarnation uint32
 	versions    wire.Versions
 	state       wire.NodeState
-	native      uint8 // the native version that it speaks, 0: plain, or not known
-	shared      bool  // in a Base: own says what to change in its place
+	native      uint8        // the native version that it speaks, 0: plain, or not known
+	verdict     wire.Verdict // why it is dead
+	shared      bool         // in a Base: own says what to change in its place
+	place       uint32       // on the ring of watching
 }
 
 // at is the member's address.
@@ -57,17 +59,18 @@ func (p endpoint) unpack() netip.AddrPort {
 // those of the base that they replace. Invariant: byName, all and ring hold the same
 // members; count[s] is the number of those in state s.
 type members struct {
-	base   *Base // nil: not shared
-	diff   map[*member]*member
-	order  permutation
-	byName map[string]*member
-	all    []*member
-	ring   []*member
-	next   int // index in ring of whom to probe next
-	count  [4]int
-	picks  []*member  // scratch of pick
-	metas  [16][]byte // metadata of the last members that had another one than those before
-	metaAt int        // where in metas the next goes
+	base    *Base // nil: not shared
+	diff    map[*member]*member
+	order   permutation
+	byName  map[string]*member
+	all     []*member
+	ring    []*member
+	byPlace []*member // all but the last that were added, in the order of the ring of watching
+	next    int       // index in ring of whom to probe next
+	count   [4]int
+	picks   []*member  // scratch of pick
+	metas   [16][]byte // metadata of the last members that had another one than those before
+	metaAt  int        // where in metas the next goes
 }
 
 // get returns a member, nil if it is not known. It may be shared: see own.
@@ -111,7 +114,7 @@ func (t *members) numPresent() int { return t.count[wire.StateAlive] + t.count[w
 // add makes an entry in state dead: an alive message is about to revive it.
 func (t *members) add(name string, rng *rand.Rand) *member {
 	t.detach()
-	e := &member{name: name, state: wire.StateDead}
+	e := &member{name: name, state: wire.StateDead, place: place(name)}
 	if t.byName == nil {
 		t.byName = make(map[string]*member)
 	}
@@ -211,6 +214,7 @@ func (t *members) forget(local *member, now, age time.Duration) {
 	}
 	t.all = slices.DeleteFunc(t.all, old)
 	t.ring = slices.DeleteFunc(t.ring, old)
+	t.byPlace = slices.DeleteFunc(t.byPlace, old)
 }
 
 // anyOwn reports whether ok holds for one of the entries that are not the base's.

@@ -32,7 +32,9 @@ func (m *Machine) heardNative(name string, version uint8) {
 	if e == nil || e == m.local || e.native == version {
 		return
 	}
-	m.members.own(e).native = version
+	e = m.members.own(e)
+	e.native = version
+	m.ringChanged(e)
 }
 
 // toldNative notes that somebody said so of e. Silence means nothing here: the

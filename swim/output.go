@@ -29,6 +29,7 @@ func (o *output) begin() {
 	o.taken = false
 	o.Packets, o.Dials = emptied(o.Packets), emptied(o.Dials)
 	o.Joins, o.Trace = emptied(o.Joins), emptied(o.Trace)
+	o.Links = emptied(o.Links)
 	o.buf = o.buf[:0]
 	if cap(o.buf) > maxKept {
 		o.buf = nil

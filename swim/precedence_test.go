@@ -168,7 +168,7 @@ func (r *rig) about(k known, self bool) string {
 	e.addr, e.meta, e.versions, e.incarnation = pack(addrOf(k.addr)), []byte(k.meta), twoVersions[k.versions], k.incarnation
 	r.members.set(e, k.state, r.clock.real)
 	if k.state == wire.StateSuspect {
-		r.beginSuspicion(e, "first")
+		r.beginSuspicion(e, &wire.Suspect{From: "first"})
 	}
 	return name
 }
@@ -201,7 +201,7 @@ func (r *rig) observe(name string) (e effect) {
 	for _, l := range r.layer.log {
 		var what, who string
 		fmt.Sscan(l, &what, &who)
-		if who == name {
+		if who == name && what != "doubted" { // that is no change of state: P198
 			e.told += what
 		}
 	}

@@ -34,6 +34,7 @@ const (
 	dialPushPull                 // the periodic exchange
 	dialJoin                     // a join
 	dialTakeover                 // a ping over a stream to where our name is held
+	dialInquiry                  // an inquiry's ping over a stream
 )
 
 // openDial is a Dial whose end has not come.
@@ -167,6 +168,8 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 		m.streamPingEnd(&d, reply, err)
 	case dialTakeover:
 		m.takeoverDialEnd(&d, reply, err)
+	case dialInquiry:
+		m.inquiryDialed(&d, reply, err)
 	case dialPushPull:
 		if _, err := m.exchanged(reply, err, false); err != nil {
 			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err}) // P57
@@ -338,11 +341,11 @@ func (m *Machine) merge(body, user []byte, join bool) {
 			m.msg.alive = wire.Alive{Incarnation: n.Incarnation, Node: n.Name, Addr: n.Addr, Meta: n.Meta, Versions: n.Versions, Native: n.Native}
 			m.alive(&m.msg.alive)
 		case wire.StateLeft:
-			m.dead(n.Name, n.Incarnation, n.Name)
+			m.dead(wire.Dead{Node: n.Name, Incarnation: n.Incarnation, From: n.Name})
 		case wire.StateDead, wire.StateSuspect:
 			// Somebody else's death is suspicion here: who is wrongly held
 			// dead gets the time to refute.
-			m.suspect(n.Name, n.Incarnation, m.local.name)
+			m.suspect(wire.Suspect{Node: n.Name, Incarnation: n.Incarnation, From: m.local.name})
 		}
 	}
 	if len(user) > 0 {

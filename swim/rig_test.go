@@ -18,6 +18,7 @@ type rig struct {
 	now    time.Time
 	sent   []sent
 	dials  []Dial
+	links  []LinkOrder
 	joins  []JoinResult
 	traces []Trace
 	pkts   int
@@ -62,6 +63,7 @@ func (r *rig) take() {
 	out := r.Output()
 	r.traces = append(r.traces, out.Trace...)
 	r.joins = append(r.joins, out.Joins...)
+	r.links = append(r.links, out.Links...)
 	for _, d := range out.Dials {
 		d.Data = slices.Clone(d.Data)
 		r.dials = append(r.dials, d)
@@ -72,7 +74,7 @@ func (r *rig) take() {
 		for _, msg := range unpack(r.t, p.Data) {
 			r.sent = append(r.sent, sent{r.now.Sub(epoch), r.pkts, p.To, p.Node, p.CRC, msg})
 			if wire.Type(msg[0]) == wire.TypePing && r.acks != nil && r.acks(p.To) {
-				acks = append(acks, (&wire.Ack{Seq: decodePing(r.t, msg).Seq}).AppendTo(nil))
+				acks = append(acks, (&wire.Ack{Seq: decodePing(r.t, msg).Seq, Native: r.native()}).AppendTo(nil))
 			}
 		}
 	}

@@ -3,6 +3,8 @@ package swim
 import (
 	"math"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
 )
 
 // suspicion is the time that a suspect has to refute, Lifeguard's way.
@@ -17,7 +19,9 @@ type suspicion struct {
 	began       time.Duration // on the awake clock
 	least, most time.Duration
 	want        int
-	from        []string // who accused: the first accuser, then the confirmations
+	verdict     wire.Verdict // none: it is Lifeguard's, else see doubt.go
+	mine        bool         // self accuses too
+	from        []string     // who accused: the first accuser, then the confirmations
 }
 
 // suspicionTimes computes the shortest and longest suspicion and how many

@@ -13,11 +13,14 @@ const (
 	timerProbeTimeout timerKind = iota // the direct ping was not answered in time
 	timerProbeEnd                      // the probe has had its whole interval
 	timerSuspicion                     // a suspect did not refute in time
+	timerWatch                         // a member that is watched (see watch.go)
+	timerLink                          // a link is to be opened
 	timerRelay                         // the oldest indirect ping that we relay
 	timerProbe                         // probe the next member
 	timerGossip                        // send a round of gossip
 	timerPushPull                      // exchange states with somebody
 	timerTakeover                      // ping the old address of our name again, or take the name
+	timerRing                          // see whom to watch
 )
 
 // timer is one pending moment. It is embedded in what it belongs to, so that
@@ -27,7 +30,7 @@ type timer struct {
 	seq  uint64        // order of arming, the last tie-breaker
 	kind timerKind
 	pos  int     // 1 + index in the heap, 0: not armed
-	who  *member // timerSuspicion: whose
+	who  *member // timerSuspicion, timerWatch, timerLink: whose
 }
 
 // timers is a binary heap of the armed timers.

@@ -44,7 +44,8 @@ const (
 	TraceStreamPingFailed
 	// TraceStreamOnly: the member answered over a stream, but no packet came. WARN: Node, Addr.
 	TraceStreamOnly
-	// TraceSuspect: a probe failed; the member is suspect. INFO: Node, Addr, Incarnation.
+	// TraceSuspect: a probe failed; the member is suspect. INFO: Node, Addr, Incarnation,
+	// N (the wire.Verdict).
 	TraceSuspect
 	// TraceFailed: a suspicion ended; the member is marked as failed. INFO: Node, Addr, Incarnation,
 	// N (confirmations that came), Of (that were wanted).
@@ -93,7 +94,12 @@ const (
 	TraceLeave
 	// TraceForgotten: dead and left members were forgotten. DEBUG: N.
 	TraceForgotten
-	// TraceSlept: the process evidently did not run for Dur; the time does not count. WARN: Dur.
+	// TraceRefused: a member's host refused a connect. DEBUG: Node, Addr, Incarnation.
+	TraceRefused
+	// TraceCrashed: two members' connects were refused, or there is nobody else: the member has
+	// crashed. INFO: Node, Addr, Incarnation.
+	TraceCrashed
+	// TraceSlept: the process evidently did not run for Dur; the time does not count. WARN (DEBUG if short): Dur.
 	TraceSlept
 
 	numTraceKinds
@@ -129,6 +135,8 @@ var traceNames = [numTraceKinds]string{
 	TraceJoinFailed:       "join-failed",
 	TraceLeave:            "leave",
 	TraceForgotten:        "forgotten",
+	TraceRefused:          "refused",
+	TraceCrashed:          "crashed",
 	TraceSlept:            "slept",
 }
 

@@ -16,6 +16,7 @@ var (
 	ErrVersions     = errors.New("impossible protocol versions")
 	ErrPacketSize   = fmt.Errorf("packet size is not within %d and %d bytes", MinPacketSize, MaxPacketSize)
 	ErrNegative     = errors.New("a duration or count is negative")
+	ErrDetect       = fmt.Errorf("detection within less than %v", MinDetectWithin)
 	ErrMissing      = errors.New("layer and random source are required")
 	ErrTooManyDials = fmt.Errorf("more than %d streams are being opened", MaxDials)
 )
@@ -88,6 +89,7 @@ func (c Config) Validate() error {
 	v := c.Versions
 	check(badVersions(v) || v.PCur < v.PMin || v.PCur > v.PMax || v.DCur < v.DMin || v.DCur > v.DMax, ErrVersions)
 	check(c.PacketSize < MinPacketSize || c.PacketSize > MaxPacketSize, ErrPacketSize)
+	check(c.DetectWithin != 0 && c.DetectWithin < MinDetectWithin, ErrDetect)
 	check(min(c.ProbeInterval, c.ProbeTimeout, c.GossipInterval, c.GossipToTheDead,
 		c.PushPullInterval, c.StreamTimeout) < 0, ErrNegative)
 	check(min(c.IndirectChecks, c.SuspicionMult, c.SuspicionMaxMult, c.AwarenessMax,

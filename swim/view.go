@@ -1,12 +1,19 @@
 package swim
 
+import "github.com/ibuki-dev/ibuki/wire"
+
 // This file shows the members to the layer. A Member is a view that is filled
 // in when it is asked for: what the machine keeps is smaller.
 
 // view fills v with what is known of e.
 func (m *Machine) view(v *Member, e *member) *Member {
+	verdict := e.verdict
+	if e.suspicion != nil {
+		verdict = e.suspicion.verdict
+	}
 	*v = Member{Name: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions,
-		State: e.state, Incarnation: e.incarnation, Changed: m.clock.start.Add(e.changed), Native: e.native}
+		State: e.state, Incarnation: e.incarnation, Changed: m.clock.start.Add(e.changed), Native: e.native,
+		Verdict: verdict, Degraded: !m.cfg.Plain && e.state == wire.StateSuspect}
 	return v
 }
 

@@ -1,0 +1,112 @@
+package swim
+
+import (
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// This file is suspicion among natives: as bounded as a refutation is quick, and
+// different for each verdict. Suspicion without a verdict is Lifeguard's (suspicion.go).
+
+// heardExtra is how much longer who only heard of an accusation waits for its
+// end than who made it: the accusers look, and say how it ends.
+const heardExtra = 500 * time.Millisecond
+
+// span is how long the suspicion of e lasts, by its verdict. (P198)
+func (m *Machine) span(e *member) (least, most time.Duration, want int) {
+	s := e.suspicion
+	var d suspicionSpan
+	switch s.verdict {
+	case wire.VerdictCrashed:
+		d = m.timing.crashed
+	case wire.VerdictHung:
+		d = m.timing.hung
+	default:
+		d = m.timing.silent
+		if s.mine && m.isolated() {
+			d.least, d.most = 4*d.least, 4*d.most
+		}
+	}
+	if e.native == 0 && s.verdict != wire.VerdictCrashed { // it refutes on its own tick only
+		d.least, d.most = d.least+2*m.cfg.GossipInterval, d.most+2*m.cfg.GossipInterval
+	}
+	if !s.mine {
+		d.most = 2*d.most + heardExtra
+		d.least = d.most
+	}
+	if m.members.numPresent() <= 2 { // nobody could agree
+		return d.most, d.most, 0
+	}
+	return d.least, d.most, 1
+}
+
+// isolated reports whether most of those whom self watches are silent: then it is
+// more likely self that is cut off.
+func (m *Machine) isolated() bool {
+	silent := 0
+	for _, w := range m.watches.list {
+		if w.phase == watchAccused && !w.inquiry.connected && w.refused == 0 {
+			silent++
+		}
+	}
+	return silent > 1 && 2*silent > len(m.watches.list)
+}
+
+// respan makes the suspicion of e last as long as it now has to.
+func (m *Machine) respan(e *member) {
+	s := e.suspicion
+	if s.verdict == wire.VerdictNone {
+		s.least, s.most, s.want = suspicionTimes(&m.cfg, m.members.len(), m.members.numPresent())
+	} else {
+		s.least, s.most, s.want = m.span(e)
+	}
+	m.arm(&s.timer, s.ends())
+}
+
+// agree adds an accusation with a verdict to a suspicion that runs, and reports
+// whether that is news. (P198)
+func (m *Machine) agree(e *member, from string, v wire.Verdict) bool {
+	s := e.suspicion
+	news := s.confirm(from)
+	switch {
+	case s.verdict == wire.VerdictNone:
+		s.verdict, s.began, news = v, m.clock.awake(), true
+		s.from = append(s.from[:0], from)
+	case v == wire.VerdictHung && s.verdict != v: // its host answered somebody
+		s.verdict, news = v, true
+	}
+	if from == m.local.name && !s.mine {
+		s.mine, news = true, true
+	}
+	if news {
+		m.respan(e)
+		m.layer.Doubted(m.now, m.view(&m.told, e))
+	}
+	return news
+}
+
+// signOfLife: a suspect answered self, which therefore leaves the end of the
+// suspicion to others and to its refutation.
+func (m *Machine) signOfLife(e *member) {
+	s := e.suspicion
+	if s.mine {
+		s.mine, s.began = false, m.clock.awake()
+		m.respan(e)
+	}
+}
+
+// watchSettled is called when it is clear again what a member is.
+func (m *Machine) watchSettled(e *member) {
+	w := m.watches.of(e)
+	if w == nil {
+		return
+	}
+	m.inquiryOver(w)
+	w.refused, w.told = 0, 0
+	if e.present() {
+		m.nextPing(w, w.every)
+	} else {
+		m.timers.stop(&w.timer)
+	}
+}

@@ -1,0 +1,63 @@
+package swim
+
+import "time"
+
+// watchersEach is how many natives watch each member: one may be wrong and one
+// may have died at the same time.
+const watchersEach = 3
+
+// timing holds the times of the natives' detection. (P197)
+//
+// Rule: a member that falls silent is dead within the bound that the times were
+// made for: the longest wait for a watcher's next ping, that ping's time-out, the
+// burst, the suspicion. Invariant: all are positive.
+type timing struct {
+	every  time.Duration // a member is pinged this often, by all its watchers together
+	answer time.Duration // how long an answer may take at least
+	burst  time.Duration // how long a member that did not answer is tried on all ways, at least
+	again  time.Duration // from one ping of a burst to the next
+	silent suspicionSpan // if neither the member nor its host answers
+	hung   suspicionSpan // if only its host does
+	// crashed: its host says that nobody is there, and nobody else could be asked.
+	crashed suspicionSpan
+}
+
+// suspicionSpan is how long a suspicion lasts if somebody agrees, and if nobody does.
+type suspicionSpan struct{ least, most time.Duration }
+
+// The bounds that hold unless Config.DetectWithin says otherwise.
+const (
+	silentWithin = 1500 * time.Millisecond
+	hungWithin   = 3500 * time.Millisecond
+	// MinDetectWithin is the shortest DetectWithin: below it, what an ordinary
+	// machine does at times would be reported.
+	MinDetectWithin = 200 * time.Millisecond
+)
+
+func newTiming(cfg *Config) timing {
+	silent, hung := cfg.DetectWithin, cfg.DetectWithin
+	if silent == 0 {
+		// A profile for longer ways takes as much longer as its time-outs do.
+		scale := max(1, float64(cfg.ProbeTimeout)/float64(500*time.Millisecond))
+		silent, hung = time.Duration(scale*float64(silentWithin)), time.Duration(scale*float64(hungWithin))
+	}
+	t := timing{
+		every:  min(silent/5, 300*time.Millisecond),
+		answer: min(silent/25, 60*time.Millisecond),
+		burst:  min(silent*12/100, 180*time.Millisecond),
+	}
+	t.again = t.burst / 5
+	seen := watchersEach*t.every + t.answer + t.burst
+	t.silent = suspicionSpan{(silent - seen) * 2 / 3, silent - seen}
+	t.hung = suspicionSpan{hung - seen, hung - seen}
+	t.crashed = suspicionSpan{t.burst, t.burst}
+	return t
+}
+
+// Patience is how long this node lets a member whose host answers be silent
+// before it holds it to be failed, at least: the pause that a healthy process may take.
+func (c Config) Patience() time.Duration {
+	c = c.withDefaults()
+	t := newTiming(&c)
+	return t.answer + t.burst + t.hung.least
+}

@@ -1,0 +1,252 @@
+package swim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// watchPhase is what a watch waits for.
+type watchPhase uint8
+
+const (
+	watchIdle    watchPhase = iota // for its next ping to be due
+	watchAsked                     // for the answer to it
+	watchInquiry                   // for an answer on any way (see inquiry.go)
+	watchAccused                   // for a refutation, a sign of life or the end
+)
+
+// watch is what this node does about one member that it watches, native or not.
+//
+// Rule: it is pinged at even intervals; the first ping that is not answered in
+// time starts an inquiry, and so does evidence. What is said against the member comes
+// of an inquiry only. Invariant: at most one inquiry runs (P194); seq is the
+// number of the present series of pings, any answer to which ends it.
+type watch struct {
+	e     *member
+	timer timer // of phase
+	phase watchPhase
+	every time.Duration
+	due   time.Duration // when the next ordinary ping is, on the awake clock
+
+	seq    uint32
+	pings  int           // in this series
+	sent   time.Duration // the first of them, on the real clock
+	asleep time.Duration // the clock's then
+
+	rtt, dev time.Duration // of answers; rtt 0: not measured yet
+
+	inquiry inquiry
+	link    link
+	refused time.Duration // when our connect was refused, told when another native's was; 0: not
+	told    time.Duration
+	hush    time.Duration // hints are not followed before; grows by hushing with each that was wrong
+	hushing time.Duration
+}
+
+// watches are those whom this node watches, in the order of the ring.
+type watches struct {
+	list          []*watch
+	look          timer  // to look at the ring again
+	natives       int    // others among them, as long as there are fewer than watch a member
+	horizon       uint32 // the distance up to which a change matters
+	nearestNative uint32 // its distance; 0 if there is none
+	scratch       []*member
+	spare         []*watch
+}
+
+// of is the watch of e, nil if there is none.
+func (ws *watches) of(e *member) *watch {
+	for _, w := range ws.list {
+		if w.e == e {
+			return w
+		}
+	}
+	return nil
+}
+
+// lookAround brings the watches up to date with the ring. (P192)
+func (m *Machine) lookAround() {
+	ws := &m.watches
+	var full bool
+	ws.scratch, ws.natives, full = m.members.watched(ws.scratch[:0], m.local)
+	ws.nearestNative, ws.horizon = 0, ^uint32(0)
+	for i, e := range ws.scratch {
+		ws.scratch[i] = m.members.own(e)
+		if !full {
+			ws.horizon = e.place - m.local.place
+		}
+	}
+	for i := 0; i < len(ws.list); {
+		if w := ws.list[i]; !slices.Contains(ws.scratch, w.e) {
+			ws.list = slices.Delete(ws.list, i, i+1)
+			m.unwatch(w)
+			continue
+		}
+		i++
+	}
+	for i, e := range ws.scratch {
+		if e.native > 0 && ws.nearestNative == 0 {
+			ws.nearestNative = max(1, e.place-m.local.place)
+		}
+		w := ws.of(e)
+		if w == nil {
+			w = m.newWatch(e)
+			ws.list = slices.Insert(ws.list, min(i, len(ws.list)), w)
+		}
+		each := ws.natives + 1 // self watches it, and so do the others
+		if e.native > 0 {
+			each--
+		}
+		w.every = m.timing.every * time.Duration(min(watchersEach, max(1, each)))
+		if w.phase == watchIdle && w.due > m.clock.awake()+w.every {
+			m.nextPing(w, m.stagger(w.every))
+		}
+		m.wantLink(w)
+	}
+	clear(ws.scratch)
+}
+
+func (m *Machine) newWatch(e *member) *watch {
+	w := &watch{e: e}
+	w.timer = timer{kind: timerWatch, who: e}
+	w.link.timer = timer{kind: timerLink, who: e}
+	w.due = 1<<62 - 1 // at once, see lookAround
+	return w
+}
+
+// unwatch ends a watch that is out of the list.
+func (m *Machine) unwatch(w *watch) {
+	m.timers.stop(&w.timer)
+	m.dropLink(w)
+}
+
+// watchFire: the timer of e's watch has come.
+func (m *Machine) watchFire(e *member) {
+	w := m.watches.of(e)
+	if w == nil {
+		return
+	}
+	switch w.phase {
+	case watchIdle:
+		m.watchPing(w)
+	case watchAsked:
+		m.counts.Missed++
+		m.inquire(w)
+	case watchInquiry:
+		m.inquiryTick(w)
+	case watchAccused:
+		m.accusedTick(w)
+	}
+}
+
+// nextPing makes the next ordinary ping due after d.
+func (m *Machine) nextPing(w *watch, d time.Duration) {
+	w.phase = watchIdle
+	w.due = m.clock.awake() + d
+	m.arm(&w.timer, w.due)
+}
+
+// watchPing begins a series. (P193)
+func (m *Machine) watchPing(w *watch) {
+	m.series(w)
+	w.phase = watchAsked
+	m.sendWatchPing(w)
+	m.arm(&w.timer, m.clock.awake()+m.patience(w))
+}
+
+func (m *Machine) series(w *watch) {
+	w.seq, w.pings = m.nextSeq(), 0
+	w.sent, w.asleep = m.clock.real, m.clock.asleep
+}
+
+// patience is how long an answer of w's member may take. (P193)
+func (m *Machine) patience(w *watch) time.Duration {
+	if w.rtt == 0 {
+		return min(m.cfg.ProbeTimeout, 4*m.timing.answer)
+	}
+	return min(max(m.timing.answer, w.rtt+4*w.dev), m.cfg.ProbeTimeout)
+}
+
+// sendWatchPing sends one ping of the present series. A native is sent no more
+// than it needs; it answers to where the packet came from. To one that is
+// suspect the suspicion goes first, so that the very answer can refute it.
+func (m *Machine) sendWatchPing(w *watch) {
+	e := w.e
+	w.pings++
+	p := m.ping(w.seq, e.name)
+	if e.native > 0 {
+		*p = wire.Ping{Seq: p.Seq, Node: p.Node, Native: p.Native}
+	}
+	if e.state != wire.StateSuspect {
+		m.scratch = p.AppendTo(m.scratch[:0])
+		m.send(e.at(), e.name, m.scratch)
+		return
+	}
+	m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: m.local.name, Verdict: e.suspicion.verdict}
+	m.scratch = m.msg.suspect.AppendTo(m.scratch[:0])
+	n := len(m.scratch)
+	m.scratch = p.AppendTo(m.scratch)
+	m.parts = append(m.parts[:0], m.scratch[:n], m.scratch[n:])
+	m.sendParts(e.at(), e.name, e.versions.PMax >= 5)
+}
+
+// watchAck takes an ack if it belongs to a watch.
+func (m *Machine) watchAck(a *wire.Ack) bool {
+	for _, w := range m.watches.list {
+		if w.seq != a.Seq || w.phase == watchIdle {
+			continue
+		}
+		direct := !w.inquiry.asked // a relay passes it on without the key
+		if direct {
+			m.heardNative(w.e.name, a.Native)
+		}
+		if direct && w.pings == 1 && w.asleep == m.clock.asleep {
+			w.measured(m.clock.real - w.sent)
+		}
+		m.answered(w)
+		return true
+	}
+	return false
+}
+
+// measured takes a round trip into account, as TCP does. (RFC 6298)
+func (w *watch) measured(rtt time.Duration) {
+	rtt = max(rtt, 1)
+	if w.rtt == 0 {
+		w.rtt, w.dev = rtt, rtt/2
+		return
+	}
+	w.dev += ((rtt - w.rtt).Abs() - w.dev) / 4
+	w.rtt += (rtt - w.rtt) / 8
+}
+
+// answered: w's member lives.
+func (m *Machine) answered(w *watch) {
+	m.inquiryOver(w)
+	if w.e.state == wire.StateSuspect {
+		m.signOfLife(w.e)
+	}
+	m.nextPing(w, max(w.due+w.every-m.clock.awake(), m.timing.again))
+}
+
+// voidWatches: this process did not run for a while. What it did not hear in
+// that time says nothing about others, so that everything begun before is void. (P196)
+func (m *Machine) voidWatches() {
+	for _, w := range m.watches.list {
+		m.inquiryOver(w)
+		w.refused, w.told = 0, 0
+		m.nextPing(w, m.stagger(max(w.every, 1)))
+	}
+	if m.members.count[wire.StateSuspect] == 0 {
+		return
+	}
+	for i := range m.members.len() {
+		e := m.members.at(i)
+		if s := e.suspicion; s != nil {
+			s.began, s.mine = m.clock.awake(), false
+			m.respan(e)
+		}
+	}
+}

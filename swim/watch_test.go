@@ -1,0 +1,125 @@
+package swim
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// natives makes members 1 to n known as natives, and lets self look around.
+func (r *rig) natives(n int) {
+	for i := 1; i <= n; i++ {
+		r.in(nativeAlive(nameOf(i), i, 1, 1))
+	}
+	r.drain()
+	r.run(2 * ringSoon)
+	r.forgetSent()
+}
+
+// pingsTo are the pings sent to member i.
+func (r *rig) pingsTo(i int) (pings []sent) {
+	for _, s := range r.of(wire.TypePing) {
+		if s.to == addrOf(i) {
+			pings = append(pings, s)
+		}
+	}
+	return pings
+}
+
+// P193: who is watched is pinged evenly and briefly, and the answer is as brief.
+func TestP193_WatchPings(t *testing.T) {
+	r := newNativeRig(t, quiet, func(c *Config) { c.ProbeInterval = 1000 * time.Hour })
+	r.acks = func(netip.AddrPort) bool { return true }
+	r.natives(2)
+	r.run(30 * time.Second)
+	for i := 1; i <= 2; i++ {
+		pings := r.pingsTo(i)
+		// Two natives watch each of three: a ping each 600 ms.
+		if n := len(pings); n < 48 || n > 51 {
+			t.Errorf("%d pings in 30 s to member %d", n, i)
+		}
+		if p := decodePing(t, pings[0].msg); p.SourceNode != "" || p.Source.IsValid() || p.Native == 0 || p.Node != nameOf(i) {
+			t.Errorf("a watch's ping is %+v", p)
+		}
+		if w := r.watches.of(r.members.get(nameOf(i))); w.rtt == 0 || r.patience(w) != r.timing.answer {
+			t.Errorf("the round trip is %v, the time-out %v", w.rtt, r.patience(w))
+		}
+	}
+	r.layer.ack = []byte("payload")
+	for _, c := range []struct {
+		ping wire.Ping
+		want string
+	}{
+		{wire.Ping{Seq: 1, Node: "self", Native: 1}, ""},
+		{wire.Ping{Seq: 2, Node: "self", Native: 1, SourceNode: nameOf(1), Source: addrOf(1)}, "payload"},
+		{wire.Ping{Seq: 3, Node: "self"}, "payload"},
+	} {
+		r.forgetSent()
+		r.in(c.ping.AppendTo(nil))
+		var a wire.Ack
+		if err := a.Decode(r.of(wire.TypeAck)[0].msg[1:], nil); err != nil || string(a.Payload) != c.want || a.Seq != c.ping.Seq {
+			t.Errorf("%+v is answered by %+v, %v", c.ping, a, err)
+		}
+	}
+}
+
+// P193: the time-out follows the round trips.
+func TestP193_TimeoutFollows(t *testing.T) {
+	r := newNativeRig(t, quiet)
+	w := &watch{}
+	if d := r.patience(w); d != 240*time.Millisecond {
+		t.Errorf("before any answer: %v", d)
+	}
+	for range 50 {
+		w.measured(200 * time.Microsecond)
+	}
+	if d := r.patience(w); d != r.timing.answer {
+		t.Errorf("near: %v", d)
+	}
+	for range 50 {
+		w.measured(120 * time.Millisecond)
+	}
+	if d := r.patience(w); d < 120*time.Millisecond || d > 200*time.Millisecond {
+		t.Errorf("far: %v", d)
+	}
+	w.measured(time.Minute)
+	if d := r.patience(w); d != r.cfg.ProbeTimeout {
+		t.Errorf("very far: %v", d)
+	}
+}
+
+// P197: the parts add up to the bound.
+func TestP197_TimesAddUp(t *testing.T) {
+	for _, c := range []struct {
+		cfg          Config
+		silent, hung time.Duration
+	}{
+		{LAN(), 1500 * time.Millisecond, 3500 * time.Millisecond},
+		{Local(), 1500 * time.Millisecond, 3500 * time.Millisecond},
+		{WAN(), 9 * time.Second, 21 * time.Second},
+		{Config{DetectWithin: MinDetectWithin}, MinDetectWithin, MinDetectWithin},
+		{Config{DetectWithin: time.Second}, time.Second, time.Second},
+		{Config{DetectWithin: time.Minute}, time.Minute, time.Minute},
+	} {
+		cfg := c.cfg.withDefaults()
+		tm := newTiming(&cfg)
+		seen := watchersEach*tm.every + tm.answer + tm.burst
+		if seen+tm.silent.most != c.silent || seen+tm.hung.most != c.hung {
+			t.Errorf("%v: %+v", c.cfg.DetectWithin, tm)
+		}
+		for _, d := range []time.Duration{tm.every, tm.answer, tm.burst, tm.again, tm.silent.least, tm.hung.least, tm.crashed.least} {
+			if d <= 0 {
+				t.Errorf("%v: %+v", c.cfg.DetectWithin, tm)
+			}
+		}
+		if p := cfg.Patience(); p >= c.hung || p < c.hung/5 {
+			t.Errorf("%v: a pause of %v is allowed", c.cfg.DetectWithin, p)
+		}
+	}
+	bad := Config{Name: "x", Addr: addrOf(1), DetectWithin: time.Millisecond}
+	if err := bad.Validate(); err == nil {
+		t.Error("a millisecond is taken")
+	}
+}
