@@ -85,6 +85,11 @@ sim:
 golden:
 	$(GO) test ./sim -run Script -rewrite
 
+## dist         release archives for all systems, SBOM and checksums, in build/dist
+.PHONY: dist
+dist:
+	dist/build.sh build/dist
+
 ## clean        remove build/
 .PHONY: clean
 clean:

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"time"
 )
 
 var manCommand = &command{
@@ -109,9 +111,13 @@ func (e *env) manHead(b *strings.Builder, name, does string) {
 		strings.ToUpper(roff(name)), commitDate(), roff(version), roff(name), roff(does))
 }
 
-// commitDate is the day of the commit that the program was built from, "" if that
-// is not known. A page has it rather than today's, so that a build can be repeated.
+// commitDate is the day of the pages: that of SOURCE_DATE_EPOCH (seconds; the
+// convention of reproducible builds), or of the commit that the program was built
+// from; "" if neither is known. It is never today's, so that a build can be repeated.
 func commitDate() string {
+	if s, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+		return time.Unix(s, 0).UTC().Format(time.DateOnly)
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""
