@@ -53,13 +53,17 @@ func New(cfg Config) (*Dispatcher, error) {
 	cfg = cfg.withDefaults()
 	d := &Dispatcher{cfg: cfg, log: cfg.Log, epoch: time.Now()}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
-	d.watch.d = d
+	d.watch.d, d.watch.wake = d, make(chan struct{}, 1)
 	if err := d.build(); err != nil {
 		d.cancel()
 		return nil, err
 	}
 	d.writes.init(d)
 	d.peers.init(d)
+	if err := d.writes.restore(); err != nil {
+		d.cancel()
+		return nil, err
+	}
 	d.follow(cfg.List.Current())
 	d.start(d.watch.run)
 	d.start(func() {

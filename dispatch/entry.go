@@ -7,9 +7,9 @@ import (
 
 // entry is a write as it is kept in the buffer.
 type entry struct {
-	stamp   int64 // when it was put in sequence: orders the writes of several gateways
-	id      string
-	command *Command
+	stamp   int64    // when it was put in sequence: orders the writes of several gateways
+	id      string   // of the share, for the one who waits here
+	command *Command // its ID names the write that it is a share of; "" if that came from a client here
 }
 
 const entryVersion = 1
@@ -28,7 +28,7 @@ func (e *entry) encode() []byte {
 		hasBody = 1
 	}
 	b = append(b, hasBody)
-	for _, s := range []string{e.id, c.Dataset, c.ContentType} {
+	for _, s := range []string{e.id, c.ID, c.Dataset, c.ContentType} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
@@ -48,7 +48,7 @@ func decodeEntry(b []byte) (*entry, error) {
 	}
 	hasBody := b[1+n] == 1
 	b = b[2+n:]
-	var texts [4]string
+	var texts [5]string
 	for i := range texts {
 		size, n := binary.Uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {
@@ -57,11 +57,11 @@ func decodeEntry(b []byte) (*entry, error) {
 		texts[i] = string(b[n : n+int(size)])
 		b = b[n+int(size):]
 	}
-	c, err := ParseURI(texts[3])
+	c, err := ParseURI(texts[4])
 	if err != nil {
 		return nil, errors.Join(errBadEntry, err)
 	}
-	c.ID, c.Dataset, c.ContentType = texts[0], texts[1], texts[2]
+	c.ID, c.Dataset, c.ContentType = texts[1], texts[2], texts[3]
 	if hasBody {
 		c.Body = b[:len(b):len(b)]
 	}

@@ -141,7 +141,7 @@ func (g *fakeGroonga) do(c *Command) (code int, result string) {
 		if g.code != 0 {
 			return g.code, ""
 		}
-		g.got = append(g.got, c.Name+" "+c.Get("table")+c.Get("name")+" "+string(bytes.TrimSpace(c.Body)))
+		g.got = append(g.got, c.Name+" "+c.Get("table")+c.Get("name")+" "+string(bytes.TrimSpace(c.Body))+c.Get("values"))
 	}
 	switch c.Name {
 	case "table_create":

@@ -99,6 +99,7 @@ func (r *race) attempt(v *volume) {
 		return
 	}
 	v.begin(a)
+	r.d.watch.begun()
 	answer, reused, err := a.run(r.command, false)
 	if err != nil && reused && !a.interrupted() {
 		// An idle connection that the server closed: it says nothing of the server.

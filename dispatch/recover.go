@@ -42,7 +42,8 @@ func (w *writer) snapshot() savedState {
 	return s
 }
 
-// restore takes over what was known when the process ended.
+// restore takes over what was known when the process ended. It comes before anything
+// is said to other gateways, or written down.
 func (w *writer) restore() error {
 	saved, err := w.state.load()
 	if err != nil {
@@ -71,11 +72,8 @@ func (w *writer) recover() error {
 	if w.buffer == nil {
 		return nil
 	}
-	if err := w.restore(); err != nil {
-		return err
-	}
 	w.mu.Lock()
-	w.stamp = time.Now().UnixNano()
+	w.stamp = max(w.stamp, time.Now().UnixNano())
 	begun := w.stamp
 	w.mu.Unlock()
 	redone := make(map[string]bool)

@@ -32,6 +32,8 @@ type watchdog struct {
 	tokens     float64
 	readsSeen  uint64
 	aged       time.Time
+	asleep     atomic.Bool
+	wake       chan struct{} // holds one
 }
 
 func (w *watchdog) run() {
@@ -50,10 +52,45 @@ func (w *watchdog) run() {
 			w.measure(now)
 		}
 		w.earn()
+		busy := false
 		for _, v := range w.d.volumes {
 			if v.outstanding.Load() > 0 {
+				busy = true
 				w.look(v, now)
 			}
+		}
+		if !busy && !w.sleep(tick) {
+			return
+		}
+	}
+}
+
+// sleep waits until something is under way, so that a gateway without work has none.
+// It is false if the dispatcher has ended.
+func (w *watchdog) sleep(tick *time.Ticker) bool {
+	w.asleep.Store(true)
+	for _, v := range w.d.volumes {
+		if v.outstanding.Load() > 0 { // begun just before
+			w.asleep.Store(false)
+			return true
+		}
+	}
+	tick.Stop()
+	defer tick.Reset(watchTick)
+	select {
+	case <-w.d.ctx.Done():
+		return false
+	case <-w.wake:
+		return true
+	}
+}
+
+// begun wakes the watchdog if it sleeps.
+func (w *watchdog) begun() {
+	if w.asleep.Load() && w.asleep.CompareAndSwap(true, false) {
+		select {
+		case w.wake <- struct{}{}:
+		default:
 		}
 	}
 }

@@ -376,6 +376,7 @@ func hostFault(code int) bool {
 func (w *writer) send(v *volume, c *Command) (Answer, error) {
 	a := &attempt{volume: v, start: time.Now()}
 	v.begin(a)
+	w.d.watch.begun()
 	answer, reused, err := a.run(c, false)
 	if err != nil && reused && !a.interrupted() {
 		answer, _, err = a.run(c, true)
