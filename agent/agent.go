@@ -130,6 +130,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.faults = newFaults(a.logger)
 	a.handlers = newHandlers(a.logger, a.respondToQuery)
 	a.handlers.recorded = a.recorded
+	a.handlers.view = a.list.Current
 	a.handlers.run = a.timed(a.handlers.run)
 	err := a.start()
 	if err == nil && len(a.cfg.Join) > 0 {
@@ -159,7 +160,7 @@ func (a *Agent) start() (err error) {
 	if err := a.loadKeyring(); err != nil {
 		return fail(setupError{err})
 	}
-	if err := a.handlers.set(a.cfg.EventHandlers); err != nil {
+	if err := a.handlers.set(a.cfg.EventHandlers, a.cfg.Handlers...); err != nil {
 		return fail(err)
 	}
 	if a.transport, err = a.cfg.Listen(a.cfg.Bind); err != nil {

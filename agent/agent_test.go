@@ -420,7 +420,7 @@ func TestStopBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := memNode(t, NewMemNet(), "a", 1, nil)
 		started := make(chan struct{})
-		a.handlers.run = func(_ string, _ *job, kill <-chan struct{}) (output, error) {
+		a.handlers.run = func(_ *Handler, _ *job, kill <-chan struct{}) (output, error) {
 			close(started)
 			<-kill
 			return output{}, nil
@@ -456,8 +456,8 @@ func TestHungHandlerHoldsUpNothing(t *testing.T) {
 		a.Log().Open()
 		var mu sync.Mutex
 		ran := 0
-		a.handlers.run = func(command string, _ *job, kill <-chan struct{}) (output, error) {
-			if command == "hang" {
+		a.handlers.run = func(h *Handler, _ *job, kill <-chan struct{}) (output, error) {
+			if h.Command == "hang" {
 				<-kill
 				return output{}, nil
 			}

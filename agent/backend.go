@@ -161,11 +161,11 @@ func (b backend) Respond(id uint64, payload []byte) error {
 	if !ok {
 		return rpc.ErrInvalidQueryID
 	}
-	return b.respondToQuery(q, payload)
+	return b.respondToQuery(q, payload, serf.Outcome{})
 }
 
-func (a *Agent) respondToQuery(id serf.QueryID, payload []byte) error {
-	return a.try(func(now time.Time) error { return a.machine.Respond(now, id, payload) })
+func (a *Agent) respondToQuery(id serf.QueryID, payload []byte, o serf.Outcome) error {
+	return a.try(func(now time.Time) error { return a.machine.RespondOutcome(now, id, payload, o) })
 }
 
 // Subscribe implements rpc.Backend.
@@ -280,7 +280,7 @@ func (b backend) Query(req rpc.QueryRequest, sink func(rpc.QueryRecord)) error {
 // query starts a query; sink is called by the loop and must not wait.
 func (a *Agent) query(req *rpc.QueryRequest, sink func(rpc.QueryRecord)) error {
 	p := serf.QueryParam{
-		Nodes: req.FilterNodes, Ack: req.RequestAck, RelayFactor: req.RelayFactor, Timeout: req.Timeout,
+		Nodes: req.FilterNodes, Ack: req.RequestAck, Outcome: req.Outcome, RelayFactor: req.RelayFactor, Timeout: req.Timeout,
 	}
 	if len(req.FilterTags) > 0 {
 		p.Tags = sortedTags(req.FilterTags)

@@ -40,6 +40,8 @@ type Config struct {
 	TagsFile string
 	// EventHandlers are specifications as ParseHandler reads them.
 	EventHandlers []string
+	// Handlers are more of them, with settings of their own.
+	Handlers []Handler
 
 	// Join are addresses that Start joins by; it fails if none works.
 	Join []string
@@ -177,6 +179,11 @@ func (c *Config) Validate() error {
 	for _, spec := range c.EventHandlers {
 		if _, err := ParseHandler(spec); err != nil {
 			faults = append(faults, err)
+		}
+	}
+	for i := range c.Handlers {
+		if err := c.Handlers[i].Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("handlers[%d]: %w", i, oneLineError(err)))
 		}
 	}
 	for _, k := range c.Keys {

@@ -189,9 +189,17 @@ func (r *queryRoutes) deliver(u *serf.QueryUpdate) {
 	case serf.QueryAck:
 		sink(rpc.QueryRecord{Type: rpc.QueryRecordAck, From: u.From})
 	case serf.QueryResponse:
-		sink(rpc.QueryRecord{Type: rpc.QueryRecordResponse, From: u.From, Payload: u.Payload})
+		sink(rpc.QueryRecord{Type: rpc.QueryRecordResponse, From: u.From, Payload: u.Payload, Outcome: rpcOutcome(u.Outcome)})
 	case serf.QueryDone:
 		sink(rpc.QueryRecord{Type: rpc.QueryRecordDone})
 		delete(r.sinks, u.ID)
 	}
+}
+
+// rpcOutcome is how an answer came about as RPC tells it, nil if it is not known.
+func rpcOutcome(o serf.Outcome) *rpc.Outcome {
+	if !o.Known {
+		return nil
+	}
+	return &rpc.Outcome{Exit: int(o.Exit), Truncated: o.Truncated}
 }

@@ -3,14 +3,10 @@ package agent
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/ibuki-dev/ibuki/serf"
-	"github.com/ibuki-dev/ibuki/wire"
 )
 
 const (
@@ -23,11 +19,17 @@ const (
 	killGrace = 500 * time.Millisecond
 )
 
+// errHandlerTimeout: a run was ended because it took too long.
+var errHandlerTimeout = errors.New("timed out")
+
 // output is what a handler has printed.
 type output struct {
 	text  []byte // the last of it, at most handlerOutput
 	total int64
 }
+
+// cut reports whether text is not all of it.
+func (o *output) cut() bool { return o.total > int64(len(o.text)) }
 
 // tail is a writer that never blocks and keeps the last handlerOutput bytes.
 type tail struct {
@@ -48,12 +50,16 @@ func (t *tail) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// runHandler runs a command for one event in a process group of its own. When
-// kill is closed, the group is ended.
-func runHandler(command string, j *job, kill <-chan struct{}) (output, error) {
-	cmd := exec.Command("/bin/sh", "-c", command)
-	cmd.Env = append(os.Environ(), handlerEnv(&j.event, &j.self)...)
-	cmd.Stdin = bytes.NewReader(handlerInput(&j.event))
+// runHandler runs a handler's command for one event in a process group of its
+// own. When kill is closed, or the handler's time is over, the group is ended.
+func runHandler(h *Handler, j *job, kill <-chan struct{}) (output, error) {
+	cmd := exec.Command("/bin/sh", "-c", h.Command)
+	cmd.Env = append(os.Environ(), handlerEnv(j)...)
+	input := handlerInput
+	if h.JSON {
+		input = handlerJSON
+	}
+	cmd.Stdin = bytes.NewReader(input(j))
 	var out tail
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = pipeGrace
@@ -63,16 +69,44 @@ func runHandler(command string, j *job, kill <-chan struct{}) (output, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	var late <-chan time.Time
+	if h.Timeout > 0 {
+		t := time.NewTimer(h.Timeout)
+		defer t.Stop()
+		late = t.C
+	}
 	var err error
 	select {
 	case err = <-ended:
 	case <-kill:
 		err = endAll(cmd.Process.Pid, ended)
+	case <-late:
+		_ = endAll(cmd.Process.Pid, ended)
+		err = fmt.Errorf("%w after %v", errHandlerTimeout, h.Timeout)
 	}
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // the command itself went well; what it left behind keeps the pipe
 	}
 	return output{text: out.buf, total: out.total}, err
+}
+
+// exitCode is how a run ended, as a shell would say it: 124 is the code that
+// timeout(1) has for one that took too long, 128 and more a signal, 126 a
+// command that could not be started.
+func exitCode(err error) uint8 {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errHandlerTimeout):
+		return 124
+	case errors.As(err, &exit):
+		if code := exit.ExitCode(); code >= 0 {
+			return uint8(min(code, 255))
+		}
+		return exitSignal(exit)
+	}
+	return 126
 }
 
 // endAll ends a handler's process group, whose leader's end comes by ended.
@@ -89,82 +123,3 @@ func endAll(pid int, ended <-chan error) error {
 		return <-ended
 	}
 }
-
-// handlerEnv are the variables that tell a handler what happened.
-func handlerEnv(e *serf.Event, self *serf.Member) []string {
-	env := []string{
-		"SERF_EVENT=" + e.Type.String(),
-		"SERF_SELF_NAME=" + envValue(self.Name),
-		"SERF_SELF_ROLE=" + envValue(tagValue(self.Tags, "role")),
-	}
-	for _, t := range self.Tags {
-		env = append(env, "SERF_TAG_"+envName(t.Key)+"="+envValue(t.Value))
-	}
-	ltime := strconv.FormatUint(uint64(e.LTime), 10)
-	switch e.Type {
-	case serf.EventUser:
-		env = append(env, "SERF_USER_EVENT="+envValue(e.Name), "SERF_USER_LTIME="+ltime)
-	case serf.EventQuery:
-		name := envValue(e.Name)
-		env = append(env, "SERF_QUERY_NAME="+name, "SERF_QUERY_LTIME="+ltime, "SERF_USER_QUERY="+name)
-	}
-	return env
-}
-
-func tagValue(tags []wire.Tag, key string) string {
-	for _, t := range tags {
-		if t.Key == key {
-			return t.Value
-		}
-	}
-	return ""
-}
-
-// envName is a tag's key in upper case, with _ for what may not be in the name
-// of a variable.
-func envName(key string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' {
-			return r
-		}
-		return '_'
-	}, strings.ToUpper(key))
-}
-
-// envValue is s up to a zero byte, which no variable can hold: a process with
-// one in its environment cannot be started at all.
-func envValue(s string) string {
-	s, _, _ = strings.Cut(s, "\x00")
-	return s
-}
-
-// handlerInput is what a handler gets on its standard input: a line for each
-// member, or the payload with an end of line.
-func handlerInput(e *serf.Event) []byte {
-	if e.Type == serf.EventUser || e.Type == serf.EventQuery {
-		b := append([]byte(nil), e.Payload...)
-		if len(b) > 0 && b[len(b)-1] != '\n' {
-			b = append(b, '\n')
-		}
-		return b
-	}
-	var b []byte
-	for i := range e.Members {
-		m := &e.Members[i]
-		pairs := make([]string, len(m.Tags))
-		for j, t := range m.Tags {
-			pairs[j] = t.Key + "=" + t.Value
-		}
-		for j, field := range []string{m.Name, m.Addr.Addr().String(), tagValue(m.Tags, "role"), strings.Join(pairs, ",")} {
-			if j > 0 {
-				b = append(b, '\t')
-			}
-			b = append(b, lineField.Replace(field)...)
-		}
-		b = append(b, '\n')
-	}
-	return b
-}
-
-// lineField keeps tabs and ends of line out of a field.
-var lineField = strings.NewReplacer("\t", `\t`, "\n", `\n`)

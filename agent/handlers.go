@@ -1,97 +1,77 @@
 package agent
 
 import (
-	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/rpc"
+	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/serf"
+	"github.com/ibuki-dev/ibuki/wire"
 )
 
 const (
-	// handlerQueue is how many events may wait for one handler command.
-	handlerQueue = 512
 	// handlerGrace is how long handlers may go on when the agent ends.
 	handlerGrace = time.Second
 	// dropPause is how often dropped events are reported for one command.
 	dropPause = time.Minute
 )
 
-// Handler is one event handler: which events it wants and what is run.
-type Handler struct {
-	Filters []rpc.EventFilter
-	Command string
-}
-
-// ParseHandler reads COMMAND, TYPE=COMMAND or TYPE,TYPE=COMMAND, where a TYPE may
-// also be user:NAME, query:NAME or *. What is before the first = is taken for a
-// part of the command if it cannot be meant as a filter: if there is a space
-// or a slash in it, as in "handle --list=/run/list".
-func ParseHandler(spec string) (Handler, error) {
-	head, command, ok := strings.Cut(spec, "=")
-	if !ok {
-		head, command = "*", spec
-	}
-	filters, err := rpc.ParseEventFilter(head)
-	if err != nil {
-		if !strings.ContainsAny(head, " \t\n/") {
-			return Handler{}, fmt.Errorf("Invalid event script: Event '%s' invoking '%s'", head, command)
-		}
-		filters, command = []rpc.EventFilter{{Type: "*"}}, spec
-	}
-	if strings.TrimSpace(command) == "" {
-		return Handler{}, fmt.Errorf("Invalid event script: no command in '%s'", spec)
-	}
-	return Handler{Filters: filters, Command: command}, nil
-}
-
-// job is one invocation of a handler.
+// job is one event for one handler.
 type job struct {
 	event serf.Event
 	self  serf.Member
+	old   map[string][]wire.Tag // member-update: the tags that were told before
 }
 
-// handlers hands events to handler commands. Each command has a queue of its own
-// and is run for one event at a time; deliver never waits.
+// same reports whether two jobs are about the same kind of event.
+func (j *job) same(b *job) bool {
+	return j.event.Type == b.event.Type && j.event.Name == b.event.Name
+}
+
+// runFunc runs a handler's command for one event, until kill is closed.
+type runFunc = func(h *Handler, j *job, kill <-chan struct{}) (output, error)
+
+// handlers hands events to handler commands. Each has a queue and workers of its
+// own; deliver never waits.
 type handlers struct {
 	logger  *slog.Logger
-	respond func(id serf.QueryID, payload []byte) error
+	respond func(id serf.QueryID, payload []byte, o serf.Outcome) error
 	// recorded waits until an event is noted as told; nil: none is.
 	recorded func(*serf.Event)
-	run      func(command string, j *job, kill <-chan struct{}) (output, error) // runHandler, but in tests
+	run      runFunc // runHandler, but in tests
+	view     func() *live.View
 
 	mu      sync.Mutex
 	specs   []Handler
-	runners map[string]*runner // by command
+	runners map[string]*runner // by Handler.runsAs
+	tags    toldTags
+	shared  []shared // oldest first
 	stopped bool
 
-	wg   sync.WaitGroup
-	kill chan struct{} // closed when what still runs has to end
+	wg       sync.WaitGroup
+	stopping chan struct{} // closed when nothing is tried again
+	kill     chan struct{} // closed when what still runs has to end
 }
 
-func newHandlers(logger *slog.Logger, respond func(serf.QueryID, []byte) error) *handlers {
+func newHandlers(logger *slog.Logger, respond func(serf.QueryID, []byte, serf.Outcome) error) *handlers {
 	return &handlers{
-		logger:  logger,
-		respond: respond,
-		run:     runHandler,
-		runners: make(map[string]*runner),
-		kill:    make(chan struct{}),
+		logger:   logger,
+		respond:  respond,
+		run:      runHandler,
+		view:     func() *live.View { return new(live.View) },
+		runners:  make(map[string]*runner),
+		stopping: make(chan struct{}),
+		kill:     make(chan struct{}),
 	}
 }
 
-// set replaces the handlers. Commands that stay keep their queues; those that
-// go still get what waits for them.
-func (h *handlers) set(specs []string) error {
-	var parsed []Handler
-	for _, s := range specs {
-		p, err := ParseHandler(s)
-		if err != nil {
-			return err
-		}
-		parsed = append(parsed, p)
+// set replaces the handlers. Those that stay as they are keep their queues;
+// those that go still get what waits for them.
+func (h *handlers) set(specs []string, more ...Handler) error {
+	parsed, err := parseHandlers(specs, more)
+	if err != nil {
+		return err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,19 +81,19 @@ func (h *handlers) set(specs []string) error {
 	old := h.runners
 	h.runners = make(map[string]*runner)
 	for _, p := range parsed {
-		if h.runners[p.Command] != nil {
+		key := p.runsAs()
+		if h.runners[key] != nil {
 			continue
 		}
-		r := old[p.Command]
+		r := old[key]
 		if r == nil {
-			r = &runner{h: h, command: p.Command, jobs: make(chan job, handlerQueue)}
-			h.wg.Go(r.run)
+			r = newRunner(h, p)
 		}
-		h.runners[p.Command] = r
-		delete(old, p.Command)
+		h.runners[key] = r
+		delete(old, key)
 	}
 	for _, r := range old { // order-free: each ends by itself
-		close(r.jobs)
+		r.queue.close()
 	}
 	h.specs = parsed
 	return nil
@@ -130,20 +110,29 @@ func (h *handlers) list() []Handler {
 func (h *handlers) deliver(e *serf.Event, self func() serf.Member) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	old := h.tags.tell(e)
 	if h.stopped || len(h.specs) == 0 {
 		return
 	}
 	typ := e.Type.String()
-	j := job{event: *e}
-	for _, s := range h.specs {
+	var j *job
+	for i := range h.specs {
+		s := &h.specs[i]
 		for _, f := range s.Filters {
 			if !f.Match(typ, e.Name) {
 				continue
 			}
-			if j.self.Name == "" {
-				j.self = self()
+			if j == nil {
+				j = &job{event: *e, self: self(), old: old}
 			}
-			h.runners[s.Command].add(j)
+			if r := h.runners[s.runsAs()]; s.OneOf != nil {
+				h.share(r, j)
+			} else {
+				r.add(j)
+			}
+			if !s.short {
+				break // in Serf's form each TYPE counts for itself
+			}
 		}
 	}
 }
@@ -152,9 +141,12 @@ func (h *handlers) deliver(e *serf.Event, self func() serf.Member) {
 // and what waits, then their process groups are ended.
 func (h *handlers) stop() {
 	h.mu.Lock()
+	if !h.stopped {
+		close(h.stopping)
+	}
 	h.stopped = true
 	for _, r := range h.runners { // order-free: each ends by itself
-		close(r.jobs)
+		r.queue.close()
 	}
 	h.runners = nil
 	h.mu.Unlock()
@@ -174,67 +166,31 @@ func (h *handlers) stop() {
 	}
 }
 
-// runner runs one command for one event after the other.
-type runner struct {
-	h       *handlers
-	command string
-	jobs    chan job
+// toldTags are the tags of each member as handlers were told last, so that an
+// update can say what they were. It belongs to the handlers' lock.
+type toldTags map[string][]wire.Tag
 
-	// Guarded by the handlers' mu.
-	dropped  int
-	reported time.Time
-}
-
-// add queues a job or counts it as lost. The caller holds the handlers' mu.
-func (r *runner) add(j job) {
-	select {
-	case r.jobs <- j:
-		return
-	default:
+// tell notes what an event says. Of an update it returns the tags before.
+func (t *toldTags) tell(e *serf.Event) (old map[string][]wire.Tag) {
+	if len(e.Members) == 0 {
+		return nil
 	}
-	r.dropped++
-	if now := time.Now(); now.Sub(r.reported) >= dropPause {
-		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' does not keep up: %d events are dropped for it, %d wait",
-			r.command, r.dropped, len(r.jobs)))
-		r.reported, r.dropped = now, 0
+	if *t == nil {
+		*t = make(toldTags)
 	}
-}
-
-func (r *runner) run() {
-	for j := range r.jobs {
-		select {
-		case <-r.h.kill:
-			continue // what waits is not begun any more
-		default:
+	if e.Type == serf.EventMemberUpdate {
+		old = make(map[string][]wire.Tag, len(e.Members))
+	}
+	for i := range e.Members {
+		m := &e.Members[i]
+		if old != nil {
+			old[m.Name] = (*t)[m.Name]
 		}
-		if r.h.recorded != nil {
-			r.h.recorded(&j.event)
+		if e.Type == serf.EventMemberReap {
+			delete(*t, m.Name)
+		} else {
+			(*t)[m.Name] = m.Tags
 		}
-		r.invoke(&j)
 	}
-}
-
-// invoke runs the command for one event and reports how it went.
-func (r *runner) invoke(j *job) {
-	typ := j.event.Type.String()
-	slow := time.AfterFunc(time.Second, func() {
-		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' slow, execution exceeding 1s", r.command))
-	})
-	out, err := r.h.run(r.command, j, r.h.kill)
-	slow.Stop()
-	if out.total > int64(len(out.text)) {
-		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' generated %d bytes of output, truncated to %d",
-			r.command, out.total, len(out.text)))
-	}
-	r.h.logger.Debug(fmt.Sprintf("agent: Event '%s' script output: %s", typ, out.text))
-	if err != nil {
-		r.h.logger.Error(fmt.Sprintf("agent: Error invoking script '%s': %s", r.command, err))
-		return
-	}
-	if j.event.Type != serf.EventQuery || len(out.text) == 0 {
-		return
-	}
-	if err := r.h.respond(j.event.Query, out.text); err != nil {
-		r.h.logger.Warn(fmt.Sprintf("agent: Failed to respond to query 'query: %s': %s", j.event.Name, err))
-	}
+	return old
 }

@@ -64,28 +64,41 @@ type scriptTest struct {
 	dir  string
 	self serf.Member
 
-	mu      sync.Mutex
-	answers []string
+	mu       sync.Mutex
+	answers  []string
+	outcomes []serf.Outcome
 }
 
 func newScriptTest(t *testing.T, specs ...string) *scriptTest {
 	t.Helper()
+	return newHandlerTest(t, specs)
+}
+
+func newHandlerTest(t *testing.T, specs []string, more ...Handler) *scriptTest {
+	t.Helper()
 	needShell(t)
-	s := &scriptTest{dir: t.TempDir(), self: serf.Member{Name: "me", Tags: []wire.Tag{
+	s := &scriptTest{dir: t.TempDir(), self: serf.Member{Name: "me", Addr: netip.MustParseAddrPort("10.0.0.9:7947"), Tags: []wire.Tag{
 		{Key: "role", Value: "web"}, {Key: "a:b/ü", Value: "v\nw"},
 	}}}
 	s.log = NewLog(&s.out, LevelDebug)
 	s.log.Open()
-	s.handlers = newHandlers(s.log.Logger(), func(_ serf.QueryID, payload []byte) error {
+	s.handlers = newHandlers(s.log.Logger(), func(_ serf.QueryID, payload []byte, o serf.Outcome) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.answers = append(s.answers, string(payload))
+		s.outcomes = append(s.outcomes, o)
 		return nil
 	})
 	for i := range specs {
 		specs[i] = strings.ReplaceAll(specs[i], "DIR", s.dir)
 	}
-	if err := s.set(specs); err != nil {
+	for i := range more {
+		more[i].Command = strings.ReplaceAll(more[i].Command, "DIR", s.dir)
+		if more[i].Filters == nil {
+			more[i].Filters = []rpc.EventFilter{{Type: "*"}}
+		}
+	}
+	if err := s.set(specs, more...); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -119,14 +132,14 @@ func TestHandlerEnvironmentAndInput(t *testing.T) {
 		{Name: "c", Addr: netip.MustParseAddrPort("[::2]:1")},
 	}})
 	s.event(serf.Event{Type: serf.EventUser, Name: "x", LTime: 7, Payload: []byte("data")})
-	s.event(serf.Event{Type: serf.EventQuery, Name: "q", LTime: 9, Payload: []byte("line\n")})
+	s.event(serf.Event{Type: serf.EventQuery, Name: "q", LTime: 9, Source: "asker", Payload: []byte("line\n")})
 	log := s.end()
 
-	self := "SERF_SELF_NAME=me\nSERF_SELF_ROLE=web\nSERF_TAG_A_B__=v\n"
+	self := "SERF_SELF_ADDR=10.0.0.9\nSERF_SELF_NAME=me\nSERF_SELF_PORT=7947\nSERF_SELF_ROLE=web\nSERF_TAG_A_B__=v\n"
 	for name, want := range map[string]string{
 		"join":  "SERF_EVENT=member-join\n" + self + "SERF_TAG_ROLE=web\n" + `a\tb` + "\t10.0.0.1\t" + `db\t` + "\t" + `k=v\n,role=db\t` + "\nc\t::2\t\t\n",
 		"user":  "SERF_EVENT=user\n" + self + "SERF_TAG_ROLE=web\nSERF_USER_EVENT=x\nSERF_USER_LTIME=7\ndata\n",
-		"query": "SERF_EVENT=query\nSERF_QUERY_LTIME=9\nSERF_QUERY_NAME=q\n" + self + "SERF_TAG_ROLE=web\nSERF_USER_QUERY=q\nline\n",
+		"query": "SERF_EVENT=query\nSERF_QUERY_LTIME=9\nSERF_QUERY_NAME=q\nSERF_QUERY_SOURCE=asker\n" + self + "SERF_TAG_ROLE=web\nSERF_USER_QUERY=q\nline\n",
 	} {
 		if got := s.read(t, name); got != want {
 			t.Errorf("%s: got %q, want %q\nlog: %s", name, got, want, log)
@@ -165,7 +178,7 @@ func (s *scriptTest) wgWait(t *testing.T) {
 	t.Helper()
 	s.handlers.mu.Lock()
 	for _, r := range s.runners {
-		close(r.jobs)
+		r.queue.close()
 	}
 	s.runners, s.specs = nil, nil
 	s.handlers.mu.Unlock()

@@ -237,6 +237,7 @@ func (a *Agent) publish(now time.Time) {
 	members := a.machine.Members()
 	a.members.Store(&members)
 	a.list.Publish(now, entries(members))
+	a.handlers.membersChanged()
 	select {
 	case a.membersChanged <- struct{}{}:
 	default:

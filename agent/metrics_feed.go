@@ -205,17 +205,15 @@ func (a *Agent) rpcMetrics(seen *[2]uint64) {
 
 // timed runs handlers as run does and measures how long they take.
 func (a *Agent) timed(run runFunc) runFunc {
-	return func(command string, j *job, kill <-chan struct{}) (output, error) {
+	return func(h *Handler, j *job, kill <-chan struct{}) (output, error) {
 		begun := time.Now()
-		out, err := run(command, j, kill)
-		if name, ok := a.meter.of("agent.invoke.", command); ok {
+		out, err := run(h, j, kill)
+		if name, ok := a.meter.of("agent.invoke.", h.Command); ok {
 			a.meter.since(name, begun)
 		}
 		return out, err
 	}
 }
-
-type runFunc = func(command string, j *job, kill <-chan struct{}) (output, error)
 
 // runtimeMetrics are Go's own.
 type runtimeMetrics struct {

@@ -66,6 +66,9 @@ type Options struct {
 	VerifyOutgoing *bool  `json:"encrypt_verify_outgoing"` // nil: true
 	ClusterLabel   string `json:"cluster_label"`
 
+	// Not Serf's: event handlers with settings of their own.
+	Handlers []HandlerOptions `json:"handlers"`
+
 	Discover       string       `json:"discover"`
 	MDNS           *MDNSOptions `json:"mdns"`
 	Interface      string       `json:"interface"`
@@ -145,6 +148,7 @@ func (o Options) Merge(other Options) Options {
 	o.StartJoin = joined(o.StartJoin, other.StartJoin)
 	o.RetryJoin = joined(o.RetryJoin, other.RetryJoin)
 	o.EventHandlers = joined(o.EventHandlers, other.EventHandlers)
+	o.Handlers = joined(o.Handlers, other.Handlers)
 	return o
 }
 
@@ -155,7 +159,7 @@ func override[T comparable](to *T, from T) {
 	}
 }
 
-func joined(a, b []string) []string { return append(append([]string(nil), a...), b...) }
+func joined[T any](a, b []T) []T { return append(append([]T(nil), a...), b...) }
 
 // ParseTags reads KEY=VALUE pairs; the value begins after the first =.
 func ParseTags(pairs []string) (map[string]string, error) {
@@ -217,6 +221,7 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	add(o.mdns(&c))
 	add(o.targets())
 	add(o.outputs(&c))
+	add(o.handlers(&c))
 	warnings = append(append(warnings, o.intervals(&c)...), o.openly()...)
 	if o.RejoinAfterLeave && o.SnapshotPath == "" {
 		warnings = append(warnings, "Warning: 'RejoinAfterLeave' enabled without snapshot file")

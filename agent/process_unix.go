@@ -15,3 +15,11 @@ func endGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGTERM) }
 
 // killGroup ends all processes of the group.
 func killGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }
+
+// exitSignal is the exit code for a process that a signal ended.
+func exitSignal(e *exec.ExitError) uint8 {
+	if s, ok := e.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+		return uint8(128 + s.Signal())
+	}
+	return 255
+}

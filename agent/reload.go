@@ -103,7 +103,7 @@ func (a *Agent) Reload(cfg Config) error {
 	}
 	a.log.SetLevel(cfg.LogLevel)
 	a.ring.verify(!cfg.NoVerifyIncoming, !cfg.NoVerifyOutgoing)
-	if err := a.handlers.set(cfg.EventHandlers); err != nil {
+	if err := a.handlers.set(cfg.EventHandlers, cfg.Handlers...); err != nil {
 		return err
 	}
 	if a.cfg.TagsFile != "" {
@@ -124,7 +124,7 @@ func (a *Agent) Reload(cfg Config) error {
 
 // reloadable are the keys that a reload applies.
 var reloadable = map[string]bool{
-	"log_level": true, "event_handlers": true, "tags": true, "role": true,
+	"log_level": true, "event_handlers": true, "handlers": true, "tags": true, "role": true,
 	"leave_on_terminate": true, "skip_leave_on_interrupt": true,
 	"encrypt_verify_incoming": true, "encrypt_verify_outgoing": true,
 }

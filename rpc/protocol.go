@@ -167,6 +167,14 @@ type QueryRequest struct {
 	Timeout     time.Duration
 	Name        string
 	Payload     []byte
+	// Outcome: answers are to say how they came about. (Not Serf's.)
+	Outcome bool `codec:",omitempty"`
+}
+
+// Outcome is how an answer to a query came about.
+type Outcome struct {
+	Exit      int  // the handler's exit code; 0 is success
+	Truncated bool // there was more output than the answer has
 }
 
 // The types of a QueryRecord.
@@ -181,6 +189,8 @@ type QueryRecord struct {
 	Type    string
 	From    string
 	Payload []byte
+	// Outcome is how a response came about; nil if that is not known. (Not Serf's.)
+	Outcome *Outcome `codec:",omitempty"`
 }
 
 // KeyResponse is what the nodes answered to a key command.

@@ -65,6 +65,7 @@ type answer struct {
 	source   netip.AddrPort
 	node     string // the asker's name
 	relays   uint8
+	outcome  bool // the asker wants to know how the answer came about
 	deadline time.Time
 	given    bool
 }
@@ -141,6 +142,7 @@ func (m *Machine) deliverQuery(q *wire.Query) {
 	a := &answer{
 		id:     QueryID{LTime: q.LTime, ID: q.ID},
 		source: q.Source, node: q.SourceNode, relays: q.RelayFactor,
+		outcome:  q.Flags&wire.QueryFlagOutcome != 0,
 		deadline: m.now.Add(min(max(q.Timeout, 0), maxQueryTimeout)),
 	}
 	if q.Flags&wire.QueryFlagAck != 0 { // P92
@@ -155,7 +157,7 @@ func (m *Machine) deliverQuery(q *wire.Query) {
 	m.answers.add(m.now, a)
 	m.tell(Event{
 		Type: EventQuery, LTime: q.LTime, Name: q.Name, Payload: bytes.Clone(q.Payload),
-		Query: a.id, Source: a.node, Deadline: a.deadline,
+		Query: a.id, Source: a.node, Deadline: a.deadline, WantsOutcome: a.outcome,
 	})
 }
 
@@ -167,6 +169,12 @@ var (
 
 // Respond answers a query that came as an EventQuery, once, before its deadline.
 func (m *Machine) Respond(now time.Time, id QueryID, payload []byte) error {
+	return m.RespondOutcome(now, id, payload, Outcome{})
+}
+
+// RespondOutcome is Respond that says how the answer came about, if the asker
+// wants to know. The answer is then cut to the limit, and says so. (P167)
+func (m *Machine) RespondOutcome(now time.Time, id QueryID, payload []byte, o Outcome) error {
 	m.now = now
 	if m.over() {
 		return ErrNotAlive
@@ -175,16 +183,21 @@ func (m *Machine) Respond(now time.Time, id QueryID, payload []byte) error {
 	if a == nil {
 		return errTooLate
 	}
-	err := m.respond(a, payload)
+	err := m.respond(a, payload, o)
 	m.settle()
 	return err
 }
 
 // respond gives an answer.
-func (m *Machine) respond(a *answer, payload []byte) error {
+func (m *Machine) respond(a *answer, payload []byte, o Outcome) error {
 	r := wire.QueryResponse{LTime: a.id.LTime, ID: a.id.ID, From: m.cfg.Swim.Name, Payload: payload}
 	m.buf = r.AppendTo(m.buf[:0])
-	if limit := m.cfg.QueryResponseSizeLimit; len(m.buf) > limit {
+	limit := m.cfg.QueryResponseSizeLimit
+	if a.outcome && o.Known {
+		o.fit(&r, len(m.buf), limit)
+		m.buf = r.AppendTo(m.buf[:0])
+	}
+	if len(m.buf) > limit {
 		return fmt.Errorf("failed to respond to key query: response exceeds limit of %d bytes", limit)
 	}
 	if a.given {

@@ -89,6 +89,8 @@ type Event struct {
 	Query    QueryID    // queries: what Respond wants
 	Source   string     // queries: the name of the asking node
 	Deadline time.Time  // queries: an answer after it is not sent
+	// WantsOutcome: the asker of a query wants to know how the answer came about.
+	WantsOutcome bool
 }
 
 // QueryParam are the settings of a query.
@@ -96,6 +98,7 @@ type QueryParam struct {
 	Nodes       []string   // only these nodes answer; nil: all
 	Tags        []wire.Tag // only nodes whose tag Key matches the regular expression Value
 	Ack         bool
+	Outcome     bool // answers are to say how they came about
 	RelayFactor uint8
 	Timeout     time.Duration // 0: by Serf's rule, see Machine.DefaultQueryTimeout
 }
@@ -116,6 +119,7 @@ type QueryUpdate struct {
 	Kind    QueryUpdateKind
 	From    string
 	Payload []byte
+	Outcome Outcome // QueryResponse: as far as the answer says it
 }
 
 // State is how far this node's own life has come.

@@ -78,7 +78,7 @@ func (m *Machine) answerFits(a *answer, payload []byte) bool {
 
 // internalAnswer answers an internal query.
 func (m *Machine) internalAnswer(a *answer, payload []byte) {
-	if err := m.respond(a, payload); err != nil {
+	if err := m.respond(a, payload, Outcome{}); err != nil {
 		m.trace(swim.Trace{Kind: TraceAnswerBad, Level: swim.LevelError, Node: a.node, Addr: a.source, Err: err})
 	}
 }

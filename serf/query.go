@@ -114,6 +114,9 @@ func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint
 	if p.Ack {
 		q.Flags |= wire.QueryFlagAck
 	}
+	if p.Outcome {
+		q.Flags |= wire.QueryFlagOutcome
+	}
 	msg := q.AppendTo([]byte{byte(wire.TypeUser)})
 	if len(msg)-1 > m.cfg.QuerySizeLimit {
 		return nil, nil, nil, fmt.Errorf("query exceeds limit of %d bytes", m.cfg.QuerySizeLimit)
@@ -197,7 +200,7 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 	}
 	u := QueryUpdate{ID: a.id, Kind: QueryAck, From: r.From}
 	if !isAck {
-		u.Kind, u.Payload = QueryResponse, bytes.Clone(r.Payload)
+		u.Kind, u.Payload, u.Outcome = QueryResponse, bytes.Clone(r.Payload), outcomeOf(r.Flags)
 	}
 	m.updates = append(m.updates, u)
 }

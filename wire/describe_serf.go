@@ -120,6 +120,7 @@ func (d *describer) query(body []byte) {
 	d.addr("at", m.Source)
 	d.flag("ack", m.Flags&QueryFlagAck != 0)
 	d.flag("no-broadcast", m.Flags&QueryFlagNoBroadcast != 0)
+	d.flag("outcome", m.Flags&QueryFlagOutcome != 0)
 	if m.RelayFactor != 0 {
 		d.num("relay", uint64(m.RelayFactor))
 	}

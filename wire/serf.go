@@ -32,6 +32,13 @@ const (
 	QueryFlagAck uint32 = 1 << iota
 	// QueryFlagNoBroadcast: do not pass the query on.
 	QueryFlagNoBroadcast
+
+	// QueryFlagOutcome: in a query, answers are to say how they came about; in a
+	// response, this one does: QueryFlagTruncated, and the exit code in the eight
+	// bits from QueryExitShift on. Serf passes over all of them. (P167)
+	QueryFlagOutcome   uint32 = 1 << 8
+	QueryFlagTruncated uint32 = 1 << 9
+	QueryExitShift            = 16
 )
 
 // Join is a member's intent to be in the cluster.

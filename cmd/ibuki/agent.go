@@ -92,10 +92,12 @@ Event handlers:
   member-failed, member-update, member-reap, user, query, user:NAME, query:NAME or
   *, or several of them with commas; without a TYPE, CMD gets all events.
   The environment says what happened: SERF_EVENT, SERF_SELF_NAME, SERF_SELF_ROLE,
-  SERF_TAG_*, SERF_USER_EVENT, SERF_USER_LTIME, SERF_QUERY_NAME (also as
-  SERF_USER_QUERY), SERF_QUERY_LTIME. Standard input has a line for each member
+  SERF_SELF_ADDR, SERF_SELF_PORT, SERF_TAG_*, SERF_USER_EVENT, SERF_USER_LTIME,
+  SERF_QUERY_NAME (also as SERF_USER_QUERY), SERF_QUERY_LTIME, SERF_QUERY_SOURCE,
+  SERF_OLD_TAGS. Standard input has a line for each member
   (name, address, role, tags; tabs between), or the payload. What the handler of
-  a query prints is its answer.
+  a query prints is its answer. Under the key handlers, a file can have handlers
+  with a time-out, retries and more; see docs/handlers.md.
 
   With ` + updateAfterChange + `=1 in the agent's environment, every
   member-join, member-leave and member-failed is followed by a member-update of the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -30,6 +31,9 @@ Options:
   -timeout="15s"            How long to wait for answers. Unless said, the
                             agent decides by the size of the cluster.
   -no-ack                   Do not ask for acknowledgements.
+  -outcome                  Show how each answer came about: the handler's exit code,
+                            and whether its output was cut. Handlers that fail
+                            answer too. (Only ibuki's nodes say so.)
   -relay-factor=0           Have answers sent by way of so many other nodes as
                             well, against loss: 0 to 255.
 ` + rpcHelp,
@@ -45,6 +49,7 @@ func runQuery(e *env, args []string) int {
 	noAck := fs.Bool("no-ack", false, "")
 	format := fs.String("format", "text", "")
 	relay := fs.Int("relay-factor", 0, "")
+	outcome := fs.Bool("outcome", false, "")
 	agent := addRPCFlags(fs)
 	if fs.Parse(args) != nil {
 		return 1
@@ -84,6 +89,7 @@ func runQuery(e *env, args []string) int {
 		Timeout:     *timeout,
 		Name:        fs.Arg(0),
 		Payload:     payload(fs.Args()),
+		Outcome:     *outcome,
 	})
 }
 
@@ -105,7 +111,7 @@ func askQuery(ctx context.Context, e *env, c *rpc.Client, out queryOutput, req r
 		case rec.Type == rpc.QueryRecordAck:
 			out.ack(rec.From)
 		case rec.Type == rpc.QueryRecordResponse:
-			out.response(rec.From, rec.Payload)
+			out.response(rec.From, rec.Payload, rec.Outcome)
 		}
 	}
 }
@@ -115,7 +121,7 @@ func askQuery(ctx context.Context, e *env, c *rpc.Client, out queryOutput, req r
 type queryOutput interface {
 	started()
 	ack(from string)
-	response(from string, payload []byte)
+	response(from string, payload []byte, o *rpc.Outcome)
 	finished() int
 }
 
@@ -134,9 +140,16 @@ func (t *queryText) ack(from string) {
 	t.e.say("Ack from '%s'", from)
 }
 
-func (t *queryText) response(from string, payload []byte) {
+func (t *queryText) response(from string, payload []byte, o *rpc.Outcome) {
 	t.responses++
-	t.e.say("Response from '%s': %s", from, bytes.TrimSuffix(payload, []byte("\n")))
+	how := ""
+	if o != nil {
+		how = fmt.Sprintf(" (exit %d)", o.Exit)
+		if o.Truncated {
+			how = fmt.Sprintf(" (exit %d, truncated)", o.Exit)
+		}
+	}
+	t.e.say("Response from '%s'%s: %s", from, how, bytes.TrimSuffix(payload, []byte("\n")))
 }
 
 func (t *queryText) finished() int {
@@ -152,13 +165,23 @@ type queryJSON struct {
 	e         *env
 	Acks      []string
 	Responses map[string]string
+	Outcomes  map[string]rpc.Outcome `json:",omitempty"`
 }
 
 func (j *queryJSON) started()        {}
 func (j *queryJSON) String() string  { return "" }
 func (j *queryJSON) ack(from string) { j.Acks = append(j.Acks, from) }
 
-func (j *queryJSON) response(from string, payload []byte) { j.Responses[from] = string(payload) }
+func (j *queryJSON) response(from string, payload []byte, o *rpc.Outcome) {
+	j.Responses[from] = string(payload)
+	if o == nil {
+		return
+	}
+	if j.Outcomes == nil {
+		j.Outcomes = map[string]rpc.Outcome{}
+	}
+	j.Outcomes[from] = *o
+}
 
 func (j *queryJSON) finished() int {
 	out, err := formatOutput(j, "json")

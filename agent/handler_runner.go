@@ -1,0 +1,194 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/serf"
+)
+
+// runner runs one handler for the events in its queue, as many at once as it may.
+type runner struct {
+	h      *handlers
+	spec   Handler
+	queue  *jobQueue
+	counts handlerCounts
+
+	// Guarded by the handlers' mu.
+	reported time.Time
+	told     uint64 // of those that were lost
+}
+
+// handlerCounts are what a handler saw since it was set.
+type handlerCounts struct {
+	runs, failed, timedOut, retried, dropped, expired atomic.Uint64
+	running                                           atomic.Int64
+	lasted                                            atomic.Int64 // ns, all runs together
+}
+
+// HandlerStats are the figures of one handler.
+type HandlerStats struct {
+	Command  string
+	Runs     uint64        // that have ended, retries included
+	Failed   uint64        // of these: exit code, time-out, could not be started
+	TimedOut uint64        // of these: ended for their time-out
+	Retried  uint64        // runs that were a further try
+	Dropped  uint64        // events that were lost for want of room
+	Expired  uint64        // queries whose time was over before their turn
+	Running  int           // now
+	Waiting  int           // now
+	Lasted   time.Duration // all runs together
+}
+
+// HandlerStats returns the figures of the handlers in force, in the order of the
+// configuration; handlers that share a queue come once.
+func (a *Agent) HandlerStats() []HandlerStats {
+	h := a.handlers
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []HandlerStats
+	seen := make(map[*runner]bool)
+	for i := range h.specs {
+		r := h.runners[h.specs[i].runsAs()]
+		if r == nil || seen[r] {
+			continue
+		}
+		seen[r] = true
+		c := &r.counts
+		all = append(all, HandlerStats{Command: r.spec.Command, Runs: c.runs.Load(), Failed: c.failed.Load(),
+			TimedOut: c.timedOut.Load(), Retried: c.retried.Load(), Dropped: c.dropped.Load(), Expired: c.expired.Load(),
+			Running: int(c.running.Load()), Waiting: r.queue.len(), Lasted: time.Duration(c.lasted.Load())})
+	}
+	return all
+}
+
+func newRunner(h *handlers, spec Handler) *runner {
+	r := &runner{h: h, spec: spec, queue: newJobQueue(spec.Queue, spec.Drop)}
+	for range spec.Parallel {
+		h.wg.Go(r.work)
+	}
+	return r
+}
+
+// add queues a job; what is lost is counted. The caller holds the handlers' mu.
+func (r *runner) add(j *job) {
+	if lost, _ := r.queue.add(j); lost != nil {
+		r.counts.dropped.Add(1)
+		r.report()
+	}
+}
+
+// report says at most once a minute what the handler has lost. The caller holds
+// the handlers' mu.
+func (r *runner) report() {
+	now := time.Now()
+	if now.Sub(r.reported) < dropPause {
+		return
+	}
+	lost := r.counts.dropped.Load() + r.counts.expired.Load()
+	r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' does not keep up: %d events are dropped for it, %d wait",
+		r.spec.Command, lost-r.told, r.queue.len()))
+	r.reported, r.told = now, lost
+}
+
+func (r *runner) work() {
+	for {
+		j, ok := r.queue.next()
+		if !ok {
+			return
+		}
+		select {
+		case <-r.h.kill:
+			continue // what waits is not begun any more
+		default:
+		}
+		if r.h.recorded != nil {
+			r.h.recorded(&j.event)
+		}
+		r.handle(j)
+	}
+}
+
+// over reports whether the event is a query whose time is over: nobody waits for
+// what the handler would answer.
+func (j *job) over() bool {
+	return j.event.Type == serf.EventQuery && !j.event.Deadline.IsZero() && time.Now().After(j.event.Deadline)
+}
+
+// handle runs the command for one event, again if it fails and may be.
+func (r *runner) handle(j *job) {
+	pause := r.spec.RetryPause
+	for try := 0; ; try++ {
+		if j.over() {
+			r.counts.expired.Add(1)
+			r.h.mu.Lock()
+			r.report()
+			r.h.mu.Unlock()
+			return
+		}
+		if try > 0 {
+			r.counts.retried.Add(1)
+		}
+		out, err := r.invoke(j)
+		if err == nil || try >= r.spec.Retries || !r.pause(pause) {
+			r.answer(j, out, err)
+			return
+		}
+		pause = min(2*pause, maxRetryPause)
+	}
+}
+
+// pause waits before a further try; there is none when the agent ends.
+func (r *runner) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.h.stopping:
+		return false
+	}
+}
+
+// invoke runs the command once and reports how it went.
+func (r *runner) invoke(j *job) (output, error) {
+	command := r.spec.Command
+	slow := time.AfterFunc(time.Second, func() {
+		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' slow, execution exceeding 1s", command))
+	})
+	begun := time.Now()
+	r.counts.running.Add(1)
+	out, err := r.h.run(&r.spec, j, r.h.kill)
+	r.counts.running.Add(-1)
+	r.counts.runs.Add(1)
+	r.counts.lasted.Add(int64(time.Since(begun)))
+	slow.Stop()
+	if out.cut() {
+		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' generated %d bytes of output, truncated to %d",
+			command, out.total, len(out.text)))
+	}
+	r.h.logger.Debug(fmt.Sprintf("agent: Event '%s' script output: %s", j.event.Type, out.text))
+	if err != nil {
+		r.counts.failed.Add(1)
+		if errors.Is(err, errHandlerTimeout) {
+			r.counts.timedOut.Add(1)
+		}
+		r.h.logger.Error(fmt.Sprintf("agent: Error invoking script '%s': %s", command, err))
+	}
+	return out, err
+}
+
+// answer gives the output as the answer to a query. One that failed has an answer
+// only if the asker wants to know how it went.
+func (r *runner) answer(j *job, out output, err error) {
+	e := &j.event
+	if e.Type != serf.EventQuery || !e.WantsOutcome && (err != nil || len(out.text) == 0) {
+		return
+	}
+	o := serf.Outcome{Known: true, Exit: exitCode(err), Truncated: out.cut()}
+	if err := r.h.respond(e.Query, out.text, o); err != nil {
+		r.h.logger.Warn(fmt.Sprintf("agent: Failed to respond to query 'query: %s': %s", e.Name, err))
+	}
+}
