@@ -23,11 +23,11 @@ var addressForm = regexp.MustCompile(`^(.+):([0-9]+)/([^.]+)(?:\.(.+))?$`)
 func ParseAddress(s string) (Address, error) {
 	m := addressForm.FindStringSubmatch(s)
 	if m == nil || strings.ContainsAny(s, "\n\r") {
-		return Address{}, fmt.Errorf("%q is not of the form host:port/tag.name", s)
+		return Address{}, fmt.Errorf("%q is not of the form host:port/tag.name", cut(s, maxValueText))
 	}
 	port, err := strconv.ParseUint(m[2], 10, 16)
 	if err != nil || port == 0 {
-		return Address{}, fmt.Errorf("%q: the port has to be from 1 to 65535", s)
+		return Address{}, fmt.Errorf("%q: the port has to be from 1 to 65535", cut(s, maxValueText))
 	}
 	return Address{Host: m[1], Port: uint16(port), Tag: m[3], Local: m[4]}, nil
 }

@@ -178,6 +178,16 @@ func warnings(c *Catalog) (list []Fault) {
 			warn(d.Volume.Path, "there are replicas that are cut into slices differently: a search can be answered by %d groups of replicas, each by itself", len(d.Layouts))
 		}
 	}
+	servers := make(map[string]int)
+	for _, a := range c.Addresses() {
+		servers[a.HostPort()]++
+	}
+	for _, a := range c.Addresses() {
+		if n := servers[a.HostPort()]; n > 1 {
+			warn("", "%s is the address of %d volumes: droonga-engine has a database for each, but a Groonga server, as the gateway asks, only one", a.HostPort(), n)
+			servers[a.HostPort()] = 0
+		}
+	}
 	return list
 }
 

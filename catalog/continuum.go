@@ -24,7 +24,7 @@ const pointsPerSlice = 160
 // It matters more than it seems. The original names the points of version 2 after
 // the dataset, not after the slice: "Default:0", "Default:1", … are the points of
 // every slice. So all points are tied, and the order that Ruby's Array#sort happens
-// to give them decides everything. See docs/adr for what that means.
+// to give them decides everything. See docs/adr/0009-droonga-placement.md.
 type Ties string
 
 const (

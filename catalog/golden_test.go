@@ -2,11 +2,15 @@ package catalog
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // goldenKeys are the keys whose places testdata/golden.txt has.
@@ -77,4 +81,42 @@ func TestPlacementOfVersion1(t *testing.T) {
 	if got := places(t, c.Dataset("Test")); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
+}
+
+// TestTiesAreLeftAsRuby18LeftThem: what a real Ruby 1.8.7 was seen to make of ten
+// elements, some of them equal.
+func TestTiesAreLeftAsRuby18LeftThem(t *testing.T) {
+	var points []point
+	for i, at := range []uint32{1, 5, 3, 1, 2, 6, 2, 7, 4, 3} {
+		points = append(points, point{at, i + 1})
+	}
+	sortAsRuby22(points)
+	var got []int
+	for _, p := range points {
+		got = append(got, p.slice)
+	}
+	if want := []int{1, 4, 7, 5, 3, 10, 9, 2, 6, 8}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestRubysSortSorts: whatever it does to ties.
+func TestRubysSortSorts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		most := rapid.SampledFrom([]uint32{1, 3, 50, 1 << 31}).Draw(t, "most")
+		var points []point
+		for i, at := range rapid.SliceOfN(rapid.Uint32Range(0, most), 0, 500).Draw(t, "points") {
+			points = append(points, point{at, i})
+		}
+		want := slices.Clone(points)
+		slices.SortStableFunc(want, func(a, b point) int { return cmp.Compare(a.at, b.at) })
+		sortAsRuby22(points)
+		seen := make(map[int]bool)
+		for i, p := range points {
+			if p.at != want[i].at || seen[p.slice] {
+				t.Fatalf("%v at %d", p, i)
+			}
+			seen[p.slice] = true
+		}
+	})
 }

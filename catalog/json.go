@@ -57,8 +57,8 @@ func readJSON(data []byte, f *faults) (*value, error) {
 	if err != nil {
 		return nil, r.syntax(err)
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, r.syntax(errors.New("there is more after the end of the document"))
+	if rest := bytes.TrimLeft(data[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, place(data, len(data)-len(rest), errors.New("there is more after the end of the document"))
 	}
 	return v, nil
 }
@@ -147,15 +147,20 @@ func (r *reader) readArray(v *value, depth int) error {
 func (r *reader) syntax(err error) error {
 	at := int(r.dec.InputOffset())
 	var s *json.SyntaxError
-	if errors.As(err, &s) {
-		at = max(0, int(s.Offset)-1)
+	switch {
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		return place(r.data, len(r.data), errors.New("the document ends too early"))
+	case errors.As(err, &s) && int(s.Offset) != at:
+		// The scanner counts the byte that is wrong, the decoder does not.
+		at = int(s.Offset) - 1
 	}
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		at, err = len(r.data), errors.New("the document ends too early")
-	}
-	at = min(at, len(r.data))
-	line := 1 + bytes.Count(r.data[:at], []byte("\n"))
-	column := at - bytes.LastIndexByte(r.data[:at], '\n')
+	return place(r.data, min(max(0, at), len(r.data)), err)
+}
+
+// place is err with the line and column of an offset.
+func place(data []byte, at int, err error) error {
+	line := 1 + bytes.Count(data[:at], []byte("\n"))
+	column := at - bytes.LastIndexByte(data[:at], '\n')
 	return fmt.Errorf("line %d, column %d: %w", line, column, err)
 }
 

@@ -25,6 +25,9 @@ type Part struct {
 	Label string
 	// Addresses are the volumes that hold all of the part: its replicas.
 	Addresses []Address
+	// Share is how much of all records belongs to the part, if their hashes are
+	// spread evenly; the shares of a layout's parts come to 1.
+	Share float64
 }
 
 // Find is the index of the part that a record belongs to.
@@ -102,7 +105,7 @@ func layouts(v *Volume) (list []*Layout, ok bool) {
 	case len(v.Slices) > 0:
 		return sliced(v)
 	}
-	return []*Layout{{Parts: []Part{{Addresses: []Address{v.Address}}}, cut: whole{}}}, true
+	return []*Layout{{Parts: []Part{{Addresses: []Address{v.Address}, Share: 1}}, cut: whole{}}}, true
 }
 
 // replicated joins the replicas that are cut alike.
@@ -146,6 +149,7 @@ func sliced(v *Volume) (list []*Layout, ok bool) {
 			return nil, false
 		}
 	}
+	shares := sliceShares(v)
 	for _, c := range combinations {
 		l := &Layout{cut: newSlicing(v, c)}
 		for i, below := range c {
@@ -153,12 +157,26 @@ func sliced(v *Volume) (list []*Layout, ok bool) {
 				l.Parts = append(l.Parts, Part{
 					Label:     joinLabels(sliceLabel(v, i), p.Label),
 					Addresses: append([]Address(nil), p.Addresses...),
+					Share:     p.Share * shares[i],
 				})
 			}
 		}
 		list = append(list, l)
 	}
 	return list, true
+}
+
+// sliceShares is how much of v's records each slice gets.
+func sliceShares(v *Volume) []float64 {
+	shares := make([]float64, len(v.Slices))
+	if v.continuum == nil {
+		shares[0] = 1
+		return shares
+	}
+	for i, n := range v.continuum.shares(len(v.Slices)) {
+		shares[i] = float64(n) / (1 << 32)
+	}
+	return shares
 }
 
 // sliceLabel is a slice's label, or its number.
