@@ -52,6 +52,7 @@ type Machine struct {
 	asks    asks    // queries of this node that are running
 	answers answers // queries of others that this node may still answer
 
+	tries    tries
 	conflict conflict
 
 	leaving    leaving
@@ -182,6 +183,7 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.swim.HandleTimeout(now)
 	m.reapDue()
 	m.reconnectDue()
+	m.triesDue()
 	m.queuesDue()
 	m.asksDue()
 	if m.timers.due(timerMembers, now) {

@@ -199,6 +199,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 		m.tellMember(EventMemberLeave, TraceMemberLeave, r)
 	case StatusAlive:
 		m.setStatus(r, StatusFailed)
+		m.wantTries()
 		m.tellMember(EventMemberFailed, TraceMemberFailed, r)
 	default:
 		m.trace(swim.Trace{Kind: TraceGoneBad, Level: swim.LevelWarn, Node: r.name, N: int(r.status)})

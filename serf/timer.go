@@ -12,6 +12,7 @@ const (
 	timerQueues                 // look at the depth of the queues
 	timerMembers                // flush coalesced member events
 	timerUsers                  // flush coalesced user events
+	timerTries                  // see to failed members
 	timerLeave                  // the present step of a leave is over
 	numTimers
 )

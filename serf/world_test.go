@@ -2,7 +2,6 @@ package serf
 
 import (
 	"container/heap"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -16,14 +15,15 @@ import (
 
 // world is a few machines on a virtual network with virtual time.
 type world struct {
-	t     testing.TB
-	now   time.Time
-	nodes []*node
-	queue deliveries
-	seq   int
-	delay time.Duration
-	rng   *rand.Rand
-	drop  func(from, to *node, packet []byte) bool // nil: nothing is lost
+	t      testing.TB
+	now    time.Time
+	nodes  []*node
+	queue  deliveries
+	seq    int
+	delay  time.Duration
+	rng    *rand.Rand
+	silent bool                                     // who is down has no host either
+	drop   func(from, to *node, packet []byte) bool // nil: nothing is lost
 }
 
 // node is a machine and what its driver has seen.
@@ -143,7 +143,10 @@ func (w *world) at(a netip.AddrPort) *node {
 	return nil
 }
 
-var errRefused = errors.New("connection refused")
+var (
+	errRefused = fmt.Errorf("connect: %w, %w", swim.ErrConnect, swim.ErrRefused)
+	errLost    = fmt.Errorf("connect: %w: nothing came back", swim.ErrConnect)
+)
 
 // act does what the node's Output asks for.
 func (n *node) act() {
@@ -187,7 +190,11 @@ func (n *node) dialed(id swim.DialID, o *node, data []byte) {
 	}
 	w := n.w
 	if o == nil || w.lost(n, o, data) {
-		n.HandleDialed(w.now, id, nil, errRefused)
+		err := errRefused
+		if o != nil || w.silent {
+			err = errLost
+		}
+		n.HandleDialed(w.now, id, nil, err)
 		n.act()
 		return
 	}

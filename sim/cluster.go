@@ -18,6 +18,8 @@ type Options struct {
 	// Serf is what the nodes' settings have in common; names, addresses and
 	// tags are each node's own.
 	Serf serf.Config
+	// Mixed makes every second node a plain one.
+	Mixed bool
 	// Link is what the ways between nodes are like. A Delay of 0 means 1 ms.
 	Link Link
 	// Compress, Label and Key are the framing of packets and streams.

@@ -117,6 +117,10 @@ func (c *Cluster) connect(s *stream, addr netip.AddrPort, data []byte) {
 		return
 	}
 	out, back := w.link(from, s.to), w.link(s.to, from)
+	if out.Refuse {
+		c.end(c.clock.now+w.delay(out), s, nil, errRefused)
+		return
+	}
 	if w.chance(out.StreamFail) {
 		if w.chance(0.5) {
 			c.end(c.clock.now+w.delay(out), s, nil, errReset)

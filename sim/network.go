@@ -30,6 +30,7 @@ type Link struct {
 	Reorder    float64       // held back for up to ReorderBy, so that others overtake
 	ReorderBy  time.Duration
 	Truncate   float64 // cut off somewhere
+	Refuse     bool    // streams are refused, as by some firewalls
 	StreamFail float64 // reset at once, or no answer, or the reply is lost
 }
 

@@ -86,6 +86,7 @@ func (n *Node) start(keep bool) {
 	cfg.Clock, cfg.EventClock, cfg.QueryClock = n.kept.clock, n.kept.event, n.kept.query
 	cfg.Swim.Incarnation = n.kept.incarnation
 	cfg.Swim.Name, cfg.Swim.Addr = n.name, n.addr
+	cfg.Swim.Plain = cfg.Swim.Plain || n.c.opts.Mixed && n.index%2 == 1
 	if cfg.Swim.PacketSize == 0 {
 		cfg.Swim.PacketSize = 1400 - n.c.frame.Overhead()
 	}

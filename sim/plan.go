@@ -40,16 +40,19 @@ type Plan struct {
 	Seed    uint64
 	Nodes   int
 	Profile string
+	Mode    string        // plain, native, or mixed: every second node is plain
 	Length  time.Duration // of phase one
 	Every   time.Duration // mean time between actions
 	Weights [numActions]int
 	Options Options
 }
 
+var modes = [3]string{"mixed", "plain", "native"}
+
 // Draw draws the plan of a seed.
 func Draw(seed uint64) Plan {
 	rng := rand.New(rand.NewPCG(seed, 4))
-	p := Plan{Seed: seed, Nodes: 3 + rng.IntN(10)}
+	p := Plan{Seed: seed, Nodes: 3 + rng.IntN(10), Mode: modes[seed%3]}
 	if rng.IntN(24) == 0 {
 		p.Nodes = 32
 	}
@@ -73,7 +76,8 @@ func (p *Plan) drawOptions(rng *rand.Rand) {
 	o.Seed = p.Seed
 	s := &o.Serf
 	s.Swim = profiles[p.Profile]()
-	s.Swim.Plain = true
+	s.Swim.Plain = p.Mode == "plain"
+	o.Mixed = p.Mode == "mixed"
 	// Repair is made quicker than the profiles have it, so that runs are short.
 	s.Swim.PushPullInterval = time.Duration(5+rng.IntN(25)) * time.Second
 	s.ReconnectInterval = time.Duration(3+rng.IntN(12)) * time.Second
@@ -136,8 +140,8 @@ func drawLink(rng *rand.Rand, profile string) Link {
 func (p Plan) String() string {
 	var b strings.Builder
 	o := &p.Options
-	fmt.Fprintf(&b, "seed=%d nodes=%d profile=%s length=%v every=%v pushpull=%v reconnect=%v",
-		p.Seed, p.Nodes, p.Profile, p.Length, p.Every, o.Serf.Swim.PushPullInterval, o.Serf.ReconnectInterval)
+	fmt.Fprintf(&b, "seed=%d nodes=%d mode=%s profile=%s length=%v every=%v pushpull=%v reconnect=%v",
+		p.Seed, p.Nodes, p.Mode, p.Profile, p.Length, p.Every, o.Serf.Swim.PushPullInterval, o.Serf.ReconnectInterval)
 	l := o.Link
 	fmt.Fprintf(&b, " delay=%v jitter=%v loss=%v dup=%v reorder=%v/%v truncate=%v stream-fail=%v",
 		l.Delay, l.Jitter, l.Loss, l.Duplicate, l.Reorder, l.ReorderBy, l.Truncate, l.StreamFail)

@@ -29,7 +29,7 @@ var scriptCommands = []struct {
 	word, usage string
 	run         func(s *Script, args []string) error
 }{
-	{"nodes", "N [profile=lan|wan|local] [seed=N] [delay=D] [coalesce=D] [reconnect=D] [reap=D] [tombstone=D] [pushpull=D] [compress] [native] [label=L] [key=K]", (*Script).nodes},
+	{"nodes", "N [profile=lan|wan|local] [seed=N] [delay=D] [coalesce=D] [reconnect=D] [reap=D] [tombstone=D] [pushpull=D] [compress] [native|mixed] [label=L] [key=K]", (*Script).nodes},
 	{"add", "LABEL [name=N] [k=v…]: one more node", (*Script).add},
 	{"trace", "[probes] [gossip] [serf] [streams] [events] [news] [life] [records] [default] [all] [off]", (*Script).trace},
 	{"advance", "D: let time pass", (*Script).advance},
@@ -46,7 +46,7 @@ var scriptCommands = []struct {
 	{"mend", "A->B | A<->B: mend the way", (*Script).mend},
 	{"partition", "A,B | C,D…: cut between the groups", (*Script).partition},
 	{"heal", ": mend everything", (*Script).heal},
-	{"link", "A->B|all [delay=D] [jitter=D] [loss=P] [dup=P] [reorder=P] [fail=P] [streams: no datagrams]", (*Script).link},
+	{"link", "A->B|all [delay=D] [jitter=D] [loss=P] [dup=P] [reorder=P] [fail=P] [streams: no datagrams] [refuse: streams are refused]", (*Script).link},
 	{"tags", "A k=v…: replace the tags", (*Script).tags},
 	{"event", "A NAME [PAYLOAD] [coalesce]", (*Script).event},
 	{"query", "A NAME [PAYLOAD] [node=B,C] [tag:K=RE] [ack] [relay=N] [timeout=D]", (*Script).query},
@@ -196,6 +196,8 @@ func (s *Script) nodes(args []string) error {
 			o.Compress = true
 		case "native":
 			o.Serf.Swim.Plain = false
+		case "mixed":
+			o.Serf.Swim.Plain, o.Mixed = false, true
 		default:
 			return errUsage
 		}

@@ -68,10 +68,11 @@ func (s *Script) heal([]string) error {
 func (s *Script) link(args []string) error {
 	words, opts := options(args)
 	streamOnly := len(words) == 2 && words[1] == "streams"
-	if len(words) != 1 && !streamOnly {
+	refuse := len(words) == 2 && words[1] == "refuse"
+	if len(words) != 1 && !streamOnly && !refuse {
 		return errUsage
 	}
-	l := Link{StreamOnly: streamOnly, Delay: s.c.opts.Link.Delay, ReorderBy: 100 * time.Millisecond}
+	l := Link{StreamOnly: streamOnly, Refuse: refuse, Delay: s.c.opts.Link.Delay, ReorderBy: 100 * time.Millisecond}
 	err := durations(opts, map[string]*time.Duration{"delay": &l.Delay, "jitter": &l.Jitter})
 	if err != nil {
 		return err
@@ -181,6 +182,12 @@ func (c *Cluster) describeMembers(members []serf.Member) string {
 			b.WriteByte(' ')
 		}
 		fmt.Fprintf(&b, "%s%s=%s", m.Name, c.at(m.Name, m.Addr), m.Status)
+		if v := m.Verdict.String(); v != "" {
+			b.WriteString("(" + v + ")")
+		}
+		if m.Degraded {
+			b.WriteString("!")
+		}
 		if len(m.Tags) > 0 {
 			b.WriteString(describeTags(m.Tags))
 		}

@@ -170,11 +170,13 @@ func (m *Machine) handlePing(body []byte) {
 		return
 	}
 	to := source(p.Source, m.from)
-	m.payload = m.payload[:0]
-	if p.Native == 0 || p.SourceNode != "" { // P193
-		m.payload = m.layer.AppendAckPayload(m.payload)
+	m.msg.ack = wire.Ack{Seq: p.Seq, Native: m.native()}
+	if watch := p.Native > 0 && p.SourceNode == ""; !watch || m.cfg.Plain {
+		m.payload = m.layer.AppendAckPayload(m.payload[:0])
+		m.msg.ack.Payload = m.payload
+	} else {
+		m.msg.ack.Wait = m.slots.next(m.clock.awake(), m.timing.every)
 	}
-	m.msg.ack = wire.Ack{Seq: p.Seq, Payload: m.payload, Native: m.native()}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
 	m.send(to, p.SourceNode, m.scratch)
 }

@@ -30,7 +30,7 @@ type Config struct {
 	Plain bool
 
 	// DetectWithin is how soon at the latest a native that falls silent, or hangs, is to
-	// be failed in everybody's list. 0: 1.5 s if its host is silent too, 3.5 s if not; in
+	// be failed in everybody's list. 0: 1.3 s if its host is silent too, 3 s if not; in
 	// the WAN profile longer. At least MinDetectWithin.
 	DetectWithin time.Duration
 

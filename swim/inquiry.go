@@ -63,9 +63,6 @@ func (m *Machine) inquire(w *watch) {
 	m.counts.Inquiries++
 	now := m.clock.awake()
 	span := max(m.timing.burst, 3*m.patience(w))
-	if w.rtt == 0 {
-		span = m.timing.burst
-	}
 	w.phase = watchInquiry
 	w.inquiry = inquiry{ends: now + span}
 	m.askStream(w, span-streamGrace)
@@ -137,7 +134,7 @@ func (m *Machine) inquiryDialed(d *openDial, reply []byte, err error) {
 	switch {
 	case err == nil:
 		m.heardNative(e.name, m.msg.ack.Native)
-		m.answered(w)
+		m.answered(w, 0)
 	case errors.Is(err, ErrRefused):
 		m.refusedBy(w)
 	case errors.Is(err, ErrUnanswered):

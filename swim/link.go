@@ -123,6 +123,7 @@ func (m *Machine) linkEvent(w *watch, event LinkEvent, reply []byte, err error) 
 	}
 	w.link.wait = min(max(2*w.link.wait, linkRetry), linkRetryMax)
 	m.arm(&w.link.timer, m.clock.awake()+w.link.wait)
+	w.lost = w.lost || broke
 	if broke || errors.Is(err, ErrRefused) {
 		m.hinted(w)
 	}

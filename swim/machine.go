@@ -27,6 +27,7 @@ type Machine struct {
 	awareness awareness
 	watches   watches
 	timing    timing
+	slots     slots
 	links     LinkID // the last one
 	hold      bool   // see HoldStream
 	queue     Queue

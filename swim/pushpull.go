@@ -105,7 +105,11 @@ func (m *Machine) pushPullTick() {
 	if len(with) == 0 {
 		return
 	}
-	e := with[0]
+	m.pushPullWith(with[0])
+}
+
+// pushPullWith exchanges states with one member.
+func (m *Machine) pushPullWith(e *member) {
 	m.trace(Trace{Kind: TracePushPull, Level: LevelDebug, Node: e.name, Addr: e.at()})
 	if _, err := m.dial(dialPushPull, e.at(), e.name, m.appendState(nil, false), m.cfg.StreamTimeout); err != nil {
 		m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: e.name, Addr: e.at(), Err: err})

@@ -12,12 +12,13 @@ const watchersEach = 3
 // made for: the longest wait for a watcher's next ping, that ping's time-out, the
 // burst, the suspicion. Invariant: all are positive.
 type timing struct {
-	every  time.Duration // a member is pinged this often, by all its watchers together
-	answer time.Duration // how long an answer may take at least
-	burst  time.Duration // how long a member that did not answer is tried on all ways, at least
-	again  time.Duration // from one ping of a burst to the next
-	silent suspicionSpan // if neither the member nor its host answers
-	hung   suspicionSpan // if only its host does
+	every      time.Duration // a native is pinged this often, by all its watchers together
+	everyPlain time.Duration // and a plain member, which does not say when it wants to be
+	answer     time.Duration // how long an answer may take at least
+	burst      time.Duration // how long a member that did not answer is tried on all ways, at least
+	again      time.Duration // from one ping of a burst to the next
+	silent     suspicionSpan // if neither the member nor its host answers
+	hung       suspicionSpan // if only its host does
 	// crashed: its host says that nobody is there, and nobody else could be asked.
 	crashed suspicionSpan
 }
@@ -27,8 +28,8 @@ type suspicionSpan struct{ least, most time.Duration }
 
 // The bounds that hold unless Config.DetectWithin says otherwise.
 const (
-	silentWithin = 1500 * time.Millisecond
-	hungWithin   = 3500 * time.Millisecond
+	silentWithin = 1300 * time.Millisecond
+	hungWithin   = 3 * time.Second
 	// MinDetectWithin is the shortest DetectWithin: below it, what an ordinary
 	// machine does at times would be reported.
 	MinDetectWithin = 200 * time.Millisecond
@@ -42,12 +43,13 @@ func newTiming(cfg *Config) timing {
 		silent, hung = time.Duration(scale*float64(silentWithin)), time.Duration(scale*float64(hungWithin))
 	}
 	t := timing{
-		every:  min(silent/5, 300*time.Millisecond),
-		answer: min(silent/25, 60*time.Millisecond),
-		burst:  min(silent*12/100, 180*time.Millisecond),
+		every:      min(silent/4, 300*time.Millisecond),
+		everyPlain: min(silent/6, 200*time.Millisecond),
+		answer:     min(silent/25, 50*time.Millisecond),
+		burst:      min(silent*11/100, 140*time.Millisecond),
 	}
-	t.again = t.burst / 5
-	seen := watchersEach*t.every + t.answer + t.burst
+	t.again = t.burst / 4
+	seen := t.every + t.answer + t.burst
 	t.silent = suspicionSpan{(silent - seen) * 2 / 3, silent - seen}
 	t.hung = suspicionSpan{hung - seen, hung - seen}
 	t.crashed = suspicionSpan{t.burst, t.burst}

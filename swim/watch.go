@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -43,6 +44,7 @@ type watch struct {
 	told    time.Duration
 	hush    time.Duration // hints are not followed before; grows by hushing with each that was wrong
 	hushing time.Duration
+	lost    bool // the link broke: if it lives, states are to be exchanged
 }
 
 // watches are those whom this node watches, in the order of the ring.
@@ -99,7 +101,11 @@ func (m *Machine) lookAround() {
 		if e.native > 0 {
 			each--
 		}
-		w.every = m.timing.every * time.Duration(min(watchersEach, max(1, each)))
+		every := m.timing.every
+		if e.native == 0 {
+			every = m.timing.everyPlain
+		}
+		w.every = every * time.Duration(min(watchersEach, max(1, each)))
 		if w.phase == watchIdle && w.due > m.clock.awake()+w.every {
 			m.nextPing(w, m.stagger(w.every))
 		}
@@ -164,7 +170,7 @@ func (m *Machine) series(w *watch) {
 // patience is how long an answer of w's member may take. (P193)
 func (m *Machine) patience(w *watch) time.Duration {
 	if w.rtt == 0 {
-		return min(m.cfg.ProbeTimeout, 4*m.timing.answer)
+		return m.cfg.ProbeTimeout
 	}
 	return min(max(m.timing.answer, w.rtt+4*w.dev), m.cfg.ProbeTimeout)
 }
@@ -202,10 +208,12 @@ func (m *Machine) watchAck(a *wire.Ack) bool {
 		if direct {
 			m.heardNative(w.e.name, a.Native)
 		}
-		if direct && w.pings == 1 && w.asleep == m.clock.asleep {
+		// Of several pings the first counts: a time-out may be too long for a while, but
+		// must not stay too short.
+		if direct && w.asleep == m.clock.asleep {
 			w.measured(m.clock.real - w.sent)
 		}
-		m.answered(w)
+		m.answered(w, a.Wait)
 		return true
 	}
 	return false
@@ -222,13 +230,35 @@ func (w *watch) measured(rtt time.Duration) {
 	w.rtt += (rtt - w.rtt) / 8
 }
 
-// answered: w's member lives.
-func (m *Machine) answered(w *watch) {
+// answered: w's member lives. wait is when it wants the next ping, 0 if it did not say.
+func (m *Machine) answered(w *watch, wait uint8) {
 	m.inquiryOver(w)
 	if w.e.state == wire.StateSuspect {
 		m.signOfLife(w.e)
 	}
-	m.nextPing(w, max(w.due+w.every-m.clock.awake(), m.timing.again))
+	next := max(w.due+w.every-m.clock.awake(), m.timing.again)
+	if wait > 0 {
+		next = min(time.Duration(wait)*wire.WaitUnit, 2*w.every)
+	}
+	m.nextPing(w, next)
+	if w.lost { // it may be a new life that knows nobody
+		w.lost = false
+		m.pushPullWith(w.e)
+	}
+}
+
+// slots spread the pings of those who watch this node evenly: each answer says when
+// the next ping is wanted. So the longest wait for one is short, though
+// watchers know nothing of each other. (P193)
+type slots struct {
+	free time.Duration // the first one not given away
+}
+
+// next gives a slot to whoever asked now: the slots are a time of every apart.
+func (s *slots) next(now, every time.Duration) uint8 {
+	at := min(max(s.free, now+every), now+(watchersEach+1)*every)
+	s.free = at + every
+	return uint8(min((at-now+wire.WaitUnit/2)/wire.WaitUnit, math.MaxUint8))
 }
 
 // voidWatches: this process did not run for a while. What it did not hear in

@@ -69,7 +69,7 @@ func TestP193_WatchPings(t *testing.T) {
 func TestP193_TimeoutFollows(t *testing.T) {
 	r := newNativeRig(t, quiet)
 	w := &watch{}
-	if d := r.patience(w); d != 240*time.Millisecond {
+	if d := r.patience(w); d != r.cfg.ProbeTimeout {
 		t.Errorf("before any answer: %v", d)
 	}
 	for range 50 {
@@ -96,16 +96,16 @@ func TestP197_TimesAddUp(t *testing.T) {
 		cfg          Config
 		silent, hung time.Duration
 	}{
-		{LAN(), 1500 * time.Millisecond, 3500 * time.Millisecond},
-		{Local(), 1500 * time.Millisecond, 3500 * time.Millisecond},
-		{WAN(), 9 * time.Second, 21 * time.Second},
+		{LAN(), silentWithin, hungWithin},
+		{Local(), silentWithin, hungWithin},
+		{WAN(), 6 * silentWithin, 6 * hungWithin},
 		{Config{DetectWithin: MinDetectWithin}, MinDetectWithin, MinDetectWithin},
 		{Config{DetectWithin: time.Second}, time.Second, time.Second},
 		{Config{DetectWithin: time.Minute}, time.Minute, time.Minute},
 	} {
 		cfg := c.cfg.withDefaults()
 		tm := newTiming(&cfg)
-		seen := watchersEach*tm.every + tm.answer + tm.burst
+		seen := tm.every + tm.answer + tm.burst
 		if seen+tm.silent.most != c.silent || seen+tm.hung.most != c.hung {
 			t.Errorf("%v: %+v", c.cfg.DetectWithin, tm)
 		}
@@ -121,5 +121,38 @@ func TestP197_TimesAddUp(t *testing.T) {
 	bad := Config{Name: "x", Addr: addrOf(1), DetectWithin: time.Millisecond}
 	if err := bad.Validate(); err == nil {
 		t.Error("a millisecond is taken")
+	}
+}
+
+// P193: whoever watches a node and however it begins, the pings come evenly soon.
+func TestP193_Slots(t *testing.T) {
+	const every = 300 * time.Millisecond
+	for n := 1; n <= 5; n++ {
+		var s slots
+		next := make([]time.Duration, n) // when each watcher pings
+		for i := range next {
+			next[i] = time.Duration(i*i) * 7 * time.Millisecond
+		}
+		var last, longest time.Duration
+		pings := 0
+		for now := time.Duration(0); now < time.Minute; {
+			first := 0
+			for i := range next {
+				if next[i] < next[first] {
+					first = i
+				}
+			}
+			now = next[first]
+			if now > 10*time.Second {
+				longest = max(longest, now-last)
+				pings++
+			}
+			last = now
+			next[first] = now + time.Duration(s.next(now, every))*wire.WaitUnit
+		}
+		// More than there should be are given no more room.
+		if longest > every+2*wire.WaitUnit || pings > 175 && n <= watchersEach+1 {
+			t.Errorf("%d watchers: %d pings in 50 s, up to %v apart", n, pings, longest)
+		}
 	}
 }

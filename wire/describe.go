@@ -192,6 +192,9 @@ func (d *describer) ack(body []byte) {
 	d.WriteString("ack")
 	d.num("seq", uint64(m.Seq))
 	d.blob("payload", m.Payload)
+	if m.Wait > 0 {
+		d.num("wait", uint64(m.Wait))
+	}
 	d.native(m.Native)
 	d.bad(err)
 }

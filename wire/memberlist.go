@@ -81,6 +81,7 @@ type Ack struct {
 	Seq     uint32
 	Payload []byte
 	Native  uint8
+	Wait    uint8 // when the next ping is wanted, in WaitUnit; 0: it does not say
 }
 
 // Nack says that an indirect ping got no answer in time: the relay is well, so

@@ -4,11 +4,11 @@ import "net/netip"
 
 // The fields of memberlist's messages in the order of their declaration there.
 // They are written in the order of the alphabet, as the peers' library does.
-// N, L and E are not the peers' (P190); they come last, and are left out if zero.
+// N, L, E and W are not the peers' (P190); they come last, and are left out if zero.
 var (
 	pingFields      = []string{"SeqNo", "Node", "SourceAddr", "SourcePort", "SourceNode", "N", "L"}
 	indirectFields  = []string{"SeqNo", "Target", "Port", "Node", "Nack", "SourceAddr", "SourcePort", "SourceNode"}
-	ackFields       = []string{"SeqNo", "Payload", "N"}
+	ackFields       = []string{"SeqNo", "Payload", "N", "W"}
 	nackFields      = []string{"SeqNo"}
 	errFields       = []string{"Error"}
 	suspicionFields = []string{"Incarnation", "Node", "From", "E"} // of a suspect and a dead
@@ -129,10 +129,11 @@ func (m *IndirectPing) Decode(body []byte, in Interner) error {
 
 // AppendTo appends the message with its type byte.
 func (m *Ack) AppendTo(dst []byte) []byte {
-	dst = appendMap(append(dst, byte(TypeAck)), 2+extra(m.Native))
+	dst = appendMap(append(dst, byte(TypeAck)), 2+extra(m.Native)+extra(m.Wait))
 	dst = appendExtra(dst, "N", m.Native)
 	dst = appendRaw(appendStr(dst, "Payload"), m.Payload)
-	return appendUint(appendStr(dst, "SeqNo"), uint64(m.Seq))
+	dst = appendUint(appendStr(dst, "SeqNo"), uint64(m.Seq))
+	return appendExtra(dst, "W", m.Wait)
 }
 
 // Decode reads the message without its type byte.
@@ -147,6 +148,8 @@ func (m *Ack) Decode(body []byte, in Interner) error {
 			m.Payload = r.bytes()
 		case "N":
 			m.Native = r.extra()
+		case "W":
+			m.Wait = r.extra()
 		}
 	}
 	return r.err

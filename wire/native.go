@@ -1,6 +1,9 @@
 package wire
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 // NativeVersion is the version of the native protocol that this package speaks.
 // Who speaks it adds its version under the key "N" to messages of memberlist's,
@@ -8,6 +11,9 @@ import "math"
 // of the sender in a Ping and an Ack, of the node meant in an Alive and a
 // PushNodeState. (P190)
 const NativeVersion = 1
+
+// WaitUnit is what an Ack's Wait counts in.
+const WaitUnit = 10 * time.Millisecond
 
 // Verdict is why a member does not answer, as far as its accuser can tell. It
 // travels between natives only, under the key "E".

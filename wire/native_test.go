@@ -12,6 +12,7 @@ func TestP190_NativeKeys(t *testing.T) {
 		&Ping{Seq: 7, Node: "b", Source: v4, SourceNode: "a", Native: 1, Link: true},
 		&Ping{Seq: 7, Node: "b", Native: 200},
 		&Ack{Seq: 7, Payload: []byte("x"), Native: 1},
+		&Ack{Seq: 7, Native: 1, Wait: 90},
 		&Suspect{Incarnation: 1, Node: "b", From: "a", Verdict: VerdictHung},
 		&Dead{Incarnation: 1, Node: "b", From: "a", Verdict: VerdictCrashed},
 		&Alive{Incarnation: 1, Node: "b", Addr: v4, Meta: []byte{1}, Versions: Versions{1, 5, 2, 2, 5, 5}, Native: 1},

@@ -339,7 +339,7 @@ func withoutNative(m message) message {
 		return &c
 	case *Ack:
 		c := *m
-		c.Native = 0
+		c.Native, c.Wait = 0, 0
 		return &c
 	case *Alive:
 		c := *m
