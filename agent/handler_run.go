@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -50,11 +52,22 @@ func (t *tail) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// serviceEnv are the variables by which a service manager is spoken to. They are
+// the agent's alone: a program that a handler starts is not the service.
+var serviceEnv = []string{"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID="}
+
+// ownEnv is the agent's environment, as far as handlers get it.
+func ownEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return slices.ContainsFunc(serviceEnv, func(name string) bool { return strings.HasPrefix(v, name) })
+	})
+}
+
 // runHandler runs a handler's command for one event in a process group of its
 // own. When kill is closed, or the handler's time is over, the group is ended.
 func runHandler(h *Handler, j *job, kill <-chan struct{}) (output, error) {
 	cmd := exec.Command("/bin/sh", "-c", h.Command)
-	cmd.Env = append(os.Environ(), handlerEnv(j)...)
+	cmd.Env = append(ownEnv(), handlerEnv(j)...)
 	input := handlerInput
 	if h.JSON {
 		input = handlerJSON

@@ -63,6 +63,10 @@ func (a *Agent) do(ctx context.Context, f func(now time.Time)) error {
 	}
 }
 
+// Alive returns nil once the loop has taken a turn: the agent is at work. It is for
+// whoever watches over the process.
+func (a *Agent) Alive(ctx context.Context) error { return a.do(ctx, func(time.Time) {}) }
+
 // input is what one turn of the loop was woken by; at most one field is set.
 type input struct {
 	packet  *packet

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/ibuki-dev/ibuki/agent"
 )
 
@@ -141,7 +143,14 @@ func runAgent(e *env, args []string) int {
 	r.info("")
 	r.output("Log data will now stream in as it occurs:\n")
 	r.agent.Log().Open()
+	tellService(daemon.SdNotifyReady, r.status())
+	defer watchService(r.agent.Alive)()
 	return r.wait(signals)
+}
+
+// status is what a service manager shows of the agent.
+func (r *agentRun) status() string {
+	return fmt.Sprintf("%s at %s", r.cfg.Name, r.agent.Addr())
 }
 
 // output, info: lines as Serf's agent prints them.
@@ -340,9 +349,12 @@ func (r *agentRun) wait(signals <-chan os.Signal) int {
 		}
 		r.output("Caught signal: %v", sig)
 		if sig == syscall.SIGHUP {
+			tellService(daemon.SdNotifyReloading, "")
 			r.reload()
+			tellService(daemon.SdNotifyReady, r.status())
 			continue
 		}
+		tellService(daemon.SdNotifyStopping, "")
 		graceful := sig == os.Interrupt && !r.opts.SkipLeaveOnInt || sig == syscall.SIGTERM && r.opts.LeaveOnTerm
 		if !graceful {
 			return 1

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/ibuki-dev/ibuki/catalog"
 	"github.com/ibuki-dev/ibuki/dispatch"
 	"github.com/ibuki-dev/ibuki/gateway"
@@ -184,18 +186,33 @@ func (g *gatewayProcess) serve(ctx context.Context, e *env) int {
 	ended := make(chan error, 1)
 	go func() { ended <- g.server.Serve(g.listener) }()
 	e.say("Gateway answers at http://%s/", g.listener.Addr())
+	tellService(daemon.SdNotifyReady, "answers at "+g.listener.Addr().String())
+	defer watchService(g.alive)()
 	select {
 	case err := <-ended:
 		return e.fail("Error: %s", err)
 	case <-ctx.Done():
 	}
 	e.say("Gateway is stopping")
+	tellService(daemon.SdNotifyStopping, "")
 	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := g.server.Stop(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return e.fail("Error: %s", err)
 	}
 	return 0
+}
+
+// alive returns when the gateway's parts have answered, or ctx has ended.
+func (g *gatewayProcess) alive(ctx context.Context) error {
+	answered := make(chan struct{})
+	go func() { g.status(); close(answered) }()
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (g *gatewayProcess) close() {
