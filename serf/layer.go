@@ -17,12 +17,24 @@ type layer struct {
 var _ swim.Layer = (*layer)(nil)
 
 // Message implements swim.Layer.
-func (l *layer) Message(_ time.Time, from netip.AddrPort, msg []byte) { l.m.message(from, msg) }
+func (l *layer) Message(_ time.Time, from netip.AddrPort, msg []byte) {
+	l.m.heardFrom = from
+	l.m.message(from, msg)
+	l.m.heardFrom = netip.AddrPort{}
+}
 
 // Broadcasts implements swim.Layer.
 func (l *layer) Broadcasts(dst [][]byte, overhead, limit int) [][]byte {
 	return l.m.takeBroadcasts(dst, overhead, limit)
 }
+
+// Fresh implements swim.Layer.
+func (l *layer) Fresh(dst [][]byte, overhead, limit int) [][]byte {
+	return l.m.takeFresh(dst, overhead, limit)
+}
+
+// Waiting implements swim.Layer.
+func (l *layer) Waiting(overhead int) (fresh, all int) { return l.m.waiting(overhead) }
 
 // AppendState implements swim.Layer.
 func (l *layer) AppendState(dst []byte, _ bool) []byte { return l.m.appendState(dst) }

@@ -41,6 +41,7 @@ type Machine struct {
 	intents map[string]intent
 
 	intentQueue, eventQueue, queryQueue swim.Queue
+	heardFrom                           netip.AddrPort // who sent the message that is being handled
 
 	joins   map[swim.DialID]joinKind
 	merging joinKind // of the exchange that is being merged
@@ -57,6 +58,7 @@ type Machine struct {
 
 	leaving    leaving
 	intentSent bool
+	leadOnly   bool // the intent gets a head start, and is not waited for
 	prunes     []pruned
 
 	held      heldMembers

@@ -2,6 +2,7 @@ package serf
 
 import (
 	"errors"
+	"net/netip"
 
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -14,7 +15,12 @@ var errTime = errors.New("serf: impossible Lamport time")
 // than MaxQueueDepth: what comes into a full one drops the most often sent.
 // Serf looks at the length every 30 s only, and by then it may be anything.
 func (m *Machine) push(q *swim.Queue, name string, msg []byte, done func()) {
-	q.Push(name, msg, done)
+	if m.cfg.Swim.Plain {
+		q.Push(name, msg, done)
+	} else {
+		q.PushFresh(name, msg, wire.SerfType(msg[1]) == wire.SerfLeave, done)
+		m.news(m.heardFrom)
+	}
 	if n := q.Len(); n > m.cfg.MaxQueueDepth {
 		m.queueFull(q, n)
 	}
@@ -49,20 +55,74 @@ func (m *Machine) queueName(q *swim.Queue) string {
 	return "Query"
 }
 
+// news tells swim that there is something to pass on. swim has to know the
+// time, and its own inputs have told it; but the commands of this machine have not.
+func (m *Machine) news(from netip.AddrPort) {
+	if m.swim != nil {
+		m.swim.News(m.now, from)
+	}
+}
+
+// queuesInOrder are the queues, the most important first.
+func (m *Machine) queuesInOrder() [3]*swim.Queue {
+	return [...]*swim.Queue{&m.intentQueue, &m.queryQueue, &m.eventQueue}
+}
+
+// takeFresh fills a packet with what was not sent yet. If there is more than
+// fits, each queue gets a share of the room (P222).
+func (m *Machine) takeFresh(dst [][]byte, overhead, limit int) [][]byte {
+	fresh, _ := m.waiting(overhead)
+	transmits := m.swim.Transmits(m.members.len())
+	queues := m.queuesInOrder()
+	for i, q := range queues {
+		cost := q.FreshCost(overhead)
+		fresh -= cost // of those that come after
+		share := max(limit/(len(queues)-i), limit-fresh)
+		n := len(dst)
+		dst = q.TakeFresh(dst, overhead, share, transmits)
+		limit -= m.countSent(dst[n:], overhead)
+	}
+	return dst
+}
+
+// waiting is what the fresh and what all queued messages would cost.
+func (m *Machine) waiting(overhead int) (fresh, all int) {
+	for _, q := range m.queuesInOrder() {
+		fresh += q.FreshCost(overhead)
+		all += q.Cost(overhead)
+	}
+	return fresh, all
+}
+
+// countSent counts messages that were given out, and returns what they cost.
+func (m *Machine) countSent(sent [][]byte, overhead int) (cost int) {
+	for _, msg := range sent {
+		cost += overhead + len(msg)
+		m.counts.Sent++
+		m.counts.SentBytes += uint64(len(msg) - 1) // without swim's type
+	}
+	return cost
+}
+
 // takeBroadcasts fills a packet: intents, queries, user events (P46).
 func (m *Machine) takeBroadcasts(dst [][]byte, overhead, limit int) [][]byte {
-	transmits := swim.TransmitLimit(m.cfg.Swim.RetransmitMult, m.members.len())
-	for _, q := range [...]*swim.Queue{&m.intentQueue, &m.queryQueue, &m.eventQueue} {
+	transmits := m.swim.Transmits(m.members.len())
+	queues, rest := m.queuesInOrder(), 0
+	if !m.cfg.Swim.Plain {
+		_, rest = m.waiting(overhead)
+	}
+	for i, q := range queues {
 		if q.Len() == 0 {
 			continue
 		}
-		n := len(dst)
-		dst = q.Take(dst, overhead, limit, transmits)
-		for _, msg := range dst[n:] {
-			limit -= overhead + len(msg)
-			m.counts.Sent++
-			m.counts.SentBytes += uint64(len(msg) - 1) // without swim's type
+		share := limit
+		if !m.cfg.Swim.Plain { // P222
+			rest -= q.Cost(overhead)
+			share = max(limit/(len(queues)-i), limit-rest)
 		}
+		n := len(dst)
+		dst = q.Take(dst, overhead, share, transmits)
+		limit -= m.countSent(dst[n:], overhead)
 	}
 	return dst
 }

@@ -24,7 +24,8 @@ var ErrBase = errors.New("swim: the node is not in the base")
 type Base struct {
 	list    []member // in the order of arrival, all shared
 	byName  map[string]*member
-	byPlace []int32 // indexes in list, in the order of the ring of watching
+	byPlace []int32              // indexes in list, in the order of the ring of watching
+	rings   [ringCount][]*member // those along which news goes
 }
 
 // Base freezes the alive members that the machine knows at present.
@@ -42,6 +43,7 @@ func (m *Machine) Base() *Base {
 		b.byPlace = append(b.byPlace, int32(i))
 	}
 	slices.SortFunc(b.byPlace, func(i, j int32) int { return beforeOnRing(&b.list[i], &b.list[j]) })
+	b.sortRings()
 	return b
 }
 
@@ -73,6 +75,7 @@ func (t *members) own(e *member) *member {
 		*d = *e
 		d.shared = false
 		t.diff[e] = d
+		t.rings.replace(e, d)
 	}
 	return d
 }

@@ -260,6 +260,9 @@ func (m *Machine) bury(e *member, d wire.Dead) {
 	var done func()
 	if e == m.local {
 		done = func() { m.leaveSent = true }
+		if m.AllNative() { // P225
+			m.leaveSent, done = true, nil
+		}
 	}
 	m.broadcast(e.name, done)
 	e.incarnation, e.verdict = d.Incarnation, d.Verdict

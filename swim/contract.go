@@ -18,6 +18,11 @@ type Layer interface {
 	// beyond its own length, together they may cost limit bytes.
 	// Each is a whole user message, its wire.TypeUser byte first.
 	Broadcasts(dst [][]byte, overhead, limit int) [][]byte
+	// Fresh is the same of what was not sent yet and that News told of: each
+	// message is given out so once, and by Broadcasts after that.
+	Fresh(dst [][]byte, overhead, limit int) [][]byte
+	// Waiting is what the fresh and what all messages would cost together.
+	Waiting(overhead int) (fresh, all int)
 	// AppendState appends the layer's part of a push/pull.
 	AppendState(dst []byte, join bool) []byte
 	// MergeState takes the other side's part of a push/pull.

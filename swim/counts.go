@@ -16,6 +16,8 @@ type Counts struct {
 	Missed, Inquiries uint64
 	// Gossips are rounds of gossip.
 	Gossips uint64
+	// Eager are packets that passed news on at once.
+	Eager uint64
 }
 
 // Counts returns the totals so far.

@@ -10,7 +10,12 @@ import (
 // membership's broadcasts, then the layer's. (P44)
 func (m *Machine) piggyback(dst [][]byte, room int) [][]byte {
 	n := len(dst)
-	dst = m.queue.Take(dst, wire.CompoundPartOverhead, room, TransmitLimit(m.cfg.RetransmitMult, m.members.len()))
+	limit := room
+	if m.eager() { // P222
+		_, layers := m.layer.Waiting(wire.CompoundPartOverhead)
+		limit = max(room/2, room-layers)
+	}
+	dst = m.queue.Take(dst, wire.CompoundPartOverhead, limit, m.Transmits(m.members.len()))
 	for _, b := range dst[n:] {
 		room -= wire.CompoundPartOverhead + len(b)
 	}
@@ -20,12 +25,17 @@ func (m *Machine) piggyback(dst [][]byte, room int) [][]byte {
 	return dst
 }
 
-// send sends msg in a packet, and broadcasts with it as far as there is room.
+// send sends msg in a packet, and broadcasts with it as far as there is room. A
+// native gets none: it was told at once, and the repair is for random members,
+// not for those that happen to be pinged often. (P224)
 func (m *Machine) send(to netip.AddrPort, node string, msg []byte) {
-	crc := m.wantsCRC(node)
+	e := m.members.get(node)
+	crc := e != nil && e.versions.PMax >= 5
 	room := m.room(crc) - wire.CompoundPartOverhead - len(msg)
 	m.parts = append(m.parts[:0], msg)
-	m.parts = m.piggyback(m.parts, room)
+	if !m.eager() || e == nil || e.native == 0 {
+		m.parts = m.piggyback(m.parts, room)
+	}
 	m.sendParts(to, node, crc)
 }
 
@@ -63,7 +73,20 @@ func (m *Machine) wantsCRC(node string) bool {
 // broadcast queues what is in m.scratch to be passed on about a member; an
 // older broadcast about it is replaced. (P41)
 func (m *Machine) broadcast(name string, done func()) {
-	m.queue.Push(name, m.scratch, done)
+	if !m.eager() {
+		m.queue.Push(name, m.scratch, done)
+		return
+	}
+	t := wire.Type(m.scratch[0])
+	m.queue.PushFresh(name, m.scratch, t == wire.TypeDead || t == wire.TypeSuspect, done)
+	if most := 2*m.members.len() + spareBroadcasts; m.queue.Len() > most {
+		m.queue.Prune(most)
+	}
+	var from netip.AddrPort
+	if m.hearing && name != m.local.name {
+		from = m.from
+	}
+	m.noteNews(from)
 }
 
 // gossip sends what is queued to a few random members. (P45)

@@ -31,6 +31,7 @@ type Machine struct {
 	links     LinkID // the last one
 	hold      bool   // see HoldStream
 	queue     Queue
+	spreader  spreader
 	dials     dials
 	drops     drops
 	counts    Counts
@@ -44,6 +45,8 @@ type Machine struct {
 	// now and from are those of the running input.
 	now  time.Time
 	from netip.AddrPort
+	// hearing: what the running input makes known was told by from.
+	hearing bool
 
 	// Memory that is used again at each input.
 	unpacker  wire.Unpacker
@@ -91,6 +94,7 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.probeTimer.kind, m.gossipTimer.kind, m.pushPullTimer.kind = timerProbe, timerGossip, timerPushPull
 	m.timing = newTiming(&cfg)
 	m.watches.look.kind = timerRing
+	m.spreader.timer.kind = timerSpread
 	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
 
 	if err := m.enter(); err != nil {
@@ -112,6 +116,7 @@ func (m *Machine) enter() error {
 			return ErrBase
 		}
 		m.local.native = m.native()
+		m.members.rings = rings{self: m.local, stale: true}
 		return nil
 	}
 	e := m.members.add(m.cfg.Name, m.rng)
@@ -119,7 +124,7 @@ func (m *Machine) enter() error {
 	e.meta = m.members.keep(m.cfg.Meta)
 	e.native = m.native()
 	m.members.set(e, wire.StateAlive, 0)
-	m.local = e
+	m.local, m.members.rings.self = e, e
 	m.announce()
 	return nil
 }
@@ -131,7 +136,7 @@ func (m *Machine) stagger(interval time.Duration) time.Duration {
 // begin is the start of every input.
 func (m *Machine) begin(now time.Time) {
 	m.out.begin()
-	m.now = now
+	m.now, m.hearing = now, false
 	next, armed := m.timers.next()
 	if slept := m.clock.advance(now, next, armed, m.tolerance()); slept > 0 {
 		m.slept(slept)
@@ -199,6 +204,8 @@ func (m *Machine) fire(t *timer) {
 		m.pushPullTick()
 	case timerTakeover:
 		m.takeoverTick()
+	case timerSpread:
+		m.spread()
 	}
 }
 
@@ -212,7 +219,7 @@ func (m *Machine) Deadline() time.Time {
 // it may have a CRC, be compressed or be a compound).
 func (m *Machine) HandlePacket(now time.Time, from netip.AddrPort, msg []byte) {
 	m.begin(now)
-	m.from = unmap(from)
+	m.from, m.hearing = unmap(from), true
 	if err := m.unpacker.Unpack(msg, m.each); err != nil {
 		m.drop(dropOf(err), m.from, err)
 	}
@@ -248,8 +255,8 @@ func (m *Machine) handle(msg []byte) {
 // nothing. The reply is valid until the next input.
 func (m *Machine) HandleStream(now time.Time, from netip.AddrPort, msg []byte) (reply []byte) {
 	m.begin(now)
-	m.from = unmap(from)
 	m.hold = false
+	m.from, m.hearing = unmap(from), true
 	if len(msg) == 0 {
 		return nil
 	}

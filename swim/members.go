@@ -68,6 +68,7 @@ type members struct {
 	byPlace []*member // all but the last that were added, in the order of the ring of watching
 	next    int       // index in ring of whom to probe next
 	count   [4]int
+	rings   rings
 	picks   []*member  // scratch of pick
 	metas   [16][]byte // metadata of the last members that had another one than those before
 	metaAt  int        // where in metas the next goes
@@ -155,7 +156,11 @@ func (t *members) set(e *member, s wire.NodeState, now time.Duration) {
 	}
 	t.count[e.state]--
 	t.count[s]++
+	was := e.present()
 	e.state, e.changed = s, now
+	if e.present() != was {
+		t.rings.note(e)
+	}
 }
 
 // probeNext returns the next member to probe: present and not local. At the end

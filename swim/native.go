@@ -35,6 +35,7 @@ func (m *Machine) heardNative(name string, version uint8) {
 	e = m.members.own(e)
 	e.native = version
 	m.ringChanged(e)
+	m.members.rings.note(e)
 }
 
 // toldNative notes that somebody said so of e. Silence means nothing here: the

@@ -54,6 +54,7 @@ func (o *output) packet(to netip.AddrPort, node string, crc bool, start int) {
 // Output returns what the inputs since the last call produced.
 func (m *Machine) Output() *Output {
 	m.out.begin()
+	m.spreadDue()
 	m.out.taken = true
 	return &m.out.Output
 }

@@ -166,7 +166,7 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 	if err == nil && len(reply) == 0 {
 		err = ErrNoReply
 	}
-	m.from = d.to
+	m.from, m.hearing = d.to, true
 	switch d.kind {
 	case dialPing:
 		m.streamPingEnd(&d, reply, err)

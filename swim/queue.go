@@ -16,15 +16,17 @@ const maxSpare = 256
 //
 // Rule: a broadcast is given out at most as often as Take's limit says, and
 // never again once a newer one of the same name came. Invariant: tiers[i] holds
-// exactly the broadcasts that were given out i times, sorted by size falling,
+// exactly the broadcasts that Take gave out i times, sorted by size falling,
 // then by age rising; names holds exactly the named ones.
 type Queue struct {
 	tiers [][]*broadcast
 	names map[string]*broadcast
 	spare []*broadcast
 	taken []*broadcast // of the running Take
+	fresh fresh        // of those that came by PushFresh
 	id    uint64
 	n     int
+	bytes int // of all messages, the fresh ones too
 	peak  int // the largest n since the queue was empty
 }
 
@@ -35,6 +37,8 @@ type broadcast struct {
 	id   uint64 // order of arrival
 	sent int
 	done func()
+
+	isFresh bool // it is in Queue.fresh, not in a tier
 }
 
 // before reports whether b is given out before a message of that size and id
@@ -51,6 +55,12 @@ func (b *broadcast) before(size int, id uint64) bool {
 // done, if not nil, is called once when it will not be sent any more: it was
 // sent often enough, replaced or pruned. It must not call the queue.
 func (q *Queue) Push(name string, msg []byte, done func()) {
+	q.insert(q.place(name, msg, done))
+}
+
+// place makes an entry for msg in the place of an older one of that name. It is
+// counted, but in no tier yet.
+func (q *Queue) place(name string, msg []byte, done func()) *broadcast {
 	if name != "" {
 		if old := q.names[name]; old != nil {
 			q.remove(old)
@@ -67,16 +77,17 @@ func (q *Queue) Push(name string, msg []byte, done func()) {
 		}
 		q.names[name] = b
 	}
-	q.insert(b)
 	q.n++
+	q.bytes += len(b.msg)
 	q.peak = max(q.peak, q.n)
+	return b
 }
 
 // Take appends messages that fit into limit, each costing overhead more than
 // its length, and counts them as sent; those sent transmits times are dropped.
 // The slices are valid until the next Push.
 func (q *Queue) Take(dst [][]byte, overhead, limit, transmits int) [][]byte {
-	if q.n == 0 {
+	if q.n == q.fresh.n {
 		return dst
 	}
 	for tier := 0; tier < len(q.tiers); {
@@ -144,6 +155,11 @@ func (q *Queue) Prune(max int) int {
 		q.finish(b)
 		dropped++
 	}
+	for b := q.fresh.last(); b != nil && q.n > max; b = q.fresh.last() {
+		q.remove(b)
+		q.finish(b)
+		dropped++
+	}
 	return dropped
 }
 
@@ -168,6 +184,11 @@ func (q *Queue) insert(b *broadcast) {
 
 // remove takes b out of its tier and out of the count.
 func (q *Queue) remove(b *broadcast) {
+	if b.isFresh {
+		q.fresh.remove(b)
+		q.forget(b)
+		return
+	}
 	t := q.tiers[b.sent]
 	i := search(t, len(b.msg), b.id)
 	q.tiers[b.sent] = slices.Delete(t, i, i+1)
@@ -179,6 +200,7 @@ func (q *Queue) forget(b *broadcast) {
 		delete(q.names, b.name)
 	}
 	q.n--
+	q.bytes -= len(b.msg)
 }
 
 // finish tells the owner and keeps b for reuse. Its bytes stay as they are

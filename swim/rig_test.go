@@ -151,7 +151,7 @@ func (r *rig) of(typ wire.Type) (out []sent) {
 func (r *rig) drain() [][]byte {
 	var all [][]byte
 	for r.queue.Len() > 0 {
-		for _, b := range r.queue.Take(nil, 2, 1<<20, 1) {
+		for _, b := range r.queue.Take(r.queue.TakeFresh(nil, 2, 1<<20, 0), 2, 1<<20, 1) {
 			all = append(all, slices.Clone(b))
 		}
 	}

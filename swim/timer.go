@@ -21,6 +21,7 @@ const (
 	timerPushPull                      // exchange states with somebody
 	timerTakeover                      // ping the old address of our name again, or take the name
 	timerRing                          // see whom to watch
+	timerSpread                        // pass on what is fresh
 )
 
 // timer is one pending moment. It is embedded in what it belongs to, so that

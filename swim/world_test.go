@@ -32,6 +32,12 @@ func (r *recorder) Message(_ time.Time, _ netip.AddrPort, msg []byte) {
 func (r *recorder) Broadcasts(dst [][]byte, overhead, limit int) [][]byte {
 	return r.casts.Take(dst, overhead, limit, 4)
 }
+func (r *recorder) Fresh(dst [][]byte, overhead, limit int) [][]byte {
+	return r.casts.TakeFresh(dst, overhead, limit, 4)
+}
+func (r *recorder) Waiting(overhead int) (fresh, all int) {
+	return r.casts.FreshCost(overhead), r.casts.Cost(overhead)
+}
 func (r *recorder) AppendState(dst []byte, _ bool) []byte { return append(dst, r.state...) }
 func (r *recorder) MergeState(_ time.Time, s []byte, join bool) {
 	r.log = append(r.log, fmt.Sprintf("state %s %v", s, join))
