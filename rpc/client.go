@@ -252,7 +252,7 @@ func (e *protocolError) Unwrap() error { return e.err }
 func (c *Client) readAll() error {
 	var buf []byte
 	for {
-		data, err := readValue(c.r, buf[:0], limits{256 << 10, 64})
+		data, err := ReadValue(c.r, buf[:0], Limits{Bytes: 256 << 10, Elems: 64})
 		if err != nil {
 			return asProtocol(err)
 		}
@@ -304,5 +304,5 @@ func (c *Client) dispatch(head responseHeader) error {
 }
 
 func (c *Client) readBody() ([]byte, error) {
-	return readValue(c.r, nil, limits{c.cfg.MaxReply, c.cfg.MaxReply})
+	return ReadValue(c.r, nil, Limits{Bytes: c.cfg.MaxReply, Elems: c.cfg.MaxReply})
 }

@@ -25,27 +25,35 @@ var handle = func() *codec.MsgpackHandle {
 	return h
 }()
 
-// maxDepth is how deep a value may nest. The deepest of the protocol is a
-// members reply: map, list, map, map.
-const maxDepth = 16
+// maxDepth is how deep a value may nest, unless more is allowed. The deepest of the
+// protocol is a members reply: map, list, map, map.
+const (
+	maxDepth  = 16
+	mostDepth = 64
+)
 
-// limits bound one msgpack value: its bytes on the wire, and its elements,
+// Limits bound one msgpack value: its bytes on the wire, and its elements,
 // each of which may cost the decoder more than the one byte it takes here.
-type limits struct{ bytes, elems int }
+// Depth is how deep it may nest, at most 64; zero means 16.
+type Limits struct{ Bytes, Elems, Depth int }
 
-// valueReader is what values are read from, in practice a bufio.Reader.
-type valueReader interface {
+// ValueReader is what values are read from, in practice a bufio.Reader.
+type ValueReader interface {
 	io.Reader
 	io.ByteReader
 }
 
-// readValue appends exactly one msgpack value from r to dst. It never
+// ReadValue appends exactly one msgpack value from r to dst. It never
 // allocates from a declared length. io.EOF means that there was not even a
 // first byte.
-func readValue(r valueReader, dst []byte, lim limits) ([]byte, error) {
-	s := valueScanner{r: r, buf: dst, end: len(dst) + lim.bytes, elems: lim.elems}
+func ReadValue(r ValueReader, dst []byte, lim Limits) ([]byte, error) {
+	s := valueScanner{r: r, buf: dst, end: len(dst) + lim.Bytes, elems: lim.Elems}
 	start := len(dst)
-	var todo [maxDepth + 1]uint64 // elements still to come, by depth
+	deepest := maxDepth
+	if lim.Depth > 0 {
+		deepest = min(lim.Depth, mostDepth)
+	}
+	var todo [mostDepth + 1]uint64 // elements still to come, by depth
 	todo[0] = 1
 	for depth := 0; depth >= 0; {
 		if todo[depth] == 0 {
@@ -61,7 +69,7 @@ func readValue(r valueReader, dst []byte, lim limits) ([]byte, error) {
 			return s.buf, err
 		}
 		if inner > 0 {
-			if depth == maxDepth {
+			if depth == deepest {
 				return s.buf, ErrTooDeep
 			}
 			depth++
@@ -73,7 +81,7 @@ func readValue(r valueReader, dst []byte, lim limits) ([]byte, error) {
 
 // valueScanner copies the elements of one value and learns their sizes.
 type valueScanner struct {
-	r     valueReader
+	r     ValueReader
 	buf   []byte
 	end   int // len(buf) may not pass it
 	elems int // elements still allowed
@@ -176,7 +184,7 @@ func (s *valueScanner) bytes(n uint64) error {
 	return nil
 }
 
-// decodeValue decodes what readValue returned. v's contents may share memory
+// decodeValue decodes what ReadValue returned. v's contents may share memory
 // with data.
 func decodeValue(data []byte, v any) error {
 	return codec.NewDecoderBytes(data, handle).Decode(v)

@@ -13,7 +13,7 @@ import (
 )
 
 func TestReadValue(t *testing.T) {
-	lim := limits{bytes: 100, elems: 20}
+	lim := Limits{Bytes: 100, Elems: 20}
 	for _, tt := range []struct {
 		in   string
 		size int // of the value; 0: err
@@ -50,7 +50,7 @@ func TestReadValue(t *testing.T) {
 		{strings.Repeat("\x91", 17) + "\x01", 0, ErrTooDeep},
 	} {
 		r := strings.NewReader(tt.in)
-		got, err := readValue(r, []byte("pre"), lim)
+		got, err := ReadValue(r, []byte("pre"), lim)
 		if !errors.Is(err, tt.err) || !strings.HasPrefix(string(got), "pre") {
 			t.Errorf("%q: %v, want %v", tt.in, err, tt.err)
 		}
@@ -63,13 +63,13 @@ func TestReadValue(t *testing.T) {
 // A declared length costs nothing: only bytes that are there are stored.
 func TestDeclaredLengths(t *testing.T) {
 	in := "\xc6\x7f\xff\xff\xff" + "only this"
-	got, err := readValue(strings.NewReader(in), nil, limits{bytes: 1 << 62, elems: 1 << 30})
+	got, err := ReadValue(strings.NewReader(in), nil, Limits{Bytes: 1 << 62, Elems: 1 << 30})
 	if err != io.ErrUnexpectedEOF || string(got) != in || cap(got) > 16<<10 {
 		t.Errorf("%v, %d bytes in %d", err, len(got), cap(got))
 	}
 }
 
-// For what readValue accepts, the decoder agrees about where the value ends.
+// For what ReadValue accepts, the decoder agrees about where the value ends.
 func FuzzReadValue(f *testing.F) {
 	f.Add(encode(requestHeader{cmdJoin, 1}, joinRequest{Existing: []string{"a"}}))
 	f.Add(encode(QueryRequest{FilterTags: map[string]string{"a": "b"}, Payload: []byte("x"), Timeout: time.Second}))
@@ -77,7 +77,7 @@ func FuzzReadValue(f *testing.F) {
 	f.Add([]byte("\xdd\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := bytes.NewReader(in)
-		data, err := readValue(r, nil, limits{bytes: 4096, elems: 512})
+		data, err := ReadValue(r, nil, Limits{Bytes: 4096, Elems: 512})
 		if !bytes.HasPrefix(in, data) || len(data) > 4096 {
 			t.Fatalf("read %x of %x", data, in)
 		}

@@ -173,7 +173,7 @@ func (c *serverConn) readHeader() (requestHeader, error) {
 		by = early
 	}
 	c.readBy(by)
-	data, err := readValue(c.r, c.header[:0], limits{maxHeader, 64})
+	data, err := ReadValue(c.r, c.header[:0], Limits{Bytes: maxHeader, Elems: 64})
 	if err != nil {
 		return head, fmt.Errorf("request header: %w", err)
 	}
@@ -191,7 +191,7 @@ func (c *serverConn) readBody() ([]byte, error) {
 	if !c.ready.Load() {
 		size = min(size, maxEarlyRequest)
 	}
-	data, err := readValue(c.r, nil, limits{size, 64 << 10})
+	data, err := ReadValue(c.r, nil, Limits{Bytes: size, Elems: 64 << 10})
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}

@@ -104,7 +104,7 @@ func (g *golden) body(r *bufio.Reader, body any) {
 	switch b := body.(type) {
 	case nil:
 	case anEvent:
-		data, err := readValue(r, nil, limits{1 << 20, 1 << 20})
+		data, err := ReadValue(r, nil, Limits{Bytes: 1 << 20, Elems: 1 << 20})
 		if err != nil {
 			g.t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func same[T any](t *testing.T, r *bufio.Reader, v T) T {
 // sameAs reads a value into v and compares what v becomes when encoded.
 func sameAs(t *testing.T, r *bufio.Reader, v any) {
 	t.Helper()
-	data, err := readValue(r, nil, limits{1 << 20, 1 << 20})
+	data, err := ReadValue(r, nil, Limits{Bytes: 1 << 20, Elems: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func (c *rawConn) request(command string, seq uint64, bodies ...any) {
 }
 
 func (c *rawConn) read(v any) error {
-	data, err := readValue(c.r, nil, limits{1 << 20, 1 << 20})
+	data, err := ReadValue(c.r, nil, Limits{Bytes: 1 << 20, Elems: 1 << 20})
 	if err == nil {
 		err = decodeValue(data, v)
 	}
