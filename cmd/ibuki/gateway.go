@@ -116,6 +116,7 @@ type gatewayProcess struct {
 	client   *gateway.Client
 	server   *gateway.Server
 	listener net.Listener
+	droonga  gatewayDroonga
 	started  time.Time
 }
 
@@ -164,6 +165,11 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (g *gatewayProcess, err
 	if g.d, err = dispatch.New(cfg); err != nil {
 		return nil, err
 	}
+	if f.droonga != "" {
+		if err = g.openDroonga(c, text); err != nil {
+			return nil, fmt.Errorf("-droonga: %w", err)
+		}
+	}
 	// Last: until then other gateways are refused at once, and need not wait.
 	if g.listener, err = net.Listen("tcp", f.http); err != nil {
 		return nil, err
@@ -183,7 +189,8 @@ func (g *gatewayProcess) reportList(fault error) {
 // serve answers until ctx ends, and then ends in order.
 func (g *gatewayProcess) serve(ctx context.Context, e *env) int {
 	defer g.close()
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
+	g.droonga.serve(e, ended)
 	go func() { ended <- g.server.Serve(g.listener) }()
 	e.say("Gateway answers at http://%s/", g.listener.Addr())
 	tellService(daemon.SdNotifyReady, "answers at "+g.listener.Addr().String())
@@ -197,6 +204,7 @@ func (g *gatewayProcess) serve(ctx context.Context, e *env) int {
 	tellService(daemon.SdNotifyStopping, "")
 	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	g.droonga.stop(grace)
 	if err := g.server.Stop(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return e.fail("Error: %s", err)
 	}
@@ -216,6 +224,10 @@ func (g *gatewayProcess) alive(ctx context.Context) error {
 }
 
 func (g *gatewayProcess) close() {
+	if g.droonga.listener != nil {
+		g.droonga.listener.Close()
+		g.droonga.beats.Close()
+	}
 	if g.d != nil {
 		g.d.Close()
 	}
