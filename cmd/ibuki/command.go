@@ -33,6 +33,7 @@ var commands = []*command{
 	rttCommand,
 	simCommand,
 	tagsCommand,
+	topCommand,
 	versionCommand,
 }
 

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/term"
 )
 
 const devHelpText = `Usage: {prog} dev [options]
@@ -106,7 +104,7 @@ func devMain(e *env, args []string) int {
 	switch {
 	case o.play != "":
 		err = devPlay(ctx, e, o)
-	case !o.plain && devTerminal(e.stdin) && devTerminal(e.stdout):
+	case !o.plain && isTerminal(e.stdin) && isTerminal(e.stdout):
 		err = devScreen(ctx, e, o)
 	default:
 		err = devPlain(ctx, e, o)
@@ -116,11 +114,6 @@ func devMain(e *env, args []string) int {
 		return 1
 	}
 	return 0
-}
-
-func devTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // devFollowParent ends dev when it was started by `go run` and that is killed:

@@ -40,77 +40,105 @@ func openPty(t *testing.T) (control, terminal *os.File) {
 	return control, terminal
 }
 
-// devTerminalTest types into the screen and reads what it draws.
-func devTerminalTest(t *testing.T, bin string) {
-	t.Parallel()
+// screen is a program on a terminal.
+type screen struct {
+	t       *testing.T
+	control *os.File
+	cmd     *exec.Cmd
+	ended   chan error
+	mu      sync.Mutex
+	drawn   bytes.Buffer // since the last expect
+}
+
+// onScreen starts a program on a terminal of its own.
+func onScreen(t *testing.T, cmd *exec.Cmd) *screen {
+	t.Helper()
 	control, terminal := openPty(t)
-	tmp := t.TempDir()
-	mark := fmt.Sprintf("%s-%d", filepath.Base(tmp), time.Now().UnixNano())
-	cmd := exec.Command(bin, "dev")
-	cmd.Env = append(os.Environ(), "TERM=xterm-256color", devTestMark+"="+mark, "TMPDIR="+tmp)
+	cmd.Env = append(cmd.Environ(), "TERM=xterm-256color")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	terminal.Close()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	s := &screen{t: t, control: control, cmd: cmd, ended: make(chan error, 1)}
+	go func() { s.ended <- cmd.Wait() }()
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	go s.read()
+	return s
+}
 
-	var mu sync.Mutex
-	var drawn bytes.Buffer
-	go func() {
-		buf := make([]byte, 4096)
-		for {
-			n, err := control.Read(buf)
-			mu.Lock()
-			drawn.Write(buf[:n])
-			mu.Unlock()
-			if err != nil {
-				return
-			}
-		}
-	}()
-	expect := func(text string) {
-		t.Helper()
-		for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-			mu.Lock()
-			found := bytes.Contains(drawn.Bytes(), []byte(text))
-			if found {
-				drawn.Reset()
-			}
-			mu.Unlock()
-			if found {
-				return
-			}
-		}
-		t.Fatalf("the screen never showed %q; last:\n%q", text, drawn.String())
-	}
-	typed := func(text string) {
-		t.Helper()
-		if _, err := control.WriteString(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	expect("BY node2")
-	typed("wait all alive\r")
-	expect("all: alive everywhere")
-	typed("kill node1\r")
-	expect("member-failed node1")
-	typed("start node1\r")
-	typed("wait all alive\r")
-	expect("all: alive everywhere")
-	typed("dance\r")
-	expect("unknown command")
-	typed("\x03") // Ctrl-C
-	select {
-	case err := <-ended:
+func (s *screen) read() {
+	buf := make([]byte, 4096)
+	for {
+		n, err := s.control.Read(buf)
+		s.mu.Lock()
+		s.drawn.Write(buf[:n])
+		s.mu.Unlock()
 		if err != nil {
-			t.Error(err)
+			return
+		}
+	}
+}
+
+// expect waits until text is drawn, and forgets what was drawn so far.
+func (s *screen) expect(text string) {
+	s.t.Helper()
+	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		s.mu.Lock()
+		found := bytes.Contains(s.drawn.Bytes(), []byte(text))
+		if found {
+			s.drawn.Reset()
+		}
+		s.mu.Unlock()
+		if found {
+			return
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.t.Fatalf("the screen never showed %q; last:\n%q", text, s.drawn.String())
+}
+
+func (s *screen) typed(text string) {
+	s.t.Helper()
+	if _, err := s.control.WriteString(text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// end waits for the program, which has to succeed.
+func (s *screen) end() {
+	s.t.Helper()
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			s.t.Error(err)
 		}
 	case <-time.After(20 * time.Second):
-		t.Fatal("Ctrl-C does not end dev")
+		s.t.Fatal("the program does not end")
 	}
+}
+
+// devTerminalTest types into the screen and reads what it draws.
+func devTerminalTest(t *testing.T, bin string) {
+	t.Parallel()
+	tmp := t.TempDir()
+	mark := fmt.Sprintf("%s-%d", filepath.Base(tmp), time.Now().UnixNano())
+	cmd := exec.Command(bin, "dev")
+	cmd.Env = append(os.Environ(), devTestMark+"="+mark, "TMPDIR="+tmp)
+	s := onScreen(t, cmd)
+	s.expect("BY node2")
+	s.typed("wait all alive\r")
+	s.expect("all: alive everywhere")
+	s.typed("kill node1\r")
+	s.expect("member-failed node1")
+	s.typed("start node1\r")
+	s.typed("wait all alive\r")
+	s.expect("all: alive everywhere")
+	s.typed("dance\r")
+	s.expect("unknown command")
+	s.typed("\x03") // Ctrl-C
+	s.end()
 	nothingLeft(t, mark, tmp)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"charm.land/lipgloss/v2"
 )
 
 // devMatrixNodes is up to how many nodes the table has a column for each
@@ -95,7 +97,7 @@ func devAlign(cells [][]string, paint func(row int, cell string) string) []strin
 	width := make([]int, len(cells[0]))
 	for _, line := range cells {
 		for i, cell := range line {
-			width[i] = max(width[i], len(cell))
+			width[i] = max(width[i], lipgloss.Width(cell))
 		}
 	}
 	lines := make([]string, len(cells))
@@ -105,7 +107,7 @@ func devAlign(cells [][]string, paint func(row int, cell string) string) []strin
 			if i > 0 {
 				b.WriteString("  ")
 			}
-			padded := cell + strings.Repeat(" ", width[i]-len(cell))
+			padded := cell + strings.Repeat(" ", width[i]-lipgloss.Width(cell))
 			b.WriteString(paint(row, padded))
 		}
 		lines[row] = strings.TrimRight(b.String(), " ")

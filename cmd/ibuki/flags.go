@@ -30,9 +30,13 @@ func addRPCFlags(fs *flag.FlagSet) rpcFlags {
 	}
 }
 
+func (f rpcFlags) dial(ctx context.Context) (*rpc.Client, error) {
+	return rpc.Dial(ctx, rpc.ClientConfig{Addr: *f.addr, AuthKey: *f.auth})
+}
+
 // connect returns nil after it said why it failed.
 func (f rpcFlags) connect(ctx context.Context, e *env) *rpc.Client {
-	c, err := rpc.Dial(ctx, rpc.ClientConfig{Addr: *f.addr, AuthKey: *f.auth})
+	c, err := f.dial(ctx)
 	if err != nil {
 		e.say("Error connecting to Serf agent: %s", err)
 		return nil

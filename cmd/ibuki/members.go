@@ -35,6 +35,8 @@ Options:
                             left, failed.
   -tag <key>=<regexp>       Only members whose tag of that key matches. Given
                             more than once, all have to.
+  -watch                    Then print each change of the list as it happens, until
+                            interrupted: a line each, with -format=json an object.
 ` + rpcHelp,
 	run: runMembers,
 }
@@ -48,6 +50,7 @@ func runMembers(e *env, args []string) int {
 	name := fs.String("name", "", "")
 	var tagArgs listFlag
 	fs.Var(&tagArgs, "tag", "")
+	watch := fs.Bool("watch", false, "")
 	agent := addRPCFlags(fs)
 	if fs.Parse(args) != nil {
 		return 1
@@ -66,15 +69,20 @@ func runMembers(e *env, args []string) int {
 		return 1
 	}
 	defer c.Close()
-	members, err := c.MembersFiltered(ctx, rpc.MemberFilter{Tags: tags, Status: *status, Name: *name})
+	filter := rpc.MemberFilter{Tags: tags, Status: *status, Name: *name}
+	members, err := c.MembersFiltered(ctx, filter)
 	if err != nil {
 		return e.fail("Error retrieving members: %s", err)
 	}
-	out, err := formatOutput(newMembersOutput(members, *detailed), *format)
+	list := newMembersOutput(members, *detailed)
+	out, err := formatOutput(list, *format)
 	if err != nil {
 		return e.fail("Encoding error: %s", err)
 	}
 	e.say("%s", out)
+	if *watch {
+		return e.watchMembers(c, filter, list, *format)
+	}
 	return 0
 }
 
@@ -113,8 +121,10 @@ func newMembersOutput(members []rpc.Member, detailed bool) membersOutput {
 }
 
 // String is the text format.
-func (o membersOutput) String() string {
-	var rows [][]string
+func (o membersOutput) String() string { return alignColumns(o.rows()) }
+
+// rows are the cells of the text format.
+func (o membersOutput) rows() (rows [][]string) {
 	for _, m := range o.Members {
 		var tags []string
 		for _, key := range slices.Sorted(maps.Keys(m.Tags)) {
@@ -128,5 +138,5 @@ func (o membersOutput) String() string {
 		}
 		rows = append(rows, row)
 	}
-	return alignColumns(rows)
+	return rows
 }

@@ -2,11 +2,8 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // reachProgress is one line on a terminal that says how far the test is. It is on stderr, so
@@ -23,7 +20,7 @@ type reachProgress struct {
 // showProgress begins to show progress when the test has taken reachPatience.
 func (t *reachTest) showProgress() *reachProgress {
 	p := &reachProgress{t: t, end: make(chan struct{})}
-	if f, ok := t.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(t.stderr) {
 		p.done.Go(p.run)
 	}
 	return p

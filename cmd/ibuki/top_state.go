@@ -1,0 +1,239 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/rpc"
+)
+
+// topState is what the screen shows: plain values, changed by what topWatch tells.
+type topState struct {
+	members []topMember // sorted by sort, then name
+	events  []topLine   // newest last, at most topKeepLines
+	stats   map[string]map[string]string
+	rtt     map[string]time.Duration // estimated, from the agent's node
+	lost    error                    // why the agent does not answer; nil: it does
+	sort    int                      // index in topSorts
+	filter  string                   // only names and tags that hold this
+	known   bool                     // there was a list
+}
+
+// topMember is a member as seen here.
+type topMember struct {
+	rpc.Member
+	since time.Time // of its status; zero: since before we looked
+	flaps int       // how often it failed while we looked
+}
+
+// topLine is one line of the timeline.
+type topLine struct {
+	at   time.Time
+	kind string // the event's type: member-failed, user, …
+	text string
+}
+
+const topKeepLines = 1000
+
+// topSorts are the orders of the table, as the key "s" goes through them.
+var topSorts = []string{"name", "status", "since", "rtt"}
+
+// apply takes what topWatch tells.
+func (s *topState) apply(now time.Time, news any) {
+	switch n := news.(type) {
+	case topMembers:
+		s.lost = nil
+		s.setMembers(now, n.list)
+	case topStats:
+		s.stats = n.stats
+	case topCoords:
+		s.setCoords(n)
+	case topEvent:
+		s.addEvent(now, &n.event)
+	case topLost:
+		if s.lost == nil {
+			s.line(now, "lost", "the agent does not answer: "+n.err.Error())
+		}
+		s.lost = n.err
+	}
+}
+
+// setMembers replaces the list; what is known of a member's past stays.
+func (s *topState) setMembers(now time.Time, list []rpc.Member) {
+	old := make(map[string]*topMember, len(s.members))
+	for i := range s.members {
+		old[s.members[i].Name] = &s.members[i]
+	}
+	next := make([]topMember, len(list))
+	for i, m := range list {
+		next[i] = topMember{Member: m}
+		was := old[m.Name]
+		switch {
+		case was != nil && was.Status == m.Status:
+			next[i].since, next[i].flaps = was.since, was.flaps
+		case was != nil:
+			next[i].since, next[i].flaps = now, was.flaps
+			if m.Status == "failed" {
+				next[i].flaps++
+			}
+		case s.known:
+			next[i].since = now
+		}
+	}
+	s.members, s.known = next, true
+	s.order()
+}
+
+func (s *topState) setCoords(c topCoords) {
+	s.rtt = make(map[string]time.Duration, len(c.members))
+	from := rttCoordinate(c.self)
+	for name, at := range c.members {
+		if to := rttCoordinate(at); len(to.Vec) == len(from.Vec) {
+			s.rtt[name] = from.DistanceTo(to)
+		}
+	}
+	s.order()
+}
+
+// statusRank puts first what wants attention.
+var statusRank = map[string]int{"failed": 0, "leaving": 1, "left": 2, "alive": 3}
+
+// order sorts the members.
+func (s *topState) order() {
+	slices.SortFunc(s.members, func(a, b topMember) int {
+		by := 0
+		switch topSorts[s.sort] {
+		case "status":
+			by = cmp.Compare(statusRank[a.Status], statusRank[b.Status])
+		case "since":
+			by = b.since.Compare(a.since)
+		case "rtt":
+			by = cmp.Compare(s.rtt[b.Name], s.rtt[a.Name])
+		}
+		return cmp.Or(by, cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// nextSort goes to the next order of the table.
+func (s *topState) nextSort() {
+	s.sort = (s.sort + 1) % len(topSorts)
+	s.order()
+}
+
+func (s *topState) addEvent(now time.Time, e *rpc.Event) {
+	switch {
+	case len(e.Members) > 0:
+		names := make([]string, len(e.Members))
+		for i, m := range e.Members {
+			names[i] = m.Name
+		}
+		s.line(now, e.Type, topNames(names))
+	case e.Type == "query":
+		s.line(now, e.Type, fmt.Sprintf("%s %s", e.Name, quotePayload(e.Payload)))
+	default:
+		s.line(now, e.Type, fmt.Sprintf("%s %s", e.Name, quotePayload(e.Payload)))
+	}
+}
+
+// topNames are some names and how many more there are.
+func topNames(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// quotePayload shows a payload on one line, cut.
+func quotePayload(p []byte) string {
+	const most = 60
+	if len(p) == 0 {
+		return ""
+	}
+	if len(p) > most {
+		return strconv.Quote(string(p[:most])) + "…"
+	}
+	return strconv.Quote(string(p))
+}
+
+func (s *topState) line(now time.Time, kind, text string) {
+	s.events = append(s.events, topLine{now, kind, strings.TrimSpace(text)})
+	if len(s.events) > 2*topKeepLines {
+		s.events = slices.Clone(s.events[topKeepLines:])
+	}
+}
+
+// shown are the members that the filter lets through.
+func (s *topState) shown() []topMember {
+	if s.filter == "" {
+		return s.members
+	}
+	var some []topMember
+	for _, m := range s.members {
+		if strings.Contains(m.Name, s.filter) || strings.Contains(m.Status, s.filter) || strings.Contains(topTags(&m), s.filter) {
+			some = append(some, m)
+		}
+	}
+	return some
+}
+
+func topTags(m *topMember) string {
+	var tags []string
+	for _, key := range slices.Sorted(maps.Keys(m.Tags)) {
+		tags = append(tags, key+"="+m.Tags[key])
+	}
+	return strings.Join(tags, ",")
+}
+
+// cells are the table's header and rows.
+func (s *topState) cells(now time.Time, list []topMember) [][]string {
+	cells := [][]string{{"NAME", "ADDRESS", "STATUS", "SINCE", "RTT", "FLAPS", "TAGS"}}
+	for i := range list {
+		m := &list[i]
+		addr := net.JoinHostPort(m.Addr.String(), strconv.Itoa(int(m.Port)))
+		flaps, rtt := "", ""
+		if m.flaps > 0 {
+			flaps = strconv.Itoa(m.flaps)
+		}
+		if d, ok := s.rtt[m.Name]; ok && m.Status == "alive" {
+			rtt = fmt.Sprintf("%.2f ms", d.Seconds()*1000)
+		}
+		cells = append(cells, []string{m.Name, addr, m.Status, topSince(now, m.since), rtt, flaps, topTags(m)})
+	}
+	return cells
+}
+
+func topSince(now, since time.Time) string {
+	if since.IsZero() {
+		return "-"
+	}
+	return now.Sub(since).Truncate(time.Second).String()
+}
+
+// summary is the head line: how many are what, and the agent's own health.
+func (s *topState) summary() string {
+	counts := make(map[string]int)
+	for i := range s.members {
+		counts[s.members[i].Status]++
+	}
+	parts := []string{fmt.Sprintf("%d members", len(s.members))}
+	for _, status := range []string{"alive", "leaving", "failed", "left"} {
+		if counts[status] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[status], status))
+		}
+	}
+	serf := s.stats["serf"]
+	if h := serf["health_score"]; h != "" && h != "0" {
+		parts = append(parts, "health score "+h)
+	}
+	if serf != nil {
+		parts = append(parts, fmt.Sprintf("queues %s/%s/%s", serf["intent_queue"], serf["event_queue"], serf["query_queue"]))
+	}
+	return strings.Join(parts, " · ")
+}
