@@ -5,7 +5,16 @@ go 1.26.0
 // The program the tests run beside ours: `go build github.com/hashicorp/serf/cmd/serf`.
 tool github.com/hashicorp/serf/cmd/serf
 
-require github.com/hashicorp/serf v0.11.0
+require (
+	github.com/hashicorp/serf v0.11.0
+	github.com/valyala/fasthttp v1.78.0
+)
+
+require (
+	github.com/klauspost/compress v1.20.3 // indirect
+	github.com/molecule-man/go-brrr v1.3.1 // indirect
+	github.com/valyala/bytebufferpool v1.0.0 // indirect
+)
 
 require (
 	github.com/Masterminds/goutils v1.1.1 // indirect
