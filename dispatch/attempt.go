@@ -73,14 +73,16 @@ func (a *attempt) run(c *Command, fresh bool) (answer Answer, reused bool, err e
 			a.mu.Unlock()
 			return Answer{}, false, errInterrupted
 		}
-		a.stop = make(chan struct{})
+		if p.waits {
+			a.stop = make(chan struct{})
+		}
 		a.mu.Unlock()
 		if cn, err = p.dial(a.stop); err != nil {
 			return Answer{}, false, err
 		}
 	}
 	if !a.take(cn) {
-		cn.Close()
+		cn.end()
 		return Answer{}, false, errInterrupted
 	}
 	reused = cn.used
@@ -91,10 +93,10 @@ func (a *attempt) run(c *Command, fresh bool) (answer Answer, reused bool, err e
 	}
 	switch {
 	case err != nil && a.interrupted():
-		cn.Close()
+		cn.end()
 		return Answer{}, reused, errInterrupted
 	case err != nil || !keep:
-		cn.Close()
+		cn.end()
 	default:
 		p.put(cn)
 	}

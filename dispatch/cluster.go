@@ -78,7 +78,7 @@ func (d *Dispatcher) volume(a catalog.Address) *volume {
 	}
 	v := &volume{
 		addr: addr, address: a, maxAnswer: d.cfg.MaxAnswer,
-		pool: pool{addr: addr, timeout: d.cfg.DialTimeout, open: d.cfg.dial},
+		pool: pool{addr: addr, timeout: d.cfg.DialTimeout, open: d.cfg.dial, waits: dialWaits(addr)},
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1),
 		since: time.Now(), heldBy: make(map[string]int64),
 	}

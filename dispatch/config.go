@@ -113,9 +113,7 @@ func (c Config) withDefaults() Config {
 		c.HedgeShare = 0.05
 	}
 	if c.dial == nil {
-		c.dial = func(addr string, timeout time.Duration) (net.Conn, error) {
-			return net.DialTimeout("tcp", addr, timeout)
-		}
+		c.dial = dialTCP
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -20,6 +20,7 @@ type conn struct {
 type pool struct {
 	addr    string
 	timeout time.Duration
+	waits   bool // open may take a while
 	open    func(addr string, timeout time.Duration) (net.Conn, error)
 
 	mu   sync.Mutex
@@ -55,12 +56,16 @@ func (p *pool) drop() {
 	p.idle = nil
 	p.mu.Unlock()
 	for _, c := range idle {
-		c.Close()
+		c.end()
 	}
 }
 
-// dial makes a connection. It ends early when stop is closed.
+// dial makes a connection, or begins one that its first write waits for. It ends
+// early when stop is closed.
 func (p *pool) dial(stop <-chan struct{}) (*conn, error) {
+	if !p.waits {
+		return fresh(p.open(p.addr, p.timeout))
+	}
 	type result struct {
 		c   net.Conn
 		err error
@@ -72,10 +77,7 @@ func (p *pool) dial(stop <-chan struct{}) (*conn, error) {
 	}()
 	select {
 	case r := <-made:
-		if r.err != nil {
-			return nil, r.err
-		}
-		return &conn{Conn: r.c, in: bufio.NewReaderSize(r.c, 16<<10)}, nil
+		return fresh(r.c, r.err)
 	case <-stop:
 		go func() {
 			if r := <-made; r.c != nil {
@@ -84,4 +86,27 @@ func (p *pool) dial(stop <-chan struct{}) (*conn, error) {
 		}()
 		return nil, errInterrupted
 	}
+}
+
+// spare are the buffers of connections that have ended: there may be one a request.
+var spare = sync.Pool{New: func() any { return &conn{in: bufio.NewReaderSize(nil, 16<<10)} }}
+
+// fresh gives a new connection its buffers.
+func fresh(nc net.Conn, err error) (*conn, error) {
+	if err != nil {
+		return nil, err
+	}
+	c := spare.Get().(*conn)
+	c.Conn, c.used = nc, false
+	c.in.Reset(nc)
+	return c, nil
+}
+
+// end closes the connection and gives its buffers back. It is called once, by the one
+// who has the connection.
+func (c *conn) end() {
+	c.Close()
+	c.Conn = nil
+	c.in.Reset(nil)
+	spare.Put(c)
 }

@@ -19,7 +19,7 @@ const (
 	hedgeTokens = 50              // how many further attempts may come at once
 	probeFor    = 500 * time.Millisecond
 	probeFirst  = 20 * time.Millisecond
-	probeLimit  = time.Second
+	probeLimit  = 250 * time.Millisecond
 )
 
 // watchdog looks after reads that are under way, so that a read itself needs
