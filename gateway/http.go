@@ -32,7 +32,7 @@ type Config struct {
 	Status func() any
 
 	MaxConns  int // clients at a time: 10,000
-	MaxBody   int // bytes of a body that is no load: 64 MiB
+	MaxBody   int // bytes of a body that is no load, or says that it is a form: 64 MiB
 	MaxRecord int // bytes of one record of a load: 16 MiB
 	MaxChunk  int // bytes of records that are loaded in one step; a larger load is taken in several: 1 MiB
 	// IdleTimeout is how long a client may keep a connection without a request: 2 min.
@@ -152,7 +152,7 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	switch {
 	case !ctx.IsPost():
 		answer, err = s.cfg.Doer.Do(s.ctx, c)
-	case c.Name == "load" && ctx.Request.IsBodyStream():
+	case c.Name == "load" && s.long(ctx) && !isForm(ctx):
 		answer, err = s.loadStream(ctx.RequestBodyStream(), c, start)
 	default:
 		if err = s.body(ctx, c); err == nil {
@@ -168,10 +168,23 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	ctx.Response.SetBodyRaw(answer.Body)
 }
 
+// long reports whether a body is more than one step of a load, or of unknown length.
+func (s *Server) long(ctx *fasthttp.RequestCtx) bool {
+	n := ctx.Request.Header.ContentLength()
+	return ctx.Request.IsBodyStream() && (n < 0 || n > s.cfg.MaxChunk)
+}
+
+// isForm reports whether a body says that it is arguments.
+func isForm(ctx *fasthttp.RequestCtx) bool {
+	return bytes.HasPrefix(ctx.Request.Header.ContentType(), []byte("application/x-www-form-urlencoded"))
+}
+
 // body takes what a client has posted: arguments or records.
 func (s *Server) body(ctx *fasthttp.RequestCtx, c *dispatch.Command) error {
-	body := ctx.Request.Body()
-	if ctx.Request.IsBodyStream() {
+	var body []byte
+	if !ctx.Request.IsBodyStream() {
+		body = ctx.Request.Body()
+	} else {
 		var err error
 		body, err = io.ReadAll(io.LimitReader(ctx.RequestBodyStream(), int64(s.cfg.MaxBody)+1))
 		if err != nil {
@@ -182,7 +195,7 @@ func (s *Server) body(ctx *fasthttp.RequestCtx, c *dispatch.Command) error {
 		}
 	}
 	kind := ctx.Request.Header.ContentType()
-	if bytes.HasPrefix(kind, []byte("application/x-www-form-urlencoded")) {
+	if isForm(ctx) {
 		// curl says so of whatever it posts.
 		if text := bytes.TrimLeft(body, " \t\r\n"); len(text) == 0 || text[0] != '[' && text[0] != '{' {
 			return c.ParseForm(string(body))
@@ -190,7 +203,10 @@ func (s *Server) body(ctx *fasthttp.RequestCtx, c *dispatch.Command) error {
 		kind = nil
 	}
 	c.ContentType = string(kind)
-	c.Body = append([]byte{}, body...) // what ctx has is used again
+	c.Body = body
+	if !ctx.Request.IsBodyStream() {
+		c.Body = append([]byte{}, body...) // what ctx has is used again
+	}
 	return nil
 }
 

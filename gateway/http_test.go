@@ -1,0 +1,325 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/dispatch"
+)
+
+// scripted is a Doer that notes what it is asked and answers what it is told to.
+type scripted struct {
+	mu   sync.Mutex
+	got  []*dispatch.Command
+	fail error
+	hold chan struct{} // if set, an answer is told here, waits, and goes on at the second
+}
+
+func (s *scripted) Do(ctx context.Context, c *dispatch.Command) (dispatch.Answer, error) {
+	if s.hold != nil {
+		s.hold <- struct{}{}
+		<-s.hold
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got = append(s.got, c)
+	if s.fail != nil {
+		return dispatch.Answer{}, s.fail
+	}
+	result := `"done"`
+	if c.Name == "load" {
+		list, err := dispatch.Records(c)
+		if err != nil {
+			return dispatch.Answer{}, err
+		}
+		result = fmt.Sprint(len(list.Rows))
+	}
+	return dispatch.Answer{Status: 200, ContentType: "application/json", Body: []byte("[[0,1.5,0.1]," + result + "]")}, nil
+}
+
+// last is the command that was asked last.
+func (s *scripted) last(t *testing.T) *dispatch.Command {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.got) == 0 {
+		t.Fatal("nothing was asked")
+	}
+	return s.got[len(s.got)-1]
+}
+
+// serve starts a Server for a test and returns its address.
+func serve(t *testing.T, cfg Config) (string, *Server) {
+	t.Helper()
+	if cfg.Status == nil {
+		cfg.Status = func() any { return map[string]int{"nodes": 3} }
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(cfg)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return l.Addr().String(), s
+}
+
+// ask sends a request and returns the status, the fault header and the body.
+func ask(t *testing.T, method, url, kind string, body io.Reader) (int, string, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header.Get(headerFault), string(text)
+}
+
+func TestCommandsOfAllForms(t *testing.T) {
+	doer := &scripted{}
+	addr, _ := serve(t, Config{Doer: doer})
+	for _, c := range []struct {
+		method, uri, kind, body string
+		wantURI, wantBody       string
+	}{
+		{"GET", "/d/select?table=Items&query=a%20b", "", "", "/d/select?table=Items&query=a%20b", ""},
+		{"GET", "/d/select.json?table=Items", "", "", "/d/select?table=Items&output_type=json", ""},
+		{"HEAD", "/d/status", "", "", "/d/status", ""},
+		{"POST", "/d/select", "application/x-www-form-urlencoded", "table=Items&query=x%26y", "/d/select?table=Items&query=x%26y", ""},
+		{"POST", "/d/load?table=Items", "application/json", `[{"_key":"a"}]`, "/d/load?table=Items", `[{"_key":"a"}]`},
+		// What curl -d sends.
+		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", ` [{"_key":"a"}]`, "/d/load?table=Items", ` [{"_key":"a"}]`},
+		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", `values=` + url.QueryEscape(`[{"_key":"a"}]`), "/d/load?table=Items&values=" + url.QueryEscape(`[{"_key":"a"}]`), ""},
+		{"GET", "/d/load?table=Items&values=[]", "", "", "/d/load?table=Items&values=[]", ""},
+	} {
+		status, _, body := ask(t, c.method, "http://"+addr+c.uri, c.kind, strings.NewReader(c.body))
+		if status != 200 || c.method != "HEAD" && !strings.HasPrefix(body, "[[0,") {
+			t.Errorf("%s %s: %d %s", c.method, c.uri, status, body)
+		}
+		got := doer.last(t)
+		if got.URI() != c.wantURI || string(got.Body) != c.wantBody {
+			t.Errorf("%s %s: asked %s with %q, want %s with %q", c.method, c.uri, got.URI(), got.Body, c.wantURI, c.wantBody)
+		}
+	}
+}
+
+func TestFaultsAreEnvelopes(t *testing.T) {
+	doer := &scripted{}
+	addr, _ := serve(t, Config{Doer: doer})
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+		name   string
+	}{
+		{dispatch.ErrNoReplica, 503, "-12", "no-replica"},
+		{fmt.Errorf("%w: 5 of 5 bytes", dispatch.ErrBufferFull), 503, "-27", "buffer-full"},
+		{dispatch.ErrForbidden, 403, "-2", "forbidden"},
+		{fmt.Errorf("select: %w", dispatch.ErrNotSupported), 400, "-38", "not-supported"},
+		{fmt.Errorf("a \"quoted\" fault\n"), 500, "-1", "unknown"},
+	} {
+		doer.fail = c.err
+		status, name, body := ask(t, "GET", "http://"+addr+"/d/select?table=T", "", nil)
+		var doc [1][]json.RawMessage
+		if err := json.Unmarshal([]byte(body), &doc); err != nil || len(doc[0]) != 5 {
+			t.Fatalf("%v: %s", err, body)
+		}
+		if status != c.status || name != c.name || string(doc[0][0]) != c.code || message([]byte(body)) != c.err.Error() {
+			t.Errorf("%v: %d %s %s", c.err, status, name, body)
+		}
+		if got := told(name, message([]byte(body))); c.name != "unknown" && faultOf(got).name != c.name {
+			t.Errorf("another gateway takes it for %v", got)
+		}
+	}
+	for uri, want := range map[string]int{"/d/": 400, "/d/a%2fb": 400, "/x": 404, "/d/%zz": 400} {
+		if status, _, body := ask(t, "GET", "http://"+addr+"/", "", nil); status != 404 {
+			t.Errorf("/: %d %s", status, body)
+		}
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", uri)
+		text, _ := io.ReadAll(c)
+		c.Close()
+		if !strings.HasPrefix(string(text), fmt.Sprintf("HTTP/1.1 %d", want)) {
+			t.Errorf("%s: %.60s", uri, text)
+		}
+	}
+}
+
+// A load of any length is taken in steps, whether its length is told or it comes in
+// chunks.
+func TestALoadOfAnyLengthIsTakenInSteps(t *testing.T) {
+	const records = 3000
+	for _, form := range []string{"objects", "lines", "arrays", "columns"} {
+		t.Run(form, func(t *testing.T) {
+			doer := &scripted{}
+			addr, _ := serve(t, Config{Doer: doer, MaxChunk: 16 << 10})
+			uri, text := longLoad(form, records)
+			for _, body := range []io.Reader{strings.NewReader(text), io.MultiReader(strings.NewReader(text))} {
+				doer.got = nil
+				status, _, answer := ask(t, "POST", "http://"+addr+uri, "application/json", body)
+				if status != 200 || !strings.HasSuffix(answer, fmt.Sprintf(",%d]", records)) {
+					t.Fatalf("%d %s", status, answer)
+				}
+				if len(doer.got) < 5 {
+					t.Errorf("%d steps", len(doer.got))
+				}
+				n := 0
+				for _, c := range doer.got {
+					list, err := dispatch.Records(c)
+					if err != nil || len(c.Body) > 32<<10 {
+						t.Fatalf("a step of %d bytes: %v", len(c.Body), err)
+					}
+					n += len(list.Rows)
+				}
+				if n != records {
+					t.Errorf("%d records", n)
+				}
+			}
+		})
+	}
+}
+
+func longLoad(form string, records int) (uri, text string) {
+	uri = "/d/load?table=T"
+	var rows []string
+	if form == "arrays" {
+		rows = append(rows, `["_key","x"]`)
+	}
+	if form == "columns" {
+		uri += "&columns=_key,x"
+	}
+	for i := range records {
+		if form == "objects" || form == "lines" {
+			rows = append(rows, fmt.Sprintf(`{"_key":"key%d","x":"some text"}`, i))
+		} else {
+			rows = append(rows, fmt.Sprintf(`["key%d","some more text"]`, i))
+		}
+	}
+	if form == "lines" {
+		return uri, strings.Join(rows, "\n")
+	}
+	return uri, " [\n" + strings.Join(rows, ",\n") + "\n]\n"
+}
+
+func TestALoadThatBreaksOff(t *testing.T) {
+	doer := &scripted{}
+	addr, _ := serve(t, Config{Doer: doer, MaxChunk: 4 << 10, MaxRecord: 8 << 10})
+	whole := `[` + strings.Repeat(`{"_key":"a","x":"0123456789"},`, 1000)
+	for name, text := range map[string]string{
+		"half":     whole + `{"_key":"b"`,
+		"no JSON":  whole + `{]}`,
+		"a number": whole + `17]`,
+		"too long": whole + `{"_key":"` + strings.Repeat("x", 9<<10) + `"}]`,
+	} {
+		status, fault, body := ask(t, "POST", "http://"+addr+"/d/load?table=T", "application/json", strings.NewReader(text))
+		if status != 400 || fault != "bad-command" || !strings.Contains(body, "records were loaded") {
+			t.Errorf("%s: %d %s %.200s", name, status, fault, body)
+		}
+	}
+}
+
+func TestStatusAndPeers(t *testing.T) {
+	doer := &scripted{}
+	heard := make(chan dispatch.PeerMessage, 1)
+	addr, _ := serve(t, Config{Doer: doer, Exchange: func(m dispatch.PeerMessage) dispatch.PeerMessage {
+		heard <- m
+		return dispatch.PeerMessage{Name: "there", Holds: map[string]int64{"v": 7}}
+	}})
+	if status, _, body := ask(t, "GET", "http://"+addr+"/status", "", nil); status != 200 || !strings.Contains(body, `"nodes": 3`) {
+		t.Errorf("/status: %d %s", status, body)
+	}
+	client := NewClient(1 << 20)
+	defer client.Close()
+	reply, err := client.Exchange(t.Context(), addr, dispatch.PeerMessage{Name: "here", Stamp: 5})
+	if err != nil || reply.Name != "there" || reply.Holds["v"] != 7 {
+		t.Errorf("%+v, %v", reply, err)
+	}
+	if m := <-heard; m.Name != "here" || m.Stamp != 5 {
+		t.Errorf("%+v", m)
+	}
+	c := &dispatch.Command{Name: "load", Dataset: "D", ID: "x-1", Body: []byte(`[{"_key":"a"}]`)}
+	c.Set("table", "T")
+	answer, err := client.Forward(t.Context(), addr, c)
+	if err != nil || answer.Code != 0 || !strings.HasSuffix(string(answer.Body), ",1]") {
+		t.Fatalf("%s, %v", answer.Body, err)
+	}
+	if got := doer.last(t); !got.Forwarded || got.ID != "x-1" || got.Dataset != "D" {
+		t.Errorf("%+v", got)
+	}
+	doer.fail = dispatch.ErrBufferFull
+	if _, err := client.Forward(t.Context(), addr, c); faultOf(err).name != "buffer-full" {
+		t.Errorf("%v", err)
+	}
+}
+
+// A server that is stopped answers what it has begun.
+func TestStopWaitsForWhatIsUnderWay(t *testing.T) {
+	doer := &scripted{hold: make(chan struct{})}
+	addr, s := serve(t, Config{Doer: doer})
+	answered := make(chan int, 1)
+	go func() {
+		resp, err := http.Get("http://" + addr + "/d/status")
+		if err != nil {
+			answered <- 0
+			return
+		}
+		resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	<-doer.hold
+	stopped := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		stopped <- s.Stop(ctx)
+	}()
+	for {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err != nil {
+			break // it takes no more
+		}
+		c.Close()
+		time.Sleep(time.Millisecond)
+	}
+	close(doer.hold)
+	if status := <-answered; status != 200 {
+		t.Errorf("status %d", status)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
