@@ -37,8 +37,9 @@ gateway:    live livefile catalog dispatch | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent:      wire swim serf coordinate live livefile rpc | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live |
+plot:       |
 droonga:    dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
-cmd/ibuki:  wire swim serf coordinate live livefile catalog dispatch gateway droonga rpc agent dashboard sim | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term github.com/coreos/go-systemd/v22/daemon
+cmd/ibuki:  wire swim serf coordinate live livefile catalog dispatch gateway droonga rpc agent dashboard sim plot | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term github.com/coreos/go-systemd/v22/daemon
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

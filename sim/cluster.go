@@ -48,6 +48,7 @@ type Cluster struct {
 	clock   clock
 	net     network
 	nodes   []*Node
+	base    *serf.Base // what nodes know at their first start; nil: nothing
 	log     transcript
 	check   *checkers
 	rng     *rand.Rand // for what is neither a machine's nor the network's

@@ -43,6 +43,16 @@ func (c *Cluster) order(n *Node, o *swim.LinkOrder) {
 		}
 		return
 	}
+	if n.deaf {
+		later, life := *o, n.life
+		later.Data = bytes.Clone(o.Data)
+		n.outbox = append(n.outbox, func() {
+			if n.life == life {
+				n.c.order(n, &later)
+			}
+		})
+		return
+	}
 	s := &stream{link: o.ID, id: swim.DialID(o.ID), dialer: n, life: n.life, until: c.clock.now + o.Timeout}
 	if n.links == nil {
 		n.links = make(map[swim.LinkID]*stream)
@@ -111,6 +121,7 @@ func (n *Node) linked(now time.Time, e *event) {
 // connect starts a stream: connect, write, and what comes of it.
 func (c *Cluster) connect(s *stream, addr netip.AddrPort, data []byte) {
 	w, from := &c.net, s.dialer
+	w.streamed += len(data)
 	s.to = c.host(addr)
 	c.end(s.until, s, nil, errTimeout)
 	if s.to == nil || w.link(from, s.to).Cut || w.link(s.to, from).Cut {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -41,7 +42,8 @@ type network struct {
 	other  map[way]*Link
 	bufs   [][]byte
 
-	sent, lost, bytes int
+	sent, lost, bytes int // datagrams
+	streamed          int // bytes on streams
 }
 
 // way is a direction: the indexes of sender and receiver.
@@ -106,6 +108,13 @@ func (w *network) recycle(b []byte) {
 // send puts a framed datagram on the way; data is the network's from now on.
 // plain is what was framed, for the transcript.
 func (c *Cluster) send(from *Node, to netip.AddrPort, data, plain []byte) {
+	if from.deaf {
+		if c.opts.Log != nil {
+			plain = bytes.Clone(plain)
+		}
+		from.withhold(func() { c.send(from, to, data, plain) })
+		return
+	}
 	w := &c.net
 	w.sent++
 	w.bytes += len(data)
@@ -154,6 +163,11 @@ func (c *Cluster) refuse(from netip.AddrPort, to *Node) {
 
 // open starts a stream: connect, write, and what comes of it.
 func (c *Cluster) open(from *Node, d *swim.Dial, data []byte) {
+	if from.deaf {
+		later := *d
+		from.outbox = append(from.outbox, func() { c.open(from, &later, data) }) // it has to end
+		return
+	}
 	s := &stream{id: d.ID, dialer: from, life: from.life, noReply: d.NoReply, until: c.clock.now + d.Timeout}
 	c.connect(s, d.To, data)
 }
@@ -196,6 +210,7 @@ func (c *Cluster) reply(s *stream, data []byte) {
 		return
 	}
 	at := c.clock.now + w.delay(back)
+	w.streamed += len(data)
 	if len(data) == 0 {
 		c.end(at, s, nil, errClosed)
 		return

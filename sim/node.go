@@ -29,6 +29,10 @@ type Node struct {
 	up       bool
 	hostDown bool // the host is gone too: nothing is refused, nothing answers
 	paused   bool
+	upset    bool     // see Upset
+	blocks   bool     // stops when it sends or receives
+	deaf     bool     // what it sends does not leave, what comes does not reach it
+	outbox   []func() // what it was to send meanwhile
 	inbox    []*event // what came while paused
 	datagram int      // how many of them are datagrams
 
@@ -87,6 +91,9 @@ func (n *Node) start(keep bool) {
 	cfg.Swim.Incarnation = n.kept.incarnation
 	cfg.Swim.Name, cfg.Swim.Addr = n.name, n.addr
 	cfg.Swim.Plain = cfg.Swim.Plain || n.c.opts.Mixed && n.index%2 == 1
+	if n.life == 1 {
+		cfg.Base = n.c.base
+	}
 	if cfg.Swim.PacketSize == 0 {
 		cfg.Swim.PacketSize = 1400 - n.c.frame.Overhead()
 	}
@@ -131,6 +138,7 @@ func (n *Node) stop(what string) {
 	}
 	n.inbox, n.datagram = nil, 0
 	n.breakLinks(false)
+	n.outbox, n.upset, n.blocks, n.deaf = nil, false, false, false
 	n.up, n.paused, n.machine = false, false, nil
 	if n.c.check != nil {
 		n.c.check.stopped(n)
@@ -168,23 +176,13 @@ func (n *Node) Resume() {
 	}
 	n.paused = false
 	n.c.log.life(n.c, n, "resumes")
-	box := n.inbox
-	n.inbox, n.datagram = nil, 0
-	life := n.life
-	for _, e := range box {
-		if n.up && n.life == life {
-			n.take(e)
-		}
-		n.c.clock.release(e)
-	}
-	if n.up {
-		n.arm()
-	}
+	n.drain()
 }
 
 // input gives the node one entry of the heap, or keeps it while the node is paused.
 func (n *Node) input(e *event) (kept bool) {
-	if !n.paused {
+	n.block()
+	if !n.paused && (!n.deaf || (e.kind == dueDialed || e.kind == dueLink) && e.err == errTimeout) {
 		n.take(e)
 		return false
 	}
@@ -310,6 +308,9 @@ func (n *Node) arm() {
 // act does what the machine wants done, in the order of Output's fields.
 func (n *Node) act() {
 	out := n.machine.Output()
+	if len(out.Packets)+len(out.Dials)+len(out.Links) > 0 {
+		n.block()
+	}
 	for i := range out.Packets {
 		p := &out.Packets[i]
 		n.c.send(n, p.To, n.c.sealPacket(p), p.Data)

@@ -14,6 +14,8 @@ var simCommand = &command{
 	hidden:   true,
 	help: `
 Usage: {prog} sim [options] [script]
+       {prog} sim scale [options]
+       {prog} sim lifeguard [options]
 
   Plays a whole cluster in virtual time, in this process alone: no socket is
   opened. What happens depends on nothing but the seed or the script, so the
@@ -34,11 +36,19 @@ Options:
 
 Script commands:
 
-` + sim.Commands(),
+` + sim.Commands() + simScaleHelp + simLifeguardHelp,
 	run: runSim,
 }
 
 func runSim(e *env, args []string) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "scale":
+			return e.simScale(args[1:])
+		case "lifeguard":
+			return e.simLifeguard(args[1:])
+		}
+	}
 	fs := e.flags()
 	seed := fs.Uint64("seed", 1, "")
 	count := fs.Uint64("count", 1, "")
