@@ -22,20 +22,20 @@ Usage: {prog} sim lifeguard [options]
   were well themselves. In each run a process and a host crash as well: how long
   it takes until the first and until all nodes that are well know.
 
-Options:
+Options of sim lifeguard:
 
-  -full               The paper's whole grid, 432 cells, instead of 27.
-  -runs=1             How often each cell is played (the paper: 10).
-  -mode=plain,native  plain is Serf's own algorithm.
-  -anomaly=block      block: the unwell stop where they are about to send or have
-                      received something (the paper's). stop: they are stopped.
-                      deaf: they go on, but nothing leaves or reaches them. Or
-                      several, with commas.
-  -nodes=128
-  -length=2m          How long a run is unwell.
-  -seed=1             The first seed.
-  -jobs=0             How many cells are played at a time; 0: one a processor.
-  -cells              One line a cell as well.
+    -full               The paper's whole grid, 432 cells, instead of 27.
+    -runs=1             How often each cell is played (the paper: 10).
+    -mode=plain,native  plain is Serf's own algorithm.
+    -anomaly=block      block: the unwell stop where they are about to send or have
+                        received something (the paper's). stop: they are stopped.
+                        deaf: they go on, but nothing leaves or reaches them. Or
+                        several, with commas.
+    -nodes=128
+    -length=2m          How long a run is unwell.
+    -seed=1             The first seed.
+    -jobs=0             How many cells are played at a time; 0: one a processor.
+    -cells              One line a cell as well.
 `
 
 // anomalies are the words of -anomaly.

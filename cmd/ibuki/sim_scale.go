@@ -24,17 +24,17 @@ Usage: {prog} sim scale [options]
   is simulated, and in how much memory. Every node runs the agent's own machine;
   they share what they have in common (see docs/performance.md).
 
-Options:
+Options of sim scale:
 
-  -n=3,64,1000        How many nodes.
-  -mode=plain,native  plain is Serf's own algorithm.
-  -runs=5             How often each thing happens; medians are printed.
-  -for=10s            How long the idle cluster is watched.
-  -seed=1             The first seed.
-  -exchange=10000     Up to how many plain nodes whole states are exchanged
-                      periodically: beyond, nothing else would be computed.
-  -virtual            Only what is the same at each call: no speed, no memory.
-  -svg=DIR            Write charts there.
+    -n=3,64,1000        How many nodes.
+    -mode=plain,native  plain is Serf's own algorithm.
+    -runs=5             How often each thing happens; medians are printed.
+    -for=10s            How long the idle cluster is watched.
+    -seed=1             The first seed.
+    -exchange=10000     Up to how many plain nodes whole states are exchanged
+                        periodically: beyond, nothing else would be computed.
+    -virtual            Only what is the same at each call: no speed, no memory.
+    -svg=DIR            Write charts there.
 `
 
 type scaleFlags struct {
