@@ -26,7 +26,7 @@ import (
 const policy = `
 wire:       |
 coordinate: |
-live:       |
+live:       | github.com/go-json-experiment/json/jsontext
 livefile:   live | github.com/fsnotify/fsnotify github.com/google/renameio/v2 github.com/rogpeppe/go-internal/lockedfile
 catalog:    |
 swim:       wire |

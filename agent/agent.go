@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/live"
+	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
@@ -53,8 +54,9 @@ type Agent struct {
 	subs     subscribers
 	queries  queryRoutes
 	answers  answerIDs
-	tagsLock sync.Mutex // one change of tags at a time
-	tags     tagLayers  // guarded by tagsLock
+	lists    *livefile.Keeper // nil: no file is kept
+	tagsLock sync.Mutex       // one change of tags at a time
+	tags     tagLayers        // guarded by tagsLock
 
 	packets, freePackets chan *packet // received
 	sends, freeSends     chan *packet // to be sent
@@ -194,6 +196,7 @@ func (a *Agent) start() (err error) {
 	a.keepSnapshot(store)
 	a.loop.joins = make(map[swim.DialID]chan<- error)
 	a.loop.sent = make(chan struct{})
+	a.keepLists()
 	a.act(now) // what New has to say is there before anybody can ask
 	a.wg.Go(a.run)
 	a.wg.Go(a.readPackets)

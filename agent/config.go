@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -62,6 +63,9 @@ type Config struct {
 	SnapshotPath string
 	// RejoinAfterLeave: what is in that file counts even if this node left.
 	RejoinAfterLeave bool
+
+	// LiveNodes are files that are kept in step with the live-node list.
+	LiveNodes []livefile.Target
 
 	// Discover is a cluster's name: its members in this network are found by multicast
 	// DNS and joined, for as long as the agent runs. Empty: nobody is looked for.
@@ -186,6 +190,7 @@ func (c *Config) Validate() error {
 			faults = append(faults, fmt.Errorf("handlers[%d]: %w", i, oneLineError(err)))
 		}
 	}
+	faults = append(faults, c.validateLists()...)
 	for _, k := range c.Keys {
 		if _, err := wire.NewKey(k); err != nil {
 			fault("Invalid encryption key: it must be 16, 24 or 32 bytes, not %d", len(k))

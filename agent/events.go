@@ -32,6 +32,7 @@ func (a *Agent) deliverOne(e *serf.Event) {
 	}
 	a.logger.Info("agent: Received event: " + text)
 	a.handlers.deliver(e, a.local)
+	a.orderLists(e)
 	var id uint64
 	if e.Type == serf.EventQuery {
 		id = a.answers.add(e.Query, e.Deadline)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 )
@@ -68,6 +69,8 @@ type Options struct {
 
 	// Not Serf's: event handlers with settings of their own.
 	Handlers []HandlerOptions `json:"handlers"`
+	// Files that the live-node list is written to.
+	LiveNodes []livefile.Spec `json:"live_nodes"`
 
 	Discover       string       `json:"discover"`
 	MDNS           *MDNSOptions `json:"mdns"`
@@ -149,6 +152,7 @@ func (o Options) Merge(other Options) Options {
 	o.RetryJoin = joined(o.RetryJoin, other.RetryJoin)
 	o.EventHandlers = joined(o.EventHandlers, other.EventHandlers)
 	o.Handlers = joined(o.Handlers, other.Handlers)
+	o.LiveNodes = joined(o.LiveNodes, other.LiveNodes)
 	return o
 }
 
@@ -219,6 +223,7 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	add(o.protocol(&c))
 	add(o.name(c.Name))
 	add(o.mdns(&c))
+	add(o.lists(&c))
 	add(o.targets())
 	add(o.outputs(&c))
 	add(o.handlers(&c))

@@ -27,7 +27,6 @@ const (
 	FormatTemplate = "template"
 )
 
-// Formats are the names of all formats.
 var formats = []string{
 	FormatLiveNodes, FormatAllNodes, FormatClusterState, FormatFileSD, FormatHAProxy, FormatNginx, FormatTemplate,
 }

@@ -4,56 +4,75 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
-
-// fileEntry is one node in FormatLiveNodes and FormatAllNodes. More keys may be
-// added; readers skip those that they do not know.
-type fileEntry struct {
-	Address string     `json:"address"` // without the port; "" if not known
-	Port    uint16     `json:"port"`    // that the cluster talks by
-	Role    string     `json:"role"`    // the tag role, once more
-	Tags    fileTags   `json:"tags"`
-	Status  string     `json:"status"`
-	Since   *time.Time `json:"since,omitempty"` // UTC; nil: not known
-}
-
-// fileTags are tags as a JSON object.
-type fileTags []Tag
-
-// MarshalJSON implements json.Marshaler.
-func (t fileTags) MarshalJSON() ([]byte, error) {
-	m := make(map[string]string, len(t))
-	for _, tag := range t {
-		m[tag.Key] = tag.Value
-	}
-	return json.Marshal(m) // sorts the keys
-}
-
-func newFileEntry(e *Entry) *fileEntry {
-	f := &fileEntry{Tags: e.Tags, Status: e.Status.String(), Port: e.Addr.Port()}
-	f.Role, _ = e.Tag("role")
-	if e.Addr.Addr().IsValid() {
-		f.Address = e.Addr.Addr().String()
-	}
-	if !e.Since.IsZero() {
-		since := e.Since.UTC()
-		f.Since = &since
-	}
-	return f
-}
 
 // appendNodes renders the nodes, or only those that are alive, one a line. A name
 // that is no text cannot be a JSON key and is left out.
 func appendNodes(v *View, all bool) ([]byte, error) {
-	o := newObject(v.Len())
+	b := make([]byte, 0, 256*v.Len())
+	b = append(b, '{')
+	first := true
 	for e := range v.All() {
-		if (all || e.Status == Alive) && utf8.ValidString(e.Name) {
-			o.add(e.Name, newFileEntry(e))
+		if !all && e.Status != Alive || !utf8.ValidString(e.Name) {
+			continue
 		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, "\n  "...)
+		b = appendString(b, e.Name)
+		b = append(b, ": "...)
+		b = appendNode(b, e)
 	}
-	return o.end()
+	return append(b, "\n}\n"...), nil
+}
+
+// appendNode appends a node as an object. More keys may be added; readers skip
+// those that they do not know.
+func appendNode(b []byte, e *Entry) []byte {
+	b = append(b, `{"address":"`...) // without the port; "" if not known
+	if e.Addr.Addr().IsValid() {
+		b = e.Addr.Addr().AppendTo(b)
+	}
+	b = append(b, `","port":`...) // that the cluster talks by
+	b = strconv.AppendUint(b, uint64(e.Addr.Port()), 10)
+	b = append(b, `,"role":`...) // the tag, once more
+	b = appendString(b, e.TagOr("role", ""))
+	b = append(b, `,"tags":{`...)
+	first := true
+	for i, tag := range e.Tags {
+		// A key that is no text would not be the only one to become what it would.
+		if i > 0 && tag.Key == e.Tags[i-1].Key || !utf8.ValidString(tag.Key) {
+			continue
+		}
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = appendString(b, tag.Key)
+		b = append(b, ':')
+		b = appendString(b, tag.Value)
+	}
+	b = append(b, `},"status":`...)
+	b = appendString(b, e.Status.String())
+	if year := e.Since.UTC().Year(); !e.Since.IsZero() && year >= 0 && year <= 9999 { // what RFC 3339 can say
+		b = append(b, `,"since":"`...)
+		b = e.Since.UTC().AppendFormat(b, time.RFC3339Nano)
+		b = append(b, '"')
+	}
+	return append(b, '}')
+}
+
+// appendString appends a JSON string; bytes that are no text become U+FFFD.
+func appendString(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s) // the error is that there were such bytes
+	return b
 }
 
 // clusterNode is one node in FormatClusterState. Droonga keeps these as tags; what

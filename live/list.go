@@ -79,12 +79,12 @@ func (l *List) Publish(now time.Time, entries []Entry) *View {
 }
 
 // Load is Publish for entries that come from another list: their statuses and
-// Since are taken as they are; where Since is zero, it is now.
+// Since are taken as they are. A Since of zero is one that is not known.
 func (l *List) Load(now time.Time, entries []Entry) *View {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old := l.Current().entries
-	f := fold{now: now, entries: loaded(now, entries)}
+	f := fold{now: now, entries: loaded(entries)}
 	f.changed = len(f.entries) != len(old)
 	for i, e := range f.entries {
 		at, ok := find(old, e.Name)
@@ -98,15 +98,12 @@ func (l *List) Load(now time.Time, entries []Entry) *View {
 }
 
 // loaded are entries as a list has them: copied, sorted, each name once.
-func loaded(now time.Time, entries []Entry) []*Entry {
+func loaded(entries []Entry) []*Entry {
 	copies := slices.Clone(entries)
 	all := make([]*Entry, len(copies))
 	for i := range copies {
 		e := &copies[i]
 		e.Tags = sortedTags(e.Tags)
-		if e.Since.IsZero() {
-			e.Since = now
-		}
 		all[len(all)-1-i] = e // so that of two with one name the later is first
 	}
 	slices.SortStableFunc(all, func(a, b *Entry) int { return strings.Compare(a.Name, b.Name) })

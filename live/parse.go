@@ -2,13 +2,14 @@ package live
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"strings"
+	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The limits of Parse, beside MaxFile.
@@ -39,132 +40,224 @@ func Parse(text []byte) ([]Entry, error) {
 	case len(bytes.TrimSpace(text)) == 0:
 		return nil, ErrEmpty
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	if token, err := d.Token(); err != nil {
-		return nil, cutShort(err)
-	} else if token != json.Delim('{') {
-		return nil, errors.New("the list is no JSON object")
-	}
-	var entries []Entry
-	seen := make(map[string]bool)
-	for d.More() {
-		e, err := parseNode(d)
-		if err != nil {
-			return nil, err
-		}
-		if seen[e.Name] {
-			return nil, fmt.Errorf("%q is in the list twice", e.Name)
-		}
-		seen[e.Name] = true
-		if entries = append(entries, e); len(entries) > MaxNodes {
-			return nil, ErrTooLarge
-		}
-	}
-	if _, err := d.Token(); err != nil { // the closing brace
-		return nil, cutShort(err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("there is more after the list, from byte %d on", d.InputOffset())
-	}
-	if len(entries) == 0 {
+	p := parser{jsontext.NewDecoder(bytes.NewBuffer(text)), make(map[string]string)}
+	entries, err := p.list()
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, fmt.Errorf("the list is cut short: %w", err)
+	case err != nil:
+		return nil, err
+	case len(entries) == 0:
 		return nil, ErrNoNodes
+	}
+	if _, err := p.ReadToken(); err != io.EOF {
+		return nil, fmt.Errorf("there is more after the list, from byte %d on", p.InputOffset())
 	}
 	return entries, nil
 }
 
-// cutShort says of a list that ends too early that it does.
-func cutShort(err error) error {
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the list is cut short")
+// parser reads a list token by token: each node is there once in memory, and no
+// key of an object twice.
+type parser struct {
+	*jsontext.Decoder
+	// shared are texts that many nodes have: keys and values of tags.
+	shared map[string]string
+}
+
+const (
+	maxShared     = 10_000
+	maxSharedText = 64
+)
+
+// share returns text as a string, the same for the same text.
+func (p parser) share(text []byte) string {
+	if s, ok := p.shared[string(text)]; ok {
+		return s
+	}
+	s := string(text)
+	if len(p.shared) < maxShared && len(s) <= maxSharedText {
+		p.shared[s] = s
+	}
+	return s
+}
+
+func (p parser) list() (entries []Entry, err error) {
+	err = p.object("the list", newString, func(name string) error {
+		if name == "" || len(name) > maxNodeName {
+			return fmt.Errorf("%.40q cannot be a node's name", name)
+		}
+		if len(entries) == MaxNodes {
+			return ErrTooLarge
+		}
+		e, err := p.node(name)
+		if err != nil {
+			return fmt.Errorf("node %q: %w", name, err)
+		}
+		entries = append(entries, e)
+		return nil
+	})
+	return entries, err
+}
+
+// newString is for texts that are there once.
+func newString(text []byte) string { return string(text) }
+
+// object reads an object and calls member for each of its keys, as keep makes a string
+// of it; member has to read the value. An object of null has no keys.
+func (p parser) object(what string, keep func([]byte) string, member func(key string) error) error {
+	t, err := p.ReadToken()
+	if err != nil {
+		return err
+	}
+	switch t.Kind() {
+	case jsontext.KindNull:
+		return nil
+	case jsontext.KindBeginObject:
+	default:
+		return fmt.Errorf("%s is no JSON object", what)
+	}
+	for {
+		if p.PeekKind() == jsontext.KindEndObject {
+			_, err := p.ReadToken()
+			return err
+		}
+		key, err := p.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := member(keep(unquoted(key))); err != nil {
+			return err
+		}
+	}
+}
+
+// unquoted is the text of a JSON string. It is good until the next read.
+func unquoted(raw jsontext.Value) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
+	}
+	text, _ := jsontext.AppendUnquote(nil, raw) // it was checked when it was read
+	return text
+}
+
+// scalar reads a string, number or boolean as text, which is good until the next
+// read; nil for null.
+func (p parser) scalar(key string, want jsontext.Kind) ([]byte, error) {
+	raw, err := p.ReadValue()
+	if err != nil {
+		return nil, err
+	}
+	kind := raw.Kind()
+	if kind == jsontext.KindFalse {
+		kind = jsontext.KindTrue
+	}
+	switch {
+	case kind == jsontext.KindNull:
+		return nil, nil
+	case kind != want:
+		return nil, fmt.Errorf("%q has a value of another kind", key)
+	case kind == jsontext.KindString:
+		return unquoted(raw), nil
+	}
+	return raw, nil
+}
+
+// node reads one node, in either shape. Who is in a list without a word of how it
+// is, is alive.
+func (p parser) node(name string) (Entry, error) {
+	e := Entry{Name: name, Status: Alive}
+	var ip netip.Addr
+	var port uint16
+	var droonga []Tag
+	err := p.object("it", p.share, func(key string) (err error) {
+		switch key {
+		case "address":
+			ip, err = p.address()
+		case "port":
+			port, err = p.port()
+		case "tags":
+			e.Tags, err = p.tags()
+		case "status":
+			err = p.text(key, func(value []byte) { e.Status = ParseStatus(p.share(value)) })
+		case "since":
+			e.Since, err = p.time(key)
+		case "live":
+			var value []byte
+			if value, err = p.scalar(key, jsontext.KindTrue); string(value) == "false" {
+				e.Status = Failed
+			}
+		case "type", "role", "internal_name", "accept_messages_newer_than":
+			err = p.text(key, func(value []byte) { droonga = append(droonga, Tag{droongaTag[key], p.share(value)}) })
+		default: // of a later version
+			err = p.SkipValue()
+		}
+		return err
+	})
+	if ip.IsValid() {
+		e.Addr = netip.AddrPortFrom(ip, port)
+	}
+	if e.Tags == nil { // Droonga's shape: its keys were tags
+		e.Tags = droonga
+	}
+	return e, err
+}
+
+// droongaTag has the tag that each key of FormatClusterState comes from.
+var droongaTag = map[string]string{
+	"type": "type", "role": "role", "internal_name": "internal-name", "accept_messages_newer_than": "accept-newer-than",
+}
+
+// text reads a string and calls use with it, unless it is null.
+func (p parser) text(key string, use func([]byte)) error {
+	value, err := p.scalar(key, jsontext.KindString)
+	if value != nil {
+		use(value)
 	}
 	return err
 }
 
-// readEntry is what is read of a node, in either shape.
-type readEntry struct {
-	Address string    `json:"address"`
-	Port    uint16    `json:"port"`
-	Role    *string   `json:"role"`
-	Tags    readTags  `json:"tags"`
-	Status  *string   `json:"status"`
-	Since   time.Time `json:"since"`
-
-	// Droonga's.
-	Type         *string `json:"type"`
-	InternalName *string `json:"internal_name"`
-	NewerThan    *string `json:"accept_messages_newer_than"`
-	Live         *bool   `json:"live"`
+func (p parser) address() (ip netip.Addr, err error) {
+	value, err := p.scalar("address", jsontext.KindString)
+	if len(value) == 0 {
+		return ip, err
+	}
+	if ip, err = netip.ParseAddr(string(value)); err != nil {
+		return ip, fmt.Errorf("address %.60q is none", value)
+	}
+	return ip, nil
 }
 
-// readTags are the tags of a JSON object, without a map between.
-type readTags []Tag
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (t *readTags) UnmarshalJSON(text []byte) error {
-	if string(text) == "{}" {
-		return nil
+func (p parser) time(key string) (t time.Time, err error) {
+	value, err := p.scalar(key, jsontext.KindString)
+	if value == nil {
+		return t, err
 	}
-	var m map[string]string
-	if err := json.Unmarshal(text, &m); err != nil {
-		return err
-	}
-	if len(m) > maxNodeTags {
-		return fmt.Errorf("a node has more than %d tags", maxNodeTags)
-	}
-	for key, value := range m { // order-free: sorted below
-		*t = append(*t, Tag{key, value})
-	}
-	*t = sortedTags(*t)
-	return nil
+	err = t.UnmarshalText(value)
+	return t, err
 }
 
-func parseNode(d *json.Decoder) (Entry, error) {
-	token, err := d.Token()
+func (p parser) port() (uint16, error) {
+	value, err := p.scalar("port", jsontext.KindNumber)
+	if value == nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(string(value), 10, 16)
 	if err != nil {
-		return Entry{}, cutShort(err)
+		return 0, fmt.Errorf("port %.20s is none", value)
 	}
-	name, _ := token.(string) // within an object it is one
-	if name == "" || len(name) > maxNodeName {
-		return Entry{}, fmt.Errorf("%.40q cannot be a node's name", name)
-	}
-	var r readEntry
-	if err := d.Decode(&r); err != nil {
-		return Entry{}, fmt.Errorf("node %q: %w", name, cutShort(err))
-	}
-	e := Entry{Name: strings.Clone(name), Tags: r.Tags, Since: r.Since, Status: r.status()}
-	if r.Live != nil {
-		e.Tags = r.droongaTags(e.Tags)
-	}
-	if r.Address != "" {
-		ip, err := netip.ParseAddr(r.Address)
-		if err != nil {
-			return Entry{}, fmt.Errorf("node %q: address %.60q is none", name, r.Address)
-		}
-		e.Addr = netip.AddrPortFrom(ip, r.Port)
-	}
-	return e, nil
+	return uint16(n), nil
 }
 
-// status: who is in a list of live nodes without a word about it is alive.
-func (r *readEntry) status() Status {
-	switch {
-	case r.Status != nil:
-		return ParseStatus(*r.Status)
-	case r.Live != nil && !*r.Live:
-		return Failed
-	}
-	return Alive
-}
-
-// droongaTags adds what Droonga's shape has in keys of their own.
-func (r *readEntry) droongaTags(tags []Tag) []Tag {
-	for _, tag := range []struct {
-		key   string
-		value *string
-	}{{"type", r.Type}, {"role", r.Role}, {"internal-name", r.InternalName}, {"accept-newer-than", r.NewerThan}} {
-		if tag.value != nil {
-			tags = append(tags, Tag{tag.key, *tag.value})
+// tags returns none as an empty slice: not nil, which is for a node without the key.
+func (p parser) tags() ([]Tag, error) {
+	tags := make([]Tag, 0, 4)
+	err := p.object("tags", p.share, func(key string) error {
+		if len(tags) == maxNodeTags {
+			return fmt.Errorf("it has more than %d tags", maxNodeTags)
 		}
-	}
-	return sortedTags(tags)
+		value, err := p.scalar(key, jsontext.KindString)
+		tags = append(tags, Tag{key, p.share(value)})
+		return err
+	})
+	return tags, err
 }

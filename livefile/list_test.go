@@ -14,7 +14,12 @@ import (
 	"github.com/ibuki-dev/ibuki/live"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(killedWriter); path != "" {
+		writeForEver(path)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // listOf is a list of live nodes as it stands in a file.
 func listOf(names ...string) string {

@@ -55,6 +55,8 @@ Options:
   -rejoin                   Go by that file even if the node left.
   -event-handler=[TYPE=]CMD Run CMD when something happens; see below. May be
                             repeated.
+  -live-nodes=[FORMAT:]FILE Keep the list of live nodes in this file, for programs
+                            that route by it; see below. May be repeated.
   -tag KEY=VALUE            Give this node a tag. May be repeated.
   -tags-file=PATH           Keep the tags in this file; not together with -tag.
   -role=NAME                The tag role (deprecated).
@@ -100,6 +102,15 @@ Event handlers:
   (name, address, role, tags; tabs between), or the payload. What the handler of
   a query prints is its answer. Under the key handlers, a file can have handlers
   with a time-out, retries and more; see docs/handlers.md.
+
+The list of live nodes:
+
+  The file is replaced atomically, and only when the list has changed. FORMAT is
+  live-nodes (by default), all-nodes, cluster-state, file_sd, haproxy, nginx or
+  template. With options: file=FILE,format=FORMAT,port=N,port_tag=TAG,name=NAME,
+  template=FILE,run=CMD, where the last is run after each change. The user
+  events and queries live-nodes:exclude NAME, live-nodes:include NAME and
+  live-nodes:refresh take a node out of the list, and put it back.
 
   With ` + updateAfterChange + `=1 in the agent's environment, every
   member-join, member-leave and member-failed is followed by a member-update of the
@@ -229,6 +240,7 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.StringVar(&o.SnapshotPath, "snapshot", "", "")
 	fs.Var(&tags, "tag", "")
 	fs.StringVar(&o.TagsFile, "tags-file", "", "")
+	fs.Var((*specsFlag)(&o.LiveNodes), "live-nodes", "")
 	fs.StringVar(&o.Discover, "discover", "", "")
 	fs.StringVar(&o.Interface, "iface", "", "")
 	var mdns agent.MDNSOptions

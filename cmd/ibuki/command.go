@@ -20,6 +20,7 @@ var commands = []*command{
 	eventCommand,
 	forceLeaveCommand,
 	gatewayCommand,
+	handleSerfEventCommand,
 	infoCommand,
 	joinCommand,
 	keygenCommand,
@@ -96,8 +97,11 @@ func (e *env) flags() *flag.FlagSet {
 // there is not.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &env{name: "ibuki", stdin: stdin, stdout: stdout, stderr: stderr, all: commands}
-	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == "serf" {
-		e.name = "serf"
+	switch name := strings.TrimSuffix(filepath.Base(args[0]), ".exe"); name {
+	case "serf":
+		e.name = name
+	case eventHandlerName: // the name is the command
+		args = append([]string{name, handleSerfEventCommand.name}, args[1:]...)
 	}
 	line := splitLine(args[1:])
 	e.cmd = e.find(line.command)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -49,6 +50,17 @@ type listFlag []string
 
 func (l *listFlag) String() string     { return strings.Join(*l, ",") }
 func (l *listFlag) Set(v string) error { *l = append(*l, v); return nil }
+
+// specsFlag are files of the live-node list, one each time.
+type specsFlag []livefile.Spec
+
+func (*specsFlag) String() string { return "" }
+
+func (f *specsFlag) Set(v string) error {
+	spec, err := livefile.ParseSpec(v)
+	*f = append(*f, spec)
+	return err
+}
 
 // switchFlag is a flag that is on, off or not said.
 type switchFlag struct{ to **bool }
