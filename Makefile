@@ -19,6 +19,7 @@ help:
 build:
 	$(GO) build -trimpath -o build/ibuki ./cmd/ibuki
 	ln -sf ibuki build/serf
+	ln -sf ibuki build/droonga-handle-serf-event
 
 ## test         all tests: the packages, the command, the simulator's seeds, and beside the real Serf
 .PHONY: test

@@ -194,17 +194,7 @@ func (a *Agent) start() (err error) {
 		return fail(err)
 	}
 	a.keepSnapshot(store)
-	a.loop.joins = make(map[swim.DialID]chan<- error)
-	a.loop.sent = make(chan struct{})
-	a.keepLists()
-	a.act(now) // what New has to say is there before anybody can ask
-	a.wg.Go(a.run)
-	a.wg.Go(a.readPackets)
-	a.wg.Go(a.writePackets)
-	if a.Encrypted() {
-		a.wg.Go(a.changeKeys)
-		a.wg.Go(a.tendKeys)
-	}
+	a.startLoop(now)
 	a.serveRPC()
 	a.startMetrics()
 	if err := a.transport.Listen(); err != nil {
@@ -216,6 +206,21 @@ func (a *Agent) start() (err error) {
 	}
 	a.keepInTouch(restored)
 	return nil
+}
+
+// startLoop starts what feeds the machine and acts on what it says.
+func (a *Agent) startLoop(now time.Time) {
+	a.loop.joins = make(map[swim.DialID]chan<- error)
+	a.loop.sent = make(chan struct{})
+	a.keepLists()
+	a.act(now) // what New has to say is there before anybody can ask
+	a.wg.Go(a.run)
+	a.wg.Go(a.readPackets)
+	a.wg.Go(a.writePackets)
+	if a.Encrypted() {
+		a.wg.Go(a.changeKeys)
+		a.wg.Go(a.tendKeys)
+	}
 }
 
 // advertised is the address that the others are told.

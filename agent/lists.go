@@ -101,11 +101,12 @@ func (a *Agent) answerList(id serf.QueryID, r livefile.Result, err error) {
 	if own := a.cfg.QueryResponseSizeLimit; own > 0 {
 		limit = max(own-(1024-livefile.AnswerMax), 0)
 	}
-	text := r.Answer(limit)
+	text, outcome := r.Answer(limit), serf.Outcome{Known: true}
 	if err != nil {
+		outcome.Exit = 1
 		text, _ = json.Marshal(map[string]string{"error": err.Error()}) // of strings: does not fail
 	}
-	if err := a.respondToQuery(id, text); err != nil && !errors.Is(err, ErrStopped) {
+	if err := a.respondToQuery(id, text, outcome); err != nil && !errors.Is(err, ErrStopped) {
 		a.logger.Warn("agent: failed to answer for the live-node list", "err", err)
 	}
 }

@@ -24,7 +24,7 @@ const noRaceSleep = "atexit_sleep_ms=0"
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", noRaceSleep)
 	program := func() { main() }
-	testscript.Main(m, map[string]func(){"ibuki": program, "serf": program})
+	testscript.Main(m, map[string]func(){"ibuki": program, "serf": program, eventHandlerName: program})
 }
 
 // The scripts run the program against an agent that only pretends; the command
