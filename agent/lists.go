@@ -17,7 +17,7 @@ func (o *Options) lists(c *Config) error {
 	for i := range o.LiveNodes {
 		t, err := o.LiveNodes[i].Target()
 		if err != nil {
-			faults = append(faults, fmt.Errorf("Invalid live-node list '%s': %w", o.LiveNodes[i].File, err))
+			faults = append(faults, fmt.Errorf("Invalid live-node list '%s': %w", o.LiveNodes[i].File, oneLineError(err)))
 			continue
 		}
 		c.LiveNodes = append(c.LiveNodes, t)
@@ -30,7 +30,7 @@ func (c *Config) validateLists() (faults []error) {
 	for i := range c.LiveNodes {
 		t := &c.LiveNodes[i]
 		if err := t.Validate(); err != nil {
-			faults = append(faults, fmt.Errorf("live-node list %s: %w", t.Path, err))
+			faults = append(faults, fmt.Errorf("live-node list %s: %w", t.Path, oneLineError(err)))
 		}
 		if paths[t.Path] {
 			faults = append(faults, fmt.Errorf("live-node list %s is named twice", t.Path))

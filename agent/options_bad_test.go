@@ -40,6 +40,8 @@ var badValues = map[string][][2]string{
 		{`[{"on": "*", "run": "x", "retry_pause": "2m"}]`, "retry_pause is 2m0s"}, {`[{"on": "*", "run": "x", "input": "xml"}]`, "input: 'xml'"},
 		{`[{"on": "*", "run": "x", "one_of": {"tags": {"a": "["}}}]`, "one_of: tag 'a'"}, {`[{"on": "*", "run": "x", "one_of": {"tag": {}}}]`, "key 'handlers'"},
 		{`[{"on": "*", "run": "x", "one_of": {"covered": "2h"}}]`, "one_of: covered is 2h"}},
+	"live_nodes": {{`"x"`, "key 'live_nodes'"}, {`[""]`, "no file is named"}, {`["nginx:x"]`, "needs the port"}, {`["x", "x"]`, "is named twice"},
+		{`[{"file": "x", "nosuch": 1}]`, "key 'live_nodes'"}, {`[{"format": "xml"}]`, "no such format"}, {`["file=x,port=y"]`, "key 'live_nodes'"}},
 	"profile":                 {{`"moon"`, "Unknown profile: moon"}},
 	"leave_on_terminate":      {{`"no"`, "key 'leave_on_terminate'"}},
 	"skip_leave_on_interrupt": {{`0`, "key 'skip_leave_on_interrupt'"}},
