@@ -28,18 +28,19 @@ wire:       |
 coordinate: |
 live:       | github.com/go-json-experiment/json/jsontext
 livefile:   live | github.com/fsnotify/fsnotify github.com/google/renameio/v2 github.com/rogpeppe/go-internal/lockedfile
+access:     |
 catalog:    |
 swim:       wire |
 serf:       wire swim coordinate |
-rpc:        | github.com/hashicorp/go-msgpack/v2/codec
+rpc:        access | github.com/hashicorp/go-msgpack/v2/codec
 dispatch:   live catalog | github.com/valyala/fasthttp github.com/google/renameio/v2 golang.org/x/sys/unix
 gateway:    live livefile catalog dispatch | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
-agent:      wire swim serf coordinate live livefile rpc | github.com/hashicorp/mdns golang.org/x/sys/unix
-dashboard:  live |
+agent:      wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
+dashboard:  live access |
 plot:       |
 droonga:    dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
-cmd/ibuki:  wire swim serf coordinate live livefile catalog dispatch gateway droonga rpc agent dashboard sim plot | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term github.com/coreos/go-systemd/v22/daemon
+cmd/ibuki:  wire swim serf coordinate live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term github.com/coreos/go-systemd/v22/daemon
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/rpc"
@@ -71,6 +72,10 @@ type Agent struct {
 
 	rpcServer   *rpc.Server
 	rpcListener net.Listener
+	guard       access.Guard
+	tls         *access.TLS // nil: none
+
+	addrFileWritten bool
 
 	ctx      context.Context // ends with Stop
 	cancel   context.CancelFunc
@@ -201,7 +206,7 @@ func (a *Agent) start() (err error) {
 		return fmt.Errorf("could not set up network transport: %w", err)
 	}
 	a.wg.Go(a.acceptStreams)
-	if err := a.startDiscovery(); err != nil {
+	if err := errors.Join(a.startDiscovery(), a.writeAddrFile()); err != nil {
 		return err
 	}
 	a.keepInTouch(restored)
@@ -279,6 +284,7 @@ func (a *Agent) Stop() {
 			return
 		}
 		a.logger.Info("agent: requesting serf shutdown")
+		a.removeAddrFile()
 		a.stopRPC()
 		a.handlers.stop()
 		a.cancel()

@@ -26,18 +26,6 @@ var _ rpc.Backend = backend{}
 // Backend is what an RPC server needs to serve this agent.
 func (a *Agent) Backend() rpc.Backend { return backend{a} }
 
-// listenRPC takes the RPC port, so that a port that is in use is found out
-// before anything else happens.
-func (a *Agent) listenRPC() (err error) {
-	if a.cfg.RPCAddr == "" {
-		return nil
-	}
-	if a.rpcListener, err = net.Listen("tcp", a.cfg.RPCAddr); err != nil {
-		return &rpcListenError{err}
-	}
-	return nil
-}
-
 // rpcListenError has the text that Serf's agent prints.
 type rpcListenError struct{ err error }
 
@@ -48,7 +36,7 @@ func (a *Agent) serveRPC() {
 	if a.rpcListener == nil {
 		return
 	}
-	a.rpcServer = rpc.NewServer(rpc.ServerConfig{AuthKey: a.cfg.RPCAuth, Logger: a.faults.logged()}, backend{a})
+	a.rpcServer = rpc.NewServer(rpc.ServerConfig{AuthKey: a.cfg.RPCAuth, Guard: &a.guard, Logger: a.faults.logged()}, backend{a})
 	a.wg.Go(func() { _ = a.rpcServer.Serve(a.rpcListener) })
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
@@ -30,10 +31,21 @@ type Config struct {
 	// Advertise is the address that the others are told. Not valid: Bind, or if
 	// that is unspecified, a private address of this host. A port of 0 is Bind's.
 	Advertise netip.AddrPort
-	// RPCAddr is host:port of the RPC listener. Empty: no RPC.
+	// RPCAddr is host:port of the RPC listener, or unix:PATH. Empty: no RPC.
 	RPCAddr string
 	// RPCAuth is what RPC clients have to say. Empty: nothing.
 	RPCAuth string
+	// Tokens are further ones, each good for its verbs; Anonymous is what those may
+	// do who present none. Without RPCAuth and all of this, everybody may do everything.
+	Tokens    []access.Token
+	Anonymous access.Verbs
+	// TLS is the material for TLS, RPCTLS whether RPC is over it.
+	TLS    access.TLSFiles
+	RPCTLS bool
+	// Socket says who may open the agent's Unix sockets.
+	Socket access.Socket
+	// AddrFile gets the addresses that are listened at, while the agent runs. Empty: none does.
+	AddrFile string
 
 	// Tags are this node's tags; sorted or not.
 	Tags []wire.Tag
@@ -202,6 +214,7 @@ func (c *Config) Validate() error {
 	if _, err := parseFacility(c.SyslogFacility); err != nil {
 		fault("Syslog setup failed: %w", err)
 	}
+	faults = append(faults, c.validateAccess()...)
 	faults = append(faults, c.validateNumbers()...)
 	return errors.Join(faults...)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
@@ -72,6 +73,15 @@ type Options struct {
 	// Files that the live-node list is written to.
 	LiveNodes []livefile.Spec `json:"live_nodes"`
 
+	// Not Serf's: who may ask for what.
+	Tokens      []TokenOptions `json:"tokens"`
+	Anonymous   TextList       `json:"anonymous"`
+	TLS         *TLSOptions    `json:"tls"`
+	RPCTLS      bool           `json:"rpc_tls"`
+	SocketMode  string         `json:"socket_mode"`
+	SocketOwner string         `json:"socket_owner"`
+	AddrFile    string         `json:"addr_file"`
+
 	Discover       string       `json:"discover"`
 	MDNS           *MDNSOptions `json:"mdns"`
 	Interface      string       `json:"interface"`
@@ -111,6 +121,7 @@ func (o Options) Merge(other Options) Options {
 		{&o.RPCAuth, &other.RPCAuth}, {&o.Profile, &other.Profile}, {&o.SnapshotPath, &other.SnapshotPath},
 		{&o.Discover, &other.Discover}, {&o.Interface, &other.Interface}, {&o.SyslogFacility, &other.SyslogFacility},
 		{&o.StatsiteAddr, &other.StatsiteAddr}, {&o.StatsdAddr, &other.StatsdAddr},
+		{&o.SocketMode, &other.SocketMode}, {&o.SocketOwner, &other.SocketOwner}, {&o.AddrFile, &other.AddrFile},
 	} {
 		override(p.to, *p.from)
 	}
@@ -122,6 +133,7 @@ func (o Options) Merge(other Options) Options {
 		{&o.LeaveOnTerm, other.LeaveOnTerm}, {&o.SkipLeaveOnInt, other.SkipLeaveOnInt},
 		{&o.DisableNameResolution, other.DisableNameResolution}, {&o.ValidateNodeNames, other.ValidateNodeNames},
 		{&o.RejoinAfterLeave, other.RejoinAfterLeave}, {&o.EnableSyslog, other.EnableSyslog},
+		{&o.RPCTLS, other.RPCTLS},
 	} {
 		override(p.to, p.from)
 	}
@@ -153,6 +165,11 @@ func (o Options) Merge(other Options) Options {
 	o.EventHandlers = joined(o.EventHandlers, other.EventHandlers)
 	o.Handlers = joined(o.Handlers, other.Handlers)
 	o.LiveNodes = joined(o.LiveNodes, other.LiveNodes)
+	o.Tokens = joined(o.Tokens, other.Tokens)
+	if other.Anonymous != nil {
+		o.Anonymous = other.Anonymous
+	}
+	o.TLS = o.TLS.merge(other.TLS)
 	return o
 }
 
@@ -227,6 +244,7 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	add(o.targets())
 	add(o.outputs(&c))
 	add(o.handlers(&c))
+	add(o.access(&c))
 	warnings = append(append(warnings, o.intervals(&c)...), o.openly()...)
 	if o.RejoinAfterLeave && o.SnapshotPath == "" {
 		warnings = append(warnings, "Warning: 'RejoinAfterLeave' enabled without snapshot file")
@@ -264,7 +282,7 @@ func (o *Options) addresses(c *Config) (told []string, err error) {
 			told = append(told, line)
 		}
 	}
-	if _, err := net.ResolveTCPAddr("tcp", c.RPCAddr); err != nil {
+	if err := access.CheckAddr(c.RPCAddr); err != nil {
 		rpcErr = fmt.Errorf("Invalid RPC address: %w", err)
 	}
 	if o.Advertise != "" {

@@ -94,7 +94,7 @@ func (a *Agent) useTags(next tagLayers) error {
 	return nil
 }
 
-// Reload applies what can change while the agent runs: log level, event handlers, whether
+// Reload applies what can change while the agent runs: log level, event handlers, tokens, whether
 // what is not encrypted is sent and accepted, and, unless they are kept in a file,
 // tags. Tags that were set or deleted at run time stay so.
 func (a *Agent) Reload(cfg Config) error {
@@ -104,6 +104,9 @@ func (a *Agent) Reload(cfg Config) error {
 	a.log.SetLevel(cfg.LogLevel)
 	a.ring.verify(!cfg.NoVerifyIncoming, !cfg.NoVerifyOutgoing)
 	if err := a.handlers.set(cfg.EventHandlers, cfg.Handlers...); err != nil {
+		return err
+	}
+	if err := a.reloadTokens(&cfg); err != nil {
 		return err
 	}
 	if a.cfg.TagsFile != "" {
@@ -124,7 +127,7 @@ func (a *Agent) Reload(cfg Config) error {
 
 // reloadable are the keys that a reload applies.
 var reloadable = map[string]bool{
-	"log_level": true, "event_handlers": true, "handlers": true, "tags": true, "role": true,
+	"log_level": true, "event_handlers": true, "handlers": true, "tokens": true, "anonymous": true, "tags": true, "role": true,
 	"leave_on_terminate": true, "skip_leave_on_interrupt": true,
 	"encrypt_verify_incoming": true, "encrypt_verify_outgoing": true,
 }

@@ -3,6 +3,7 @@ package rpc
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
+
+	"github.com/ibuki-dev/ibuki/access"
 )
 
 // Errors of a client.
@@ -23,8 +26,9 @@ var (
 
 // ClientConfig are the settings of a client. Zero means the default.
 type ClientConfig struct {
-	Addr    string        // host:port of the agent; "": 127.0.0.1:7373
-	AuthKey string        // "": do not authenticate
+	Addr    string        // host:port of the agent, or unix:PATH; "": 127.0.0.1:7373
+	AuthKey string        // the key or a token's secret; "": do not authenticate
+	TLS     *tls.Config   // nil: no TLS
 	Timeout time.Duration // 10 s: connect with handshake and auth; each write
 	// StreamBuffer is how many records of a stream may wait to be taken: 16384.
 	// Memory is used only for those that do wait.
@@ -84,12 +88,28 @@ func (r reply) error() error {
 // Dial connects to an agent, with handshake and authentication.
 func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	cfg = cfg.withDefaults()
-	dialer := net.Dialer{Timeout: cfg.Timeout}
-	conn, err := dialer.DialContext(ctx, "tcp", cfg.Addr)
+	conn, err := dial(ctx, &cfg)
 	if err != nil {
 		return nil, err
 	}
 	return NewClient(ctx, conn, cfg)
+}
+
+func dial(ctx context.Context, cfg *ClientConfig) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: cfg.Timeout}
+	network, addr := "tcp", cfg.Addr
+	if path, ok := access.UnixPath(addr); ok {
+		network, addr = "unix", path
+	}
+	if cfg.TLS == nil {
+		return dialer.DialContext(ctx, network, addr)
+	}
+	config := cfg.TLS
+	if network == "unix" && config.ServerName == "" {
+		config = config.Clone()
+		config.ServerName = "localhost" // a socket has no name
+	}
+	return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, network, addr)
 }
 
 // NewClient makes a client of a connection, with handshake and authentication.

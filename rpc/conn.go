@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
+
+	"github.com/ibuki-dev/ibuki/access"
 )
 
 // serverConn is one client. One goroutine reads and serves its commands in
@@ -28,9 +30,9 @@ type serverConn struct {
 	r      *bufio.Reader
 	header []byte // reused
 
-	version int32       // from the handshake; 0: not yet
-	authed  bool        // sent the right key
-	ready   atomic.Bool // may send commands
+	version int32                        // from the handshake; 0: not yet
+	grant   atomic.Pointer[access.Grant] // what it may do
+	ready   atomic.Bool                  // it may send commands
 
 	wmu sync.Mutex // one message at a time
 	w   *bufio.Writer
@@ -47,19 +49,26 @@ func newServerConn(s *Server, conn net.Conn) *serverConn {
 	c := &serverConn{
 		s:     s,
 		conn:  conn,
-		name:  conn.RemoteAddr().String(),
+		name:  clientName(conn),
 		since: time.Now(),
 		r:     bufio.NewReader(conn),
 		w:     bufio.NewWriter(conn),
 	}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.enc = codec.NewEncoder(c.w, handle)
+	start := s.startGrant()
+	c.grant.Store(&start)
 	return c
 }
 
 // serve reads and serves commands until the client is gone or not worth it.
 func (c *serverConn) serve() {
 	defer c.close()
+	if err := c.handshakeTLS(); err != nil {
+		c.s.badRequests.Add(1)
+		c.s.cfg.Logger.Warn("agent.ipc: No TLS with client", "client", c.name, "err", err)
+		return
+	}
 	for {
 		err := c.serveOne()
 		switch {
@@ -128,12 +137,11 @@ func (c *serverConn) serveOne() error {
 		return ErrHandshakeRequired
 	}
 	cmd, known := serverCommands[head.Command]
-	needsAuth := c.s.cfg.AuthKey != "" && !c.authed &&
-		head.Command != cmdHandshake && head.Command != cmdAuth
+	refusal := c.refusal(head.Command, cmd.verb)
 	if !known {
 		why := ErrUnsupportedCommand
-		if needsAuth {
-			why = ErrAuthRequired
+		if refusal == ErrAuthRequired {
+			why = refusal
 		}
 		c.reply(head.Seq, why, nil)
 		// Whether a body follows is not known, so what follows cannot be read.
@@ -149,8 +157,9 @@ func (c *serverConn) serveOne() error {
 		}
 	}
 	c.readBy(time.Time{})
-	if needsAuth {
-		return c.reply(head.Seq, ErrAuthRequired, nil)
+	if refusal != "" {
+		c.refused(head.Command, refusal)
+		return c.reply(head.Seq, refusal, nil)
 	}
 	return cmd.serve(&req)
 }

@@ -61,13 +61,15 @@ const (
 const (
 	ErrTooManyStreams  Error = "Too many streams"
 	ErrRequestTooLarge Error = "Request too large"
+	// ErrPermission: the token is good, but not for this command.
+	ErrPermission Error = "Permission denied"
 )
 
 // bodiless reports whether a reply with this error has no body even if the
 // command's replies have one: the server did not get as far as the command.
 func bodiless(errText string) bool {
 	switch Error(errText) {
-	case ErrAuthRequired, ErrHandshakeRequired, ErrUnsupportedCommand:
+	case ErrAuthRequired, ErrHandshakeRequired, ErrUnsupportedCommand, ErrPermission:
 		return true
 	}
 	return false

@@ -1,6 +1,10 @@
 package rpc
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ibuki-dev/ibuki/access"
+)
 
 // request is one command of a client, as far as the commands see it.
 type request struct {
@@ -26,7 +30,8 @@ func (r *request) answer(err error, body any) error { return r.reply(r.seq, err,
 // serverCommand is how one command is served. The error of serve ends the
 // connection; errors of the command go into the reply.
 type serverCommand struct {
-	body  bool // the request has one
+	verb  access.Verbs // what one has to be allowed; 0: nothing
+	body  bool         // the request has one
 	serve func(*request) error
 	empty func() any // the body of a failed reply; nil: replies have none
 }
@@ -46,24 +51,24 @@ func init() {
 	serverCommands = map[string]serverCommand{
 		cmdHandshake:       {body: true, serve: serveHandshake},
 		cmdAuth:            {body: true, serve: serveAuth},
-		cmdEvent:           {body: true, serve: serveEvent},
-		cmdForceLeave:      {body: true, serve: serveForceLeave},
-		cmdJoin:            {body: true, serve: serveJoin, empty: func() any { return &joinResponse{} }},
-		cmdMembers:         {serve: serveMembers, empty: members},
-		cmdMembersFiltered: {body: true, serve: serveMembersFiltered, empty: members},
-		cmdTags:            {body: true, serve: serveTags},
-		cmdStream:          {body: true, serve: serveStream},
-		cmdMonitor:         {body: true, serve: serveMonitor},
+		cmdEvent:           {verb: access.Event, body: true, serve: serveEvent},
+		cmdForceLeave:      {verb: access.Admin, body: true, serve: serveForceLeave},
+		cmdJoin:            {verb: access.Admin, body: true, serve: serveJoin, empty: func() any { return &joinResponse{} }},
+		cmdMembers:         {verb: access.Read, serve: serveMembers, empty: members},
+		cmdMembersFiltered: {verb: access.Read, body: true, serve: serveMembersFiltered, empty: members},
+		cmdTags:            {verb: access.Admin, body: true, serve: serveTags},
+		cmdStream:          {verb: access.Read, body: true, serve: serveStream},
+		cmdMonitor:         {verb: access.Read, body: true, serve: serveMonitor},
 		cmdStop:            {body: true, serve: serveStop},
-		cmdLeave:           {serve: serveLeave},
-		cmdQuery:           {body: true, serve: serveQuery},
-		cmdRespond:         {body: true, serve: serveRespond},
-		InstallKey:         {body: true, serve: serveKey, empty: keys},
-		UseKey:             {body: true, serve: serveKey, empty: keys},
-		RemoveKey:          {body: true, serve: serveKey, empty: keys},
-		ListKeys:           {serve: serveListKeys, empty: keys},
-		cmdStats:           {serve: serveStats, empty: func() any { return map[string]map[string]string{} }},
-		cmdGetCoordinate:   {body: true, serve: serveCoordinate, empty: func() any { return &coordinateResponse{} }},
+		cmdLeave:           {verb: access.Admin, serve: serveLeave},
+		cmdQuery:           {verb: access.Query, body: true, serve: serveQuery},
+		cmdRespond:         {verb: access.Query, body: true, serve: serveRespond},
+		InstallKey:         {verb: access.Admin, body: true, serve: serveKey, empty: keys},
+		UseKey:             {verb: access.Admin, body: true, serve: serveKey, empty: keys},
+		RemoveKey:          {verb: access.Admin, body: true, serve: serveKey, empty: keys},
+		ListKeys:           {verb: access.Admin, serve: serveListKeys, empty: keys},
+		cmdStats:           {verb: access.Read, serve: serveStats, empty: func() any { return map[string]map[string]string{} }},
+		cmdGetCoordinate:   {verb: access.Read, body: true, serve: serveCoordinate, empty: func() any { return &coordinateResponse{} }},
 	}
 }
 
@@ -78,7 +83,7 @@ func serveHandshake(r *request) error {
 		err = ErrDuplicateHandshake
 	default:
 		r.version = req.Version
-		r.ready.Store(r.s.cfg.AuthKey == "")
+		r.ready.Store(r.grant.Load().Verbs != 0)
 	}
 	return r.answer(err, nil)
 }
@@ -88,12 +93,9 @@ func serveAuth(r *request) error {
 	err := r.decode(&req)
 	switch {
 	case err != nil:
-	case !r.s.keyMatches(req.AuthKey):
+	case !r.authenticate(req.AuthKey):
 		r.s.cfg.Logger.Warn("agent.ipc: Invalid authentication token", "client", r.name)
 		err = ErrInvalidAuthToken
-	default:
-		r.authed = true
-		r.ready.Store(true)
 	}
 	return r.answer(err, nil)
 }

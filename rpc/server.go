@@ -3,13 +3,14 @@ package rpc
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/access"
 )
 
 // ErrServerClosed is what Serve returns after Close.
@@ -17,8 +18,11 @@ var ErrServerClosed = errors.New("rpc: server closed")
 
 // ServerConfig are the settings of a server. Zero means the default.
 type ServerConfig struct {
-	AuthKey string       // "": no authentication
-	Logger  *slog.Logger // nil: silent
+	AuthKey string // lets its holder do everything; "": none
+	// Guard says what others may do, by tokens that are presented as AuthKey is.
+	// Without it and without AuthKey, everybody may do everything.
+	Guard  *access.Guard
+	Logger *slog.Logger // nil: silent
 
 	MaxClients int // 1024; beyond it those that never got through the handshake make room
 	MaxStreams int // 64 for each client: streams, monitor and running queries
@@ -75,6 +79,7 @@ type ServerStats struct {
 	Evicted     uint64 // silent connections that made room
 	Commands    uint64
 	BadRequests uint64 // requests that could not be read or decoded
+	Forbidden   uint64 // commands that the client's token is not good for
 	LostStreams uint64 // streams ended because the reader was too slow
 }
 
@@ -95,6 +100,7 @@ type Server struct {
 
 	accepted, refused, evicted         atomic.Uint64
 	commands, badRequests, lostStreams atomic.Uint64
+	refusedCommands                    atomic.Uint64
 }
 
 // NewServer returns a server that serves nothing yet. It copies cfg.
@@ -194,7 +200,7 @@ func (s *Server) evict() bool {
 		return false
 	}
 	delete(s.clients, oldest)
-	oldest.conn.Close()
+	closeNow(oldest.conn)
 	s.evicted.Add(1)
 	return true
 }
@@ -221,7 +227,7 @@ func (s *Server) Close() error {
 	}
 	s.mu.Lock()
 	for c := range s.clients { // order-free: all are closed
-		c.conn.Close()
+		closeNow(c.conn)
 	}
 	s.mu.Unlock()
 	s.wait()
@@ -257,12 +263,7 @@ func (s *Server) Stats() ServerStats {
 		Evicted:     s.evicted.Load(),
 		Commands:    s.commands.Load(),
 		BadRequests: s.badRequests.Load(),
+		Forbidden:   s.refusedCommands.Load(),
 		LostStreams: s.lostStreams.Load(),
 	}
-}
-
-// keyMatches compares in constant time, whatever the lengths.
-func (s *Server) keyMatches(key string) bool {
-	sum := sha256.Sum256([]byte(key))
-	return subtle.ConstantTimeCompare(sum[:], s.authSum[:]) == 1
 }

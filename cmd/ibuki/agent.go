@@ -60,8 +60,11 @@ Options:
   -tag KEY=VALUE            Give this node a tag. May be repeated.
   -tags-file=PATH           Keep the tags in this file; not together with -tag.
   -role=NAME                The tag role (deprecated).
-  -rpc-addr=127.0.0.1:7373  Address for RPC, which the other commands use.
+  -rpc-addr=127.0.0.1:7373  Address for RPC, which the other commands use; or
+                            unix:PATH.
   -rpc-auth=KEY             Key that RPC clients have to present.
+  -addr-file=PATH           Write the addresses that are listened at into this file,
+                            while the agent runs: for port 0.
   -encrypt=KEY              Key for the cluster's traffic: 16, 24 or 32 bytes in
                             base64, as keygen prints it.
   -keyring-file=PATH        Keep the keys in this file, as the command keys changes
@@ -85,7 +88,7 @@ Options:
   -config-dir=PATH          Read every *.json of a directory, by name.
 
   SIGUSR1 writes the metrics of the last minute to standard error.
-  SIGHUP reads the files again and applies log level, event handlers, tags, the
+  SIGHUP reads the files again and applies log level, event handlers, tags, tokens, the
   encrypt-verify switches and what to do on signals. SIGTERM ends the agent without a leave unless
   leave_on_terminate is set in a file; skip_leave_on_interrupt does so for an
   interrupt.
@@ -236,6 +239,7 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.StringVar(&o.Role, "role", "", "")
 	fs.StringVar(&o.RPCAddr, "rpc-addr", "", "")
 	fs.StringVar(&o.RPCAuth, "rpc-auth", "", "")
+	fs.StringVar(&o.AddrFile, "addr-file", "", "")
 	fs.StringVar(&o.Profile, "profile", "", "")
 	fs.StringVar(&o.SnapshotPath, "snapshot", "", "")
 	fs.Var(&tags, "tag", "")

@@ -62,6 +62,7 @@ func TestBadValuesOfEveryFlag(t *testing.T) {
 		"tags-file":           {dir, starting + "==> Failed to start the Serf agent: Failed to read tags file: "},
 		"role":                {long, "==> Encoded length of tags exceeds limit of 512 bytes"},
 		"rpc-addr":            {"127.0.0.1", "==> Invalid RPC address: "},
+		"addr-file":           {file + "/x", starting + "==> Failed to start the Serf agent: Failed to write address file: "},
 		"encrypt":             {"AAAA", "==> Invalid encryption key: "},
 		"keyring-file":        {dir, starting + "==> Failed to setup the Serf agent: Failed to read keyring file: "},
 		"cluster-label":       {long, "==> label is longer than 255 bytes"},

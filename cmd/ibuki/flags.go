@@ -10,29 +10,48 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
 // rpcHelp is the part of the help texts about rpcFlags.
-const rpcHelp = `  -rpc-addr=127.0.0.1:7373  Where the agent answers RPC. SERF_RPC_ADDR in the
+const rpcHelp = `  -rpc-addr=127.0.0.1:7373  Where the agent answers RPC: HOST:PORT or unix:PATH.
+                            SERF_RPC_ADDR in the environment is the default.
+  -rpc-auth=""              Key or token for the agent's RPC. SERF_RPC_AUTH in the
                             environment is the default.
-  -rpc-auth=""              Key for the agent's RPC. SERF_RPC_AUTH in the
-                            environment is the default.
+  -rpc-ca=FILE              Speak TLS with an agent whose certificate these
+                            authorities have signed; 'system' for the host's.
+                            IBUKI_RPC_CA in the environment is the default.
+  -rpc-cert=FILE            Present this certificate; also IBUKI_RPC_CERT.
+  -rpc-key=FILE             Its key; also IBUKI_RPC_KEY.
+  -rpc-server-name=NAME     Name in the agent's certificate, if it is not the host
+                            of -rpc-addr; also IBUKI_RPC_SERVER_NAME.
 `
 
-// rpcFlags say where the agent is.
-type rpcFlags struct{ addr, auth *string }
+// rpcFlags say where the agent is, and what to show it.
+type rpcFlags struct{ addr, auth, ca, cert, key, server *string }
 
 func addRPCFlags(fs *flag.FlagSet) rpcFlags {
 	return rpcFlags{
-		addr: fs.String("rpc-addr", cmp.Or(os.Getenv("SERF_RPC_ADDR"), "127.0.0.1:7373"), ""),
-		auth: fs.String("rpc-auth", os.Getenv("SERF_RPC_AUTH"), ""),
+		addr:   fs.String("rpc-addr", cmp.Or(os.Getenv("SERF_RPC_ADDR"), "127.0.0.1:7373"), ""),
+		auth:   fs.String("rpc-auth", os.Getenv("SERF_RPC_AUTH"), ""),
+		ca:     fs.String("rpc-ca", os.Getenv("IBUKI_RPC_CA"), ""),
+		cert:   fs.String("rpc-cert", os.Getenv("IBUKI_RPC_CERT"), ""),
+		key:    fs.String("rpc-key", os.Getenv("IBUKI_RPC_KEY"), ""),
+		server: fs.String("rpc-server-name", os.Getenv("IBUKI_RPC_SERVER_NAME"), ""),
 	}
 }
 
 func (f rpcFlags) dial(ctx context.Context) (*rpc.Client, error) {
-	return rpc.Dial(ctx, rpc.ClientConfig{Addr: *f.addr, AuthKey: *f.auth})
+	cfg := rpc.ClientConfig{Addr: *f.addr, AuthKey: *f.auth}
+	if *f.ca+*f.cert+*f.key+*f.server != "" {
+		var err error
+		if cfg.TLS, err = access.ClientTLS(*f.ca, *f.cert, *f.key, *f.server); err != nil {
+			return nil, err
+		}
+	}
+	return rpc.Dial(ctx, cfg)
 }
 
 // connect returns nil after it said why it failed.

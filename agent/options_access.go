@@ -1,0 +1,125 @@
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/ibuki-dev/ibuki/access"
+)
+
+// TokenOptions are a token as users write it under the key tokens.
+type TokenOptions struct {
+	Name       string   `json:"name"`
+	Secret     string   `json:"secret"`
+	SecretFile string   `json:"secret_file"`
+	Cert       string   `json:"cert"`
+	Verbs      TextList `json:"verbs"`
+}
+
+// UnmarshalJSON refuses keys that do not exist, as DecodeOptions does.
+func (t *TokenOptions) UnmarshalJSON(b []byte) error {
+	type plain TokenOptions // without this method
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	return d.Decode((*plain)(t))
+}
+
+// TLSOptions are where the material for TLS is.
+type TLSOptions struct {
+	CertFile     string `json:"cert_file"`
+	KeyFile      string `json:"key_file"`
+	ClientCAFile string `json:"client_ca_file"`
+}
+
+// UnmarshalJSON refuses keys that do not exist, as DecodeOptions does.
+func (t *TLSOptions) UnmarshalJSON(b []byte) error {
+	type plain TLSOptions // without this method
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	return d.Decode((*plain)(t))
+}
+
+// merge lets other, which counts more, override t. Either may be nil: nothing said.
+func (t *TLSOptions) merge(other *TLSOptions) *TLSOptions {
+	if t == nil || other == nil {
+		if t == nil {
+			return other
+		}
+		return t
+	}
+	all := *t
+	override(&all.CertFile, other.CertFile)
+	override(&all.KeyFile, other.KeyFile)
+	override(&all.ClientCAFile, other.ClientCAFile)
+	return &all
+}
+
+// access reads who may ask for what.
+func (o *Options) access(c *Config) error {
+	var faults []error
+	for i := range o.Tokens {
+		t, err := o.Tokens[i].token()
+		if err != nil {
+			faults = append(faults, fmt.Errorf("tokens[%d]: %w", i, err))
+			continue
+		}
+		c.Tokens = append(c.Tokens, t)
+	}
+	var err error
+	if c.Anonymous, err = access.ParseVerbs(o.Anonymous); err != nil {
+		faults = append(faults, fmt.Errorf("anonymous: %w", err))
+	}
+	if o.TLS != nil {
+		c.TLS = access.TLSFiles{Cert: o.TLS.CertFile, Key: o.TLS.KeyFile, ClientCA: o.TLS.ClientCAFile}
+		if c.TLS == (access.TLSFiles{}) {
+			faults = append(faults, errors.New("tls needs cert_file and key_file"))
+		}
+	}
+	c.RPCTLS, c.AddrFile = o.RPCTLS, o.AddrFile
+	c.Socket.Owner = o.SocketOwner
+	if o.SocketMode != "" {
+		mode, err := strconv.ParseUint(o.SocketMode, 8, 32)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("socket_mode: '%s' is no octal number", o.SocketMode))
+		}
+		c.Socket.Mode = fs.FileMode(mode)
+	}
+	return errors.Join(faults...)
+}
+
+// maxSecretFile bounds what is read of a secret's file, in bytes.
+const maxSecretFile = 4096
+
+func (t *TokenOptions) token() (access.Token, error) {
+	out := access.Token{Name: t.Name, Secret: t.Secret, Cert: t.Cert}
+	var err error
+	if out.Verbs, err = access.ParseVerbs(t.Verbs); err != nil {
+		return out, fmt.Errorf("verbs: %w", err)
+	}
+	if t.SecretFile == "" {
+		return out, nil
+	}
+	if t.Secret != "" {
+		return out, errors.New("it has a secret and a secret_file")
+	}
+	f, err := os.Open(t.SecretFile)
+	if err != nil {
+		return out, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile))
+	if err != nil {
+		return out, err
+	}
+	if out.Secret = strings.TrimSpace(string(b)); out.Secret == "" {
+		return out, fmt.Errorf("%s is empty", t.SecretFile)
+	}
+	return out, nil
+}
