@@ -199,6 +199,24 @@ func TestNoLocalTraces(t *testing.T) {
 	}
 }
 
+// What a merge has left undone is not sent.
+func TestNoConflictMarkers(t *testing.T) {
+	for _, p := range trackedFiles(t) {
+		text, err := os.ReadFile(p)
+		if os.IsNotExist(err) {
+			continue // removed, and not committed yet
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if strings.HasPrefix(line, strings.Repeat("<", 7)+" ") || strings.HasPrefix(line, strings.Repeat(">", 7)+" ") {
+				t.Errorf("%s:%d: %s", p, i+1, line)
+			}
+		}
+	}
+}
+
 // trackedFiles are those that git knows; without git, all files here.
 func trackedFiles(t *testing.T) []string {
 	t.Helper()
