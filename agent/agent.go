@@ -159,7 +159,7 @@ func (a *Agent) start() (err error) {
 	if err := a.useSyslog(); err != nil {
 		return fail(err)
 	}
-	a.logger.Info("agent: Serf agent starting")
+	a.greet()
 	if err := a.loadTagsFile(); err != nil {
 		return fail(err)
 	}
@@ -220,11 +220,19 @@ func (a *Agent) startLoop(now time.Time) {
 	a.keepLists()
 	a.act(now) // what New has to say is there before anybody can ask
 	a.wg.Go(a.run)
-	a.wg.Go(a.readPackets)
-	a.wg.Go(a.writePackets)
+	a.carryPackets()
 	if a.Encrypted() {
 		a.wg.Go(a.changeKeys)
 		a.wg.Go(a.tendKeys)
+	}
+}
+
+// greet says that the agent starts, and what it will hold to be a failure.
+func (a *Agent) greet() {
+	a.logger.Info("agent: Serf agent starting")
+	if !a.cfg.Swim.Plain {
+		a.logger.Info(fmt.Sprintf("agent: A node whose host answers may pause for %v without being reported as failed",
+			a.cfg.Swim.Patience().Round(time.Millisecond)))
 	}
 }
 
@@ -396,7 +404,8 @@ func entries(members []serf.Member) []live.Entry {
 		for j, t := range m.Tags {
 			tags[j] = live.Tag(t)
 		}
-		out[i] = live.Entry{Name: m.Name, Addr: m.Addr, Tags: tags, Status: liveStatus(m.Status), Since: m.Since}
+		out[i] = live.Entry{Name: m.Name, Addr: m.Addr, Tags: tags, Status: liveStatus(m.Status), Since: m.Since,
+			Verdict: m.Verdict.String(), Degraded: m.Degraded}
 	}
 	return out
 }

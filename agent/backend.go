@@ -116,6 +116,7 @@ func rpcMembers(members []serf.Member) []rpc.Member {
 			Name: m.Name, Addr: ipBytes(m.Addr.Addr()), Port: m.Addr.Port(), Tags: tags, Status: m.Status.String(),
 			ProtocolMin: m.Versions.PMin, ProtocolMax: m.Versions.PMax, ProtocolCur: m.Versions.PCur,
 			DelegateMin: m.Versions.DMin, DelegateMax: m.Versions.DMax, DelegateCur: m.Versions.DCur,
+			Verdict: m.Verdict.String(), Degraded: m.Degraded,
 		}
 	}
 	return out

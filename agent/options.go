@@ -68,6 +68,10 @@ type Options struct {
 	VerifyOutgoing *bool  `json:"encrypt_verify_outgoing"` // nil: true
 	ClusterLabel   string `json:"cluster_label"`
 
+	// Not Serf's: how quickly nodes of ibuki find each other dead, and whether to be one.
+	DetectWithin Duration `json:"detect_within"`
+	Plain        bool     `json:"plain"`
+
 	// Not Serf's: event handlers with settings of their own.
 	Handlers []HandlerOptions `json:"handlers"`
 	// Files that the live-node list is written to.
@@ -152,6 +156,8 @@ func (o Options) Merge(other Options) Options {
 	override(&o.VerifyIncoming, other.VerifyIncoming)
 	override(&o.VerifyOutgoing, other.VerifyOutgoing)
 	override(&o.ClusterLabel, other.ClusterLabel)
+	override(&o.DetectWithin, other.DetectWithin)
+	override(&o.Plain, other.Plain)
 	if len(other.Tags) > 0 {
 		tags := maps.Clone(o.Tags)
 		if tags == nil {
@@ -235,6 +241,7 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	warnings, err = o.addresses(&c)
 	add(err)
 	add(o.profile(&c))
+	add(o.detection(&c))
 	add(o.level(&c))
 	add(o.key(&c))
 	add(o.protocol(&c))
@@ -332,6 +339,15 @@ func (o *Options) profile(c *Config) error {
 		c.Swim = swim.Local()
 	default:
 		return fmt.Errorf("Unknown profile: %s", c.Profile)
+	}
+	return nil
+}
+
+// detection says how soon who fell silent is to be found.
+func (o *Options) detection(c *Config) error {
+	c.Swim.Plain, c.Swim.DetectWithin = o.Plain, time.Duration(o.DetectWithin)
+	if d := c.Swim.DetectWithin; d != 0 && d < swim.MinDetectWithin {
+		return fmt.Errorf("'detect_within' is %v, which is less than %v", d, swim.MinDetectWithin)
 	}
 	return nil
 }

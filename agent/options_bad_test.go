@@ -54,6 +54,8 @@ var badValues = map[string][][2]string{
 	"socket_mode":             {{`660`, "key 'socket_mode'"}, {`"rw"`, "socket_mode: 'rw'"}, {`"7777"`, "mode 7777"}, {`"0888"`, "socket_mode: '0888'"}},
 	"socket_owner":            {{`"no-such-user-here"`, "no user 'no-such-user-here'"}, {`":no-such-group-here"`, "no group 'no-such-group-here'"}, {`1`, "key 'socket_owner'"}},
 	"addr_file":               {{`1`, "key 'addr_file'"}},
+	"detect_within":           {{`"10ms"`, "'detect_within' is 10ms"}, {`"-1s"`, "'detect_within' is -1s"}, {`1`, "key 'detect_within'"}},
+	"plain":                   {{`1`, "key 'plain'"}},
 	"profile":                 {{`"moon"`, "Unknown profile: moon"}},
 	"leave_on_terminate":      {{`"no"`, "key 'leave_on_terminate'"}},
 	"skip_leave_on_interrupt": {{`0`, "key 'skip_leave_on_interrupt'"}},

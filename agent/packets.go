@@ -51,6 +51,13 @@ func putPacket(free chan *packet, p *packet) {
 
 func (a *Agent) freePacket(p *packet) { putPacket(a.freePackets, p) }
 
+// carryPackets begins to read and to write them.
+func (a *Agent) carryPackets() {
+	a.transport.OnRefused(a.hint)
+	a.wg.Go(a.readPackets)
+	a.wg.Go(a.writePackets)
+}
+
 // readPackets reads until the transport is closed. It opens the packets, so that
 // the loop does not spend its time on decryption.
 func (a *Agent) readPackets() {
@@ -208,6 +215,17 @@ func (a *Agent) writePackets() {
 			}
 		}
 		putPacket(a.freeSends, p)
+	}
+}
+
+// hint tells the machine that a packet to this address was refused.
+func (a *Agent) hint(to netip.AddrPort) {
+	if a.cfg.Swim.Plain {
+		return // Serf does not hear of it
+	}
+	select {
+	case a.sendFailed <- to:
+	default: // it is a hint, no more
 	}
 }
 

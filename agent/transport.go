@@ -17,6 +17,9 @@ type Transport interface {
 	ReadPacket(buf []byte) (n int, from netip.AddrPort, err error)
 	// WritePacket sends one packet. It does not keep b.
 	WritePacket(b []byte, to netip.AddrPort) error
+	// OnRefused sets what is called, from whatever goroutine, with the address of a packet
+	// that was refused, as far as this host hears of that. It comes before all else.
+	OnRefused(func(to netip.AddrPort))
 	// Pending reports whether a packet waits to be read, as far as can be told.
 	Pending() bool
 	// Listen starts to accept streams. Packets are received from the beginning.

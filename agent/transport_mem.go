@@ -77,7 +77,11 @@ type memTransport struct {
 }
 
 func (t *memTransport) Addr() netip.AddrPort { return t.addr }
-func (t *memTransport) Pending() bool        { return len(t.packets) > 0 }
+
+// OnRefused has no use here: packets to nobody are just lost.
+func (t *memTransport) OnRefused(func(netip.AddrPort)) {}
+
+func (t *memTransport) Pending() bool { return len(t.packets) > 0 }
 
 func (t *memTransport) ReadPacket(buf []byte) (int, netip.AddrPort, error) {
 	select {

@@ -16,8 +16,9 @@ const socketBuffer = 2 << 20
 
 // netTransport is the Transport over UDP and TCP sockets on one port.
 type netTransport struct {
-	udp  *net.UDPConn
-	addr netip.AddrPort
+	udp     *net.UDPConn
+	addr    netip.AddrPort
+	refused func(netip.AddrPort) // see OnRefused
 
 	mu     sync.Mutex
 	tcp    *net.TCPListener // nil until Listen
@@ -55,6 +56,7 @@ func listenUDP(addr netip.AddrPort) (*netTransport, error) {
 	}
 	// The kernel may allow less; fewer packets then survive a burst, no more.
 	_ = udp.SetReadBuffer(socketBuffer)
+	wantErrors(udp)
 	port := udp.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	return &netTransport{udp: udp, addr: netip.AddrPortFrom(addr.Addr(), port)}, nil
 }
@@ -63,12 +65,32 @@ func (t *netTransport) Addr() netip.AddrPort { return t.addr }
 
 func (t *netTransport) ReadPacket(buf []byte) (int, netip.AddrPort, error) {
 	n, from, err := t.udp.ReadFromUDPAddrPort(buf)
+	for aboutEarlier(err) {
+		t.noteRefused()
+		n, from, err = t.udp.ReadFromUDPAddrPort(buf)
+	}
 	return n, plainAddr(from), err
 }
 
 func (t *netTransport) WritePacket(b []byte, to netip.AddrPort) error {
 	_, err := t.udp.WriteToUDPAddrPort(b, to)
+	if aboutEarlier(err) { // that other packet's error is gone now, ours would come again
+		t.noteRefused()
+		_, err = t.udp.WriteToUDPAddrPort(b, to)
+	}
 	return err
+}
+
+// OnRefused sets what is called with the address of a packet that the kernel
+// heard to have been refused. It is called before the agent reads or writes.
+func (t *netTransport) OnRefused(f func(netip.AddrPort)) { t.refused = f }
+
+func (t *netTransport) noteRefused() {
+	takeErrors(t.udp, func(to netip.AddrPort) {
+		if t.refused != nil {
+			t.refused(to)
+		}
+	})
 }
 
 func (t *netTransport) Pending() bool { return packetWaits(t.udp) }

@@ -66,6 +66,12 @@ func appendNode(b []byte, e *Entry) []byte {
 		b = e.Since.UTC().AppendFormat(b, time.RFC3339Nano)
 		b = append(b, '"')
 	}
+	if e.Verdict != "" {
+		b = appendString(append(b, `,"verdict":`...), e.Verdict)
+	}
+	if e.Degraded {
+		b = append(b, `,"degraded":true`...)
+	}
 	return append(b, '}')
 }
 

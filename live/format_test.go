@@ -333,3 +333,23 @@ func BenchmarkLookup(b *testing.B) {
 	close(stop)
 	<-done
 }
+
+// What is known of a node that is not well is in the file, and read from it.
+func TestVerdictInFiles(t *testing.T) {
+	var l List
+	v := l.Publish(t0, []Entry{{Name: "a", Status: Alive, Degraded: true, Verdict: "hung"},
+		{Name: "b", Status: Failed, Verdict: "crashed"}, {Name: "c", Status: Alive}})
+	text, err := (&Rendering{Format: FormatAllNodes}).Render(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := Parse(text)
+	if err != nil || len(entries) != 3 {
+		t.Fatal(entries, err)
+	}
+	for i, want := range []Entry{{Verdict: "hung", Degraded: true}, {Verdict: "crashed"}, {}} {
+		if e := entries[i]; e.Verdict != want.Verdict || e.Degraded != want.Degraded {
+			t.Errorf("%s: %q %v", e.Name, e.Verdict, e.Degraded)
+		}
+	}
+}

@@ -179,6 +179,12 @@ func (p parser) node(name string) (Entry, error) {
 			e.Tags, err = p.tags()
 		case "status":
 			err = p.text(key, func(value []byte) { e.Status = ParseStatus(p.share(value)) })
+		case "verdict":
+			err = p.text(key, func(value []byte) { e.Verdict = p.share(value) })
+		case "degraded":
+			var value []byte
+			value, err = p.scalar(key, jsontext.KindTrue)
+			e.Degraded = string(value) == "true"
 		case "since":
 			e.Since, err = p.time(key)
 		case "live":

@@ -63,6 +63,12 @@ type Entry struct {
 	Tags   []Tag // sorted by Key; shared, not to be changed
 	Status Status
 	Since  time.Time // when Status became what it is
+	// Verdict is why the node failed or is Degraded, as far as can be told: "crashed",
+	// "silent", "hung" or nothing.
+	Verdict string
+	// Degraded: the node does not answer as it should, and is not failed yet. Work had
+	// better go elsewhere for now; no member event tells of it.
+	Degraded bool
 }
 
 // Tag returns the value of a tag.
@@ -76,7 +82,7 @@ func (e *Entry) Tag(key string) (value string, ok bool) {
 
 // same reports whether a and b say the same of a node; Since is not compared.
 func (e *Entry) same(b *Entry) bool {
-	return e.Name == b.Name && e.Addr == b.Addr && e.Status == b.Status && slices.Equal(e.Tags, b.Tags)
+	return e.Name == b.Name && e.Addr == b.Addr && e.Status == b.Status && e.Verdict == b.Verdict && e.Degraded == b.Degraded && slices.Equal(e.Tags, b.Tags)
 }
 
 // View is the list as it was at one moment. It never changes and may be kept

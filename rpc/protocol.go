@@ -158,6 +158,10 @@ type Member struct {
 	DelegateMin uint8
 	DelegateMax uint8
 	DelegateCur uint8
+	// Verdict is why the member failed or is Degraded: "crashed", "silent", "hung" or
+	// nothing. Degraded: it does not answer as it should, and is not failed yet. (Not Serf's.)
+	Verdict  string `codec:",omitempty"`
+	Degraded bool   `codec:",omitempty"`
 }
 
 // QueryRequest asks a query. A zero Timeout leaves it to the agent.

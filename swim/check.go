@@ -99,7 +99,11 @@ func (m *Machine) HandleSendFailed(now time.Time, to netip.AddrPort) {
 	if p.phase != probeDirect || p.addr != unmap(to) {
 		return
 	}
-	m.trace(Trace{Kind: TracePingUnsent, Level: LevelError, Node: p.node, Addr: p.addr})
+	level := LevelError
+	if !m.cfg.Plain { // it may have been sent and refused: an inquiry says more
+		level = LevelDebug
+	}
+	m.trace(Trace{Kind: TracePingUnsent, Level: level, Node: p.node, Addr: p.addr})
 	m.askOthers()
 }
 

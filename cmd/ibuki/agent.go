@@ -77,6 +77,12 @@ Options:
                             turning encryption on while the cluster runs.
   -cluster-label=NAME       Hear only nodes with the same label, which keeps
                             clusters apart.
+  -detect-within=1.3s       How soon at the latest a node that falls silent is to
+                            be reported as failed. A lower bound reports shorter
+                            pauses of healthy nodes too; the log says at the start
+                            how long one may be. Unless this is given, a node
+                            whose host still answers has 3 s.
+  -plain                    Be to all nodes what Serf is, and no quicker.
   -profile=lan              Timing for the kind of network: lan, wan or local.
   -protocol=5               Version of Serf's protocol to speak, 2 to 5.
   -disable-compression      Send everything as it is.
@@ -230,7 +236,9 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.Var((*listFlag)(&o.StartJoin), "join", "")
 	fs.Var((*listFlag)(&o.RetryJoin), "retry-join", "")
 	fs.IntVar(&o.RetryMaxAttempts, "retry-max", 0, "")
-	var retryInterval, broadcastTimeout string
+	var retryInterval, broadcastTimeout, detectWithin string
+	fs.StringVar(&detectWithin, "detect-within", "", "")
+	fs.BoolVar(&o.Plain, "plain", false, "")
 	fs.StringVar(&retryInterval, "retry-interval", "", "")
 	fs.StringVar(&broadcastTimeout, "broadcast-timeout", "", "")
 	fs.BoolVar(&o.ReplayOnJoin, "replay", false, "")
@@ -269,6 +277,9 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	}
 	if err == nil {
 		err = o.BroadcastTimeout.Set(broadcastTimeout)
+	}
+	if err == nil {
+		err = o.DetectWithin.Set(detectWithin)
 	}
 	if err != nil {
 		r.output("Error: %s", err)

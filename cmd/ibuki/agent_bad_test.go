@@ -66,6 +66,8 @@ func TestBadValuesOfEveryFlag(t *testing.T) {
 		"encrypt":             {"AAAA", "==> Invalid encryption key: "},
 		"keyring-file":        {dir, starting + "==> Failed to setup the Serf agent: Failed to read keyring file: "},
 		"cluster-label":       {long, "==> label is longer than 255 bytes"},
+		"detect-within":       {"10ms", "==> 'detect_within' is 10ms, which is less than 200ms"},
+		"plain":               {"x", boolean("plain")},
 		"profile":             {"moon", "==> Unknown profile: moon"},
 		"protocol":            {"9", "==> Protocol version '9' not supported: must be in range 2 to 5"},
 		"disable-compression": {"x", boolean("disable-compression")},

@@ -25,8 +25,9 @@ Usage: {prog} members [options]
 
 Options:
 
-  -detailed                 With the protocol versions (text only; the JSON
-                            always has them).
+  -detailed                 With the protocol versions, and with what is known
+                            of members that failed or are degraded: crashed,
+                            silent or hung (text only; the JSON always has all).
   -format=text              Form of the output: 'text' or 'json'.
   -name=<regexp>            Only members of a matching name.
   -role=<regexp>            Only members with a matching tag 'role'. Old; use
@@ -100,6 +101,9 @@ type memberOutput struct {
 	Tags     map[string]string `json:"tags"` // never null
 	Status   string            `json:"status"`
 	Protocol map[string]uint8  `json:"protocol"` // min, max, version of Serf's protocol
+	// Not Serf's.
+	Verdict  string `json:"verdict,omitempty"`
+	Degraded bool   `json:"degraded,omitempty"`
 }
 
 func newMembersOutput(members []rpc.Member, detailed bool) membersOutput {
@@ -115,6 +119,7 @@ func newMembersOutput(members []rpc.Member, detailed bool) membersOutput {
 		out.Members = append(out.Members, memberOutput{
 			Name: m.Name, Addr: addr.String(), Port: m.Port, Tags: m.Tags, Status: m.Status,
 			Protocol: map[string]uint8{"min": m.DelegateMin, "max": m.DelegateMax, "version": m.DelegateCur},
+			Verdict:  m.Verdict, Degraded: m.Degraded,
 		})
 	}
 	return out
@@ -135,6 +140,12 @@ func (o membersOutput) rows() (rows [][]string) {
 			p := m.Protocol
 			row = append(row, fmt.Sprintf("Protocol Version: %d", p["version"]),
 				fmt.Sprintf("Available Protocol Range: [%d, %d]", p["min"], p["max"]))
+			if m.Verdict != "" {
+				row = append(row, "Verdict: "+m.Verdict)
+			}
+			if m.Degraded {
+				row = append(row, "Degraded")
+			}
 		}
 		rows = append(rows, row)
 	}
