@@ -26,6 +26,9 @@ const devHelpText = `Usage: {prog} dev [options]
 Options:
 
   -nodes=3                 How many agents.
+  -groonga                 Beside each agent a Groonga server and a gateway, sample
+                           data in them, and searches and writes without end,
+                           counted while you break things. Needs groonga.
   -play=NAME               Play a script by itself and exit: 0 only if all that it
                            expects has happened. The scripts: walkthrough.
   -plain                   Plain lines also on a terminal.
@@ -50,6 +53,7 @@ var (
 
 type devOptions struct {
 	nodes   int
+	groonga bool
 	play    string
 	plain   bool
 	program string
@@ -59,6 +63,7 @@ func devParse(e *env, args []string) (devOptions, error) {
 	var o devOptions
 	flags := e.flags()
 	flags.IntVar(&o.nodes, "nodes", 3, "")
+	flags.BoolVar(&o.groonga, "groonga", false, "")
 	flags.StringVar(&o.play, "play", "", "")
 	flags.BoolVar(&o.plain, "plain", false, "")
 	flags.StringVar(&o.program, "program", "", "")
@@ -76,6 +81,9 @@ func devParse(e *env, args []string) (devOptions, error) {
 	}
 	if o.play != "" && o.nodes < 3 {
 		return o, fmt.Errorf("-nodes=%d: -play=%s needs at least 3", o.nodes, o.play)
+	}
+	if o.groonga && (o.play != "" || o.program != "") {
+		return o, errors.New("-groonga goes with neither -play nor -program")
 	}
 	if o.program != "" {
 		path, err := exec.LookPath(o.program)
@@ -142,22 +150,31 @@ func devStart(o devOptions, tell func(devNews)) (*devCluster, error) {
 		return nil, err
 	}
 	c.watching = true
+	if o.groonga {
+		if err := c.addGroonga(); err != nil {
+			c.close()
+			return nil, err
+		}
+	}
 	for _, n := range c.nodes {
 		handler, err := c.handler(n)
 		if err != nil {
 			c.close()
 			return nil, err
 		}
-		n.args = c.localArgs(n, append(c.joinArgs(n), "-event-handler="+handler)...)
+		n.args = c.localArgs(n, append(append(c.joinArgs(n), "-event-handler="+handler), c.listArgs(n)...)...)
 	}
 	return c, nil
 }
 
 func (c *devCluster) startAll() error {
-	for _, n := range c.nodes {
+	for _, n := range c.processes() {
 		if err := c.start(n); err != nil {
 			return fmt.Errorf("%s: %w", n.name, err)
 		}
+	}
+	if c.search != nil {
+		return c.search.begin()
 	}
 	return nil
 }

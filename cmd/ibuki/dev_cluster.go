@@ -30,6 +30,7 @@ type devCluster struct {
 	began    time.Time
 	nodes    []*devNode
 	watching bool
+	search   *devSearch // with -groonga: what is done with its cluster
 	keeper   *devKeeper
 	spawner  devSpawner
 	hold     io.Closer
@@ -143,7 +144,7 @@ func (c *devCluster) news(n devNews) {
 // node finds a node by its name or number.
 func (c *devCluster) node(name string) (*devNode, error) {
 	for i, n := range c.nodes {
-		if n.name == name || fmt.Sprint(i) == name {
+		if n.name == name || fmt.Sprint(i) == name || fmt.Sprintf("node%d", i) == name {
 			return n, nil
 		}
 	}
@@ -162,6 +163,15 @@ func (c *devCluster) died() *devNode {
 	return nil
 }
 
+// processes are all of the cluster's: the agents, and what is beside them.
+func (c *devCluster) processes() []*devNode {
+	var all []*devNode
+	for _, n := range c.nodes {
+		all = append(append(all, n), n.beside...)
+	}
+	return all
+}
+
 // close ends every process and removes the directory. It returns when nothing
 // is left.
 func (c *devCluster) close() {
@@ -172,14 +182,17 @@ func (c *devCluster) close() {
 	}
 	c.closing = true
 	var pids []int
-	for _, n := range c.nodes {
+	for _, n := range c.processes() {
 		if n.pid != 0 {
 			pids = append(pids, n.pid)
 		}
 	}
 	c.mu.Unlock()
+	if c.search != nil {
+		c.search.stop()
+	}
 	devSweep(c.mark, pids)
-	for _, n := range c.nodes {
+	for _, n := range c.processes() {
 		_ = c.ended(n, 5*time.Second) // killed above; the keeper is the second net
 	}
 	c.keeper.close()

@@ -17,14 +17,19 @@ const (
 )
 
 // devNode is one agent process of the dev cluster, and what it last said of the
-// others. Its changing fields belong to the cluster's lock.
+// others; with -groonga also one of the processes beside an agent. Its changing
+// fields belong to the cluster's lock.
 type devNode struct {
 	name   string
 	place  devPlace
-	prefix []string // put before every command line of this node: ip netns exec NS
-	args   []string // the agent's arguments, "agent" first
-	log    string   // file: what the agent prints
-	record string   // file: what its handler saw
+	part   string       // which process beside an agent it is; "" for the agent
+	beside []*devNode   // the processes beside this agent
+	before func() error // what has to be done before each start; may be nil
+	prefix []string     // put before every command line of this node: ip netns exec NS
+	other  string       // the program, if it is not the cluster's
+	args   []string     // the process's arguments, of an agent "agent" first
+	log    string       // file: what the process prints
+	record string       // file: what its handler saw
 
 	state string
 	since time.Time
@@ -41,6 +46,11 @@ func (c *devCluster) startLocked(n *devNode) error {
 	if n.state != devDown {
 		return fmt.Errorf("%s is %s already", n.name, n.state)
 	}
+	if n.before != nil {
+		if err := n.before(); err != nil {
+			return err
+		}
+	}
 	log, err := os.OpenFile(n.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -56,7 +66,7 @@ func (c *devCluster) startLocked(n *devNode) error {
 	n.asked, n.died = false, false
 	n.gone, n.seen = make(chan struct{}), nil
 	go c.reap(n, cmd, n.gone)
-	if c.watching {
+	if c.watching && n.part == "" {
 		go c.watch(n, n.gone)
 	}
 	return nil
@@ -64,7 +74,11 @@ func (c *devCluster) startLocked(n *devNode) error {
 
 // command makes a command line of the cluster's program for a node.
 func (c *devCluster) command(n *devNode, args ...string) *exec.Cmd {
-	argv := append(append(append([]string(nil), n.prefix...), c.program), args...)
+	program := c.program
+	if n.other != "" {
+		program = n.other
+	}
+	argv := append(append(append([]string(nil), n.prefix...), program), args...)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(append(os.Environ(), c.env...), devMarkEnv+"="+c.mark+"/"+n.name)
 	cmd.Dir = c.dir
@@ -87,7 +101,11 @@ func (c *devCluster) reap(n *devNode, cmd *exec.Cmd, gone chan struct{}) {
 		if err != nil {
 			why = err.Error()
 		}
-		c.say(n.name, "the agent ended by itself: %s%s", why, devLastLine(n.log))
+		what := "the agent"
+		if n.part != "" {
+			what = n.name
+		}
+		c.say(n.name, "%s ended by itself: %s%s", what, why, devLastLine(n.log))
 	}
 }
 

@@ -180,6 +180,9 @@ func (m *devModel) View() tea.View {
 		title += " · working"
 	}
 	lines := append([]string{devTitle.Render(title), ""}, m.table()...)
+	if m.cluster.search != nil {
+		lines = append(lines, "", m.cluster.search.line())
+	}
 	lines = append(lines, "")
 	room := max(1, m.height-len(lines)-2)
 	for _, n := range m.news[max(0, len(m.news)-room):] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,8 @@ func devVerbs() []devVerb {
 		{"members", "", "the table: each node, and how each node sees it", devShowMembers},
 		{"log", "NODE", "the last lines that the agent printed", devShowLog},
 		{"wait", "NODE STATUS [SECONDS]", "until all that run see the node so (alive, failed, left)", devWait},
+		{"counts", "", "with -groonga: the searches and writes so far, and each server's records", devShowCounts},
+		{"complete", "[SECONDS]", "with -groonga: until every server has all records that were written", devComplete},
 		{"help", "", "this list", devHelp},
 		{"quit", "", "end every agent and dev itself", func(context.Context, *devCluster, []string) error { return errDevQuit }},
 	}
@@ -94,41 +97,88 @@ func devWords(line string) ([]string, error) {
 }
 
 // devEach makes a verb of something done to each named node; "all" names all.
+// With -groonga that is its agent and the processes beside it, or one of them:
+// node1.agent, node1.groonga, node1.gateway. Of several, those count that it can be
+// done to.
 func devEach(f func(*devCluster, *devNode) error) func(context.Context, *devCluster, []string) error {
 	return func(_ context.Context, c *devCluster, args []string) error {
-		nodes, err := c.named(args)
+		groups, err := c.named(args)
 		if err != nil {
 			return err
 		}
-		for _, n := range nodes {
-			if err := f(c, n); err != nil {
-				return err
+		for _, group := range groups {
+			done := false
+			var first error
+			for _, n := range group {
+				if err := f(c, n); err == nil {
+					done = true
+				} else if first == nil {
+					first = err
+				}
+			}
+			if !done {
+				return first
 			}
 		}
 		return nil
 	}
 }
 
-func (c *devCluster) named(args []string) ([]*devNode, error) {
+// named are the processes of each named node.
+func (c *devCluster) named(args []string) ([][]*devNode, error) {
 	if len(args) == 0 {
 		return nil, errDevUsage
 	}
+	var groups [][]*devNode
 	if len(args) == 1 && args[0] == "all" {
-		return c.nodes, nil
+		for _, n := range c.nodes {
+			groups = append(groups, append([]*devNode{n}, n.beside...))
+		}
+		return groups, nil
 	}
-	var nodes []*devNode
 	for _, a := range args {
-		n, err := c.node(a)
+		group, err := c.group(a)
 		if err != nil {
 			return nil, err
 		}
-		nodes = append(nodes, n)
+		groups = append(groups, group)
 	}
-	return nodes, nil
+	return groups, nil
+}
+
+// group are the processes that NODE or NODE.PART names.
+func (c *devCluster) group(name string) ([]*devNode, error) {
+	n, err := c.node(name)
+	if err == nil {
+		return append([]*devNode{n}, n.beside...), nil
+	}
+	at := strings.LastIndexByte(name, '.')
+	if at < 0 {
+		return nil, err
+	}
+	n, err2 := c.node(name[:at])
+	if err2 != nil {
+		return nil, err
+	}
+	part := name[at+1:]
+	if part == "agent" {
+		return []*devNode{n}, nil
+	}
+	for _, p := range n.beside {
+		if p.part == part {
+			return []*devNode{p}, nil
+		}
+	}
+	return nil, err
 }
 
 func devLeave(ctx context.Context, c *devCluster, args []string) error {
-	return devEach(func(c *devCluster, n *devNode) error { return c.leave(ctx, n) })(ctx, c, args)
+	return devEach(func(c *devCluster, n *devNode) error {
+		if n.part != "" {
+			return fmt.Errorf("%s cannot leave: it is no agent", n.name)
+		}
+		return c.leave(ctx, n)
+	})(ctx, c, args)
 }
 
 // devMessage is the common part of event and query.
@@ -202,11 +252,11 @@ func devAsk(ctx context.Context, c *devCluster, args []string) error {
 }
 
 func devShowLog(_ context.Context, c *devCluster, args []string) error {
-	nodes, err := c.named(args)
+	groups, err := c.named(args)
 	if err != nil {
 		return err
 	}
-	for _, n := range nodes {
+	for _, n := range slices.Concat(groups...) {
 		for _, line := range devTail(n.log, 20) {
 			c.say(n.name, "| %s", line)
 		}
@@ -219,6 +269,9 @@ func devHelp(_ context.Context, c *devCluster, _ []string) error {
 		c.say("", "%-8s %-40s %s", v.name, v.args, v.what)
 	}
 	c.say("", "NODE is a name or a number (node1 or 1), or all")
+	if c.search != nil {
+		c.say("", "that is its agent, Groonga server and gateway; node1.agent, node1.groonga, node1.gateway are one of them")
+	}
 	return nil
 }
 

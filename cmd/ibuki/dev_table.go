@@ -19,6 +19,7 @@ type devRow struct {
 	process string   // "running", "frozen", "down"
 	pid     int      // 0 when down
 	since   string   // how long it has been so
+	beside  []string // the states of the processes beside it, and what waits for it
 	seen    []string // by each node in turn: "alive", …; "" if not listed; "-" if that node does not say
 }
 
@@ -37,6 +38,12 @@ func (c *devCluster) rows() []devRow {
 			}
 			r.seen = append(r.seen, status)
 		}
+		for _, p := range n.beside {
+			r.beside = append(r.beside, p.state)
+		}
+		if c.search != nil {
+			r.beside = append(r.beside, c.search.numbers(i)...)
+		}
 		rows[i] = r
 	}
 	return rows
@@ -46,6 +53,9 @@ func (c *devCluster) rows() []devRow {
 func devCells(rows []devRow) [][]string {
 	matrix := len(rows) <= devMatrixNodes
 	head := []string{"NODE", "ADDRESS", "PROCESS", "PID", "SINCE"}
+	if len(rows) > 0 && len(rows[0].beside) > 0 {
+		head = append(head, "GROONGA", "GATEWAY", "RECORDS", "WAITING")
+	}
 	if matrix {
 		for _, r := range rows {
 			head = append(head, "BY "+r.name)
@@ -59,7 +69,7 @@ func devCells(rows []devRow) [][]string {
 		if r.pid != 0 {
 			pid = fmt.Sprint(r.pid)
 		}
-		line := []string{r.name, r.addr, r.process, pid, r.since}
+		line := append([]string{r.name, r.addr, r.process, pid, r.since}, r.beside...)
 		if matrix {
 			line = append(line, r.seen...)
 		} else {

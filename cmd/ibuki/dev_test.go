@@ -163,6 +163,7 @@ func TestDev(t *testing.T) {
 	bin := buildIbuki(t)
 	t.Run("commands", func(t *testing.T) { devCommandsTest(t, bin) })
 	t.Run("walkthrough", func(t *testing.T) { devWalkthroughTest(t, bin) })
+	t.Run("groonga", func(t *testing.T) { devGroongaTest(t, bin) })
 	t.Run("terminal", func(t *testing.T) { devTerminalTest(t, bin) })
 	t.Run("nothing left", func(t *testing.T) { devLeftTest(t, bin) })
 	t.Run("bad usage", func(t *testing.T) { devUsageTest(t, bin) })
@@ -301,6 +302,7 @@ func devUsageTest(t *testing.T, bin string) {
 		{"-nodes=x", "invalid value"},
 		{"-play=dance", "there is only walkthrough"},
 		{"-play=walkthrough -nodes=2", "needs at least 3"},
+		{"-groonga -play=walkthrough", "-groonga goes with neither -play nor -program"},
 		{"-program=/nowhere/serf", "no such file"},
 		{"more", "unexpected argument"},
 	} {
@@ -308,6 +310,12 @@ func devUsageTest(t *testing.T, bin string) {
 		if err == nil || !strings.Contains(string(out), c.fault) {
 			t.Errorf("dev %s: %v, %q", c.args, err, out)
 		}
+	}
+	cmd := exec.Command(bin, "dev", "-groonga")
+	cmd.Env = append(os.Environ(), "PATH=/nowhere")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.HasPrefix(string(out), "-groonga: there is no groonga on the PATH") {
+		t.Errorf("without groonga: %v, %q", err, out)
 	}
 }
 
