@@ -2,10 +2,17 @@ package rpc
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
 )
@@ -63,6 +70,24 @@ func guardOf(t *testing.T, verbs []string, anonymous ...string) *access.Guard {
 	return &g
 }
 
+// syncBuffer is a log that is read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
 // try sends a command and returns the error of its reply.
 func (c *rawConn) try(command string, seq uint64) string {
 	c.t.Helper()
@@ -103,7 +128,7 @@ func TestEveryCommandNeedsItsVerb(t *testing.T) {
 }
 
 func tryCommand(t *testing.T, command string, verbs []string, has bool) {
-	var log bytes.Buffer
+	var log syncBuffer
 	b := &fakeBackend{}
 	s := NewServer(ServerConfig{Guard: guardOf(t, verbs), Logger: slog.New(slog.NewTextHandler(&log, nil))}, b)
 	c := ready(t, s)
@@ -241,4 +266,41 @@ func TestRecheck(t *testing.T) {
 	defer c.Close()
 	c.request(cmdAuth, 2, authRequest{"gone gone gone gone"})
 	c.wantReply(2, "Invalid authentication token")
+}
+
+// Who connects to a server with TLS and says nothing, half of something or no TLS at
+// all is let go in time, and nobody else waits for it.
+func TestSlowTLS(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log syncBuffer
+	s := NewServer(ServerConfig{HandshakeTimeout: 300 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))}, &fakeBackend{})
+	go s.Serve(tls.NewListener(l, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return nil, errors.New("none in this test")
+	}}))
+	defer s.Close()
+	begun := time.Now()
+	for _, says := range []string{"", "\x16\x03\x01\x02\x00\x01", string(encode(requestHeader{cmdHandshake, 1}, handshakeRequest{1})), strings.Repeat("\x16\x03\x01", 1000)} {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte(says)); err != nil {
+			t.Fatal(err)
+		}
+		conn.SetReadDeadline(begun.Add(5 * time.Second))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%.10q: still connected", says)
+		}
+	}
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+	eventually(t, "all are gone", func() bool { return s.Stats().Clients == 0 })
+	if n := strings.Count(log.String(), "No TLS with client"); n != 4 {
+		t.Errorf("%d of 4 in the log: %s", n, log.String())
+	}
 }
