@@ -122,7 +122,9 @@ type Config struct {
 
 	// CoalescePeriod is how long member events may be held back to be told
 	// together, QuiescentPeriod how long after the last one they are told.
-	// 0: 3 s and 1 s, as Serf's agent has them; negative: events are not held back.
+	// 0: the first of a burst is told at once, what follows it within milliseconds
+	// together (a plain node: 3 s and 1 s, as Serf's agent has them); negative:
+	// events are not held back.
 	CoalescePeriod, QuiescentPeriod time.Duration
 
 	// UpdateAfterChange follows every member-join, member-leave and
@@ -230,6 +232,7 @@ func (c *Config) validateNumbers() (faults []error) {
 		{"reconnect timeout", int64(c.ReconnectTimeout)},
 		{"tombstone timeout", int64(c.TombstoneTimeout)},
 		{"broadcast timeout", int64(c.BroadcastTimeout)},
+		{"quiescent period", int64(c.QuiescentPeriod)},
 		{"query response size limit", int64(c.QueryResponseSizeLimit)},
 		{"query size limit", int64(c.QuerySizeLimit)},
 		{"user event size limit", int64(c.UserEventSizeLimit)},
@@ -258,10 +261,11 @@ func (c Config) withDefaults() Config {
 	c.Seeds = slices.Concat(c.Seeds, c.Join, c.RetryJoin)
 	def(&c.RetryInterval, 30*time.Second)
 	c.RetryInterval = max(c.RetryInterval, minRetryInterval)
-	def(&c.CoalescePeriod, 3*time.Second)
-	def(&c.QuiescentPeriod, time.Second)
-	if c.CoalescePeriod < 0 {
-		c.CoalescePeriod, c.QuiescentPeriod = 0, 0
+	if c.Swim.Plain {
+		def(&c.CoalescePeriod, 3*time.Second)
+	}
+	if c.CoalescePeriod > 0 {
+		def(&c.QuiescentPeriod, min(time.Second, c.CoalescePeriod))
 	}
 	if c.Profile == "" {
 		c.Profile = "lan"
@@ -284,6 +288,10 @@ func (c Config) withDefaults() Config {
 // minRetryInterval is the shortest time between attempts of a retry-join.
 const minRetryInterval = time.Second
 
+// leadingEdge is how long events are held back that follow one that was told at
+// once: long enough that a burst does not start a handler for each member.
+const leadingEdge = 10 * time.Millisecond
+
 // serfConfig is what the machine is told.
 func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
 	s := serf.Config{
@@ -303,6 +311,9 @@ func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
 		UserEventSizeLimit:     c.UserEventSizeLimit,
 		NoCoordinates:          c.NoCoordinates,
 		NoConflictResolution:   c.NoConflictResolution,
+	}
+	if c.CoalescePeriod == 0 {
+		s.LeadingEdge = leadingEdge
 	}
 	s.Swim.Name = c.Name
 	s.Swim.Addr = addr

@@ -72,6 +72,10 @@ type Options struct {
 	DetectWithin Duration `json:"detect_within"`
 	Plain        bool     `json:"plain"`
 
+	// Not Serf's: its windows of coalescing, which its agent has built in.
+	CoalescePeriod  Duration `json:"coalesce_period"`
+	QuiescentPeriod Duration `json:"quiescent_period"`
+
 	// Not Serf's: event handlers with settings of their own.
 	Handlers []HandlerOptions `json:"handlers"`
 	// Files that the live-node list is written to.
@@ -151,6 +155,8 @@ func (o Options) Merge(other Options) Options {
 	override(&o.ReconnectTimeout, other.ReconnectTimeout)
 	override(&o.TombstoneTimeout, other.TombstoneTimeout)
 	override(&o.BroadcastTimeout, other.BroadcastTimeout)
+	override(&o.CoalescePeriod, other.CoalescePeriod)
+	override(&o.QuiescentPeriod, other.QuiescentPeriod)
 	override(&o.EnableCompression, other.EnableCompression)
 	o.MDNS = o.MDNS.merge(other.MDNS)
 	override(&o.VerifyIncoming, other.VerifyIncoming)
@@ -224,6 +230,7 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 		NoCoordinates: o.DisableCoordinates, NoConflictResolution: o.DisableNameResolution,
 		ReconnectInterval: time.Duration(o.ReconnectInterval), ReconnectTimeout: time.Duration(o.ReconnectTimeout),
 		TombstoneTimeout: time.Duration(o.TombstoneTimeout), BroadcastTimeout: time.Duration(o.BroadcastTimeout),
+		CoalescePeriod: time.Duration(o.CoalescePeriod), QuiescentPeriod: time.Duration(o.QuiescentPeriod),
 		QueryResponseSizeLimit: o.QueryResponseSizeLimit, QuerySizeLimit: o.QuerySizeLimit,
 		UserEventSizeLimit: o.UserEventSizeLimit,
 		SnapshotPath:       o.SnapshotPath, RejoinAfterLeave: o.RejoinAfterLeave,

@@ -63,6 +63,8 @@ var badValues = map[string][][2]string{
 	"reconnect_timeout":       {{`"-1s"`, "reconnect timeout is negative"}, {`"x"`, "key 'reconnect_timeout'"}},
 	"tombstone_timeout":       {{`"-1s"`, "tombstone timeout is negative"}, {`"x"`, "key 'tombstone_timeout'"}},
 	"broadcast_timeout":       {{`"-1s"`, "broadcast timeout is negative"}, {`"x"`, "key 'broadcast_timeout'"}},
+	"coalesce_period":         {{`"x"`, "key 'coalesce_period'"}},
+	"quiescent_period":        {{`"-1s"`, "quiescent period is negative"}, {`"x"`, "key 'quiescent_period'"}},
 	"disable_name_resolution": {{`1`, "key 'disable_name_resolution'"}},
 	"validate_node_names":     {{`"x"`, "key 'validate_node_names'"}, {`true, "node_name": "a b"`, "Node name 'a b' is not valid"}},
 	"enable_compression":      {{`1`, "key 'enable_compression'"}},

@@ -21,6 +21,7 @@ import (
 type heldMembers struct {
 	byName map[string]*chain
 	until  time.Time // the end of the window at the latest
+	edge   edge
 }
 
 // chain is what happened to one member in the window.
@@ -88,7 +89,8 @@ func (m *Machine) final(c *chain) []step {
 // memberEvent tells a member event, now or at the end of the window. before is
 // the member before an update, or before a leave if it was down already.
 func (m *Machine) memberEvent(t EventType, r, before *record) {
-	if m.cfg.CoalescePeriod <= 0 || m.cfg.QuiescentPeriod <= 0 || m.over() {
+	windows := m.cfg.CoalescePeriod > 0 && m.cfg.QuiescentPeriod > 0
+	if !windows && m.cfg.LeadingEdge <= 0 || m.over() {
 		m.tell(Event{Type: t, Members: []Member{m.public(r)}})
 		return
 	}
@@ -105,7 +107,11 @@ func (m *Machine) memberEvent(t EventType, r, before *record) {
 		h.byName[r.name] = c
 	}
 	c.add(step{t, *r}, before)
-	m.timers.set(timerMembers, earlier(h.until, m.now.Add(m.cfg.QuiescentPeriod)))
+	if windows {
+		m.timers.set(timerMembers, earlier(h.until, m.now.Add(m.cfg.QuiescentPeriod)))
+	} else if at := h.edge.admit(m.now); !at.IsZero() {
+		m.timers.set(timerMembers, at)
+	}
 }
 
 // flushOrder is the order of the types within one round.
@@ -129,6 +135,7 @@ func (m *Machine) flushMembers() {
 		}
 	}
 	m.held.byName = nil
+	m.held.edge.told(m.now, m.cfg.LeadingEdge)
 	slices.SortFunc(chains, func(a, b []step) int { return strings.Compare(a[0].rec.name, b[0].rec.name) })
 	for len(chains) > 0 {
 		for _, t := range flushOrder {

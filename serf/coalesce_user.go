@@ -15,6 +15,7 @@ type heldUsers struct {
 	byName map[string]*heldUser
 	n      int
 	until  time.Time // the end of the window at the latest
+	edge   edge
 }
 
 type heldUser struct {
@@ -24,7 +25,8 @@ type heldUser struct {
 
 // userEvent tells a user event, now or at the end of the window.
 func (m *Machine) userEvent(e Event) {
-	if !e.Coalesce || m.cfg.UserCoalescePeriod <= 0 || m.cfg.UserQuiescentPeriod <= 0 || m.over() {
+	windows := m.cfg.UserCoalescePeriod > 0 && m.cfg.UserQuiescentPeriod > 0
+	if !e.Coalesce || !windows && m.cfg.LeadingEdge <= 0 || m.over() {
 		m.tell(e)
 		return
 	}
@@ -41,7 +43,11 @@ func (m *Machine) userEvent(e Event) {
 	case u.events[0].LTime == e.LTime:
 		u.events = append(u.events, e)
 	}
-	m.timers.set(timerUsers, earlier(h.until, m.now.Add(m.cfg.UserQuiescentPeriod)))
+	if windows {
+		m.timers.set(timerUsers, earlier(h.until, m.now.Add(m.cfg.UserQuiescentPeriod)))
+	} else if at := h.edge.admit(m.now); !at.IsZero() {
+		m.timers.set(timerUsers, at)
+	}
 	if h.n++; h.n >= maxHeldUsers {
 		m.flushUsers()
 	}
@@ -56,6 +62,7 @@ func (m *Machine) flushUsers() {
 		held = append(held, u)
 	}
 	m.heldUsers.byName = nil
+	m.heldUsers.edge.told(m.now, m.cfg.LeadingEdge)
 	slices.SortFunc(held, func(a, b *heldUser) int {
 		return cmp.Or(cmp.Compare(a.events[0].LTime, b.events[0].LTime), cmp.Compare(a.seq, b.seq))
 	})

@@ -160,6 +160,9 @@ type Config struct {
 	QuiescentPeriod     time.Duration // member events: sent after this long without a further one
 	UserCoalescePeriod  time.Duration
 	UserQuiescentPeriod time.Duration
+	// LeadingEdge, where the periods above are 0: an event is told at once, and
+	// what comes within this time after it is told together at its end. 0: everything at once.
+	LeadingEdge time.Duration
 
 	ReconnectInterval   time.Duration // 30 s
 	ReconnectTimeout    time.Duration // 24 h: failed members are reaped after

@@ -200,6 +200,7 @@ func (m *Machine) HandleTimeout(now time.Time) {
 // settle does what an input has made possible but must not be done while swim
 // is at work.
 func (m *Machine) settle() {
+	defer m.tellEdges()
 	if len(m.prunes) > 0 {
 		m.pruneDue()
 	}
