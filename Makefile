@@ -69,10 +69,12 @@ fuzz:
 		done; \
 	done
 
-## bench        all benchmarks, with allocations
+## bench        all benchmarks, with allocations; then the table beside the real Serf (Linux; BENCHFLAGS=-short: a minute, not half an hour)
+BENCHFLAGS ?=
 .PHONY: bench
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	cd interop && $(GO) run ./bench $(BENCHFLAGS)
 
 ## sim          the simulator's scripts, and SEEDS (1000) random runs from FROM (1)
 SEEDS ?= 1000

@@ -1,11 +1,17 @@
-// Command bench runs clusters of ibuki and of the real Serf side by side, as
-// processes on loopback addresses, and prints what an idle agent of each costs:
-// medians over the agents, and the ratio. Run it from the interop folder:
+//go:build linux
+
+// Command bench measures ibuki beside the real Serf: clusters of each in turn, as
+// real processes, driven through Serf's own RPC client. It prints a table of
+// medians with their ratio, and draws it. Run it from the interop folder:
 //
-//	go run ./bench            # two clusters of 32 at the same time
-//	go run ./bench -mixed     # one cluster, half of it each
+//	go run ./bench                              # everything: about half an hour
+//	go run ./bench -short                       # three nodes, one run of each
+//	go run ./bench -parts=crash,event -n=32     # some of it
 //
-// It needs Linux (/proc, all of 127.0.0.0/8) and builds both programs itself.
+// With -data=FILE results are kept, so that parts run one after the other make
+// one table. It needs Linux, and builds both programs itself. As root, each
+// cluster has a network of its own (a namespace), in which bytes can be counted and
+// links cut; else all is on loopback addresses, and those parts are left out.
 package main
 
 import (
@@ -15,76 +21,136 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
-
-	"github.com/hashicorp/serf/client"
 )
 
 type options struct {
-	count int
-	mixed bool
-	warm  time.Duration
-	span  time.Duration
-	ours  string
-	serf  string
+	parts, sizes, only string
+	runs               int
+	warm, span, starve time.Duration
+	ours, serf         string
+	data, svg, net     string
+	short              bool
+	inside             bool
+}
+
+func parseOptions() *options {
+	o := &options{}
+	flag.StringVar(&o.parts, "parts", "", "what to measure, with commas; empty: all of "+strings.Join(partNames(), ","))
+	flag.StringVar(&o.sizes, "n", "3,32", "agents of a cluster, with commas")
+	flag.StringVar(&o.only, "only", "", "ibuki or serf; empty: both")
+	flag.IntVar(&o.runs, "runs", 5, "how often each is measured")
+	flag.DurationVar(&o.warm, "warm", 20*time.Second, "idle: from the time that all see all to the measurement")
+	flag.DurationVar(&o.span, "for", time.Minute, "idle: how long")
+	flag.DurationVar(&o.starve, "starve", time.Minute, "starve, load: how long")
+	flag.StringVar(&o.ours, "ours", os.Getenv("IBUKI_PROGRAM"), "ibuki, built; empty: build it")
+	flag.StringVar(&o.serf, "serf", os.Getenv("IBUKI_SERF"), "the real Serf; empty: build it")
+	flag.StringVar(&o.data, "data", "", "a file to keep results in, those of former calls too")
+	flag.StringVar(&o.svg, "svg", "", "a folder to write the chart to")
+	flag.StringVar(&o.net, "net", "127.18", "the first half of the addresses")
+	flag.BoolVar(&o.short, "short", false, "three nodes, one run, short times")
+	flag.BoolVar(&o.inside, "inside", false, "for the program's own use: it has a network of its own")
+	flag.Parse()
+	if o.short {
+		o.sizes, o.runs, o.warm, o.span, o.starve = "3", 1, 3*time.Second, 5*time.Second, 5*time.Second
+	}
+	return o
 }
 
 func main() {
-	var o options
-	flag.IntVar(&o.count, "n", 32, "agents of a cluster")
-	flag.BoolVar(&o.mixed, "mixed", false, "one cluster, half of it each, instead of two clusters")
-	flag.DurationVar(&o.warm, "warm", 30*time.Second, "from the time that all see all to the measurement")
-	flag.DurationVar(&o.span, "for", time.Minute, "how long CPU is measured")
-	flag.StringVar(&o.ours, "ours", os.Getenv("IBUKI_PROGRAM"), "ibuki, built; empty: build it")
-	flag.StringVar(&o.serf, "serf", os.Getenv("IBUKI_SERF"), "the real Serf; empty: build it")
-	flag.Parse()
+	o := parseOptions()
 	log.SetOutput(io.Discard) // Serf's client logs every connection that ends
-	if err := bench(o); err != nil {
+	var err error
+	if o.inside || os.Geteuid() != 0 {
+		err = bench(o)
+	} else {
+		err = again()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func bench(o options) error {
+// again runs the program once more, in a network namespace that goes when it ends.
+func again() error {
+	cmd := exec.Command("/proc/self/exe", append(slices.Clone(os.Args[1:]), "-inside")...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	return cmd.Run()
+}
+
+func bench(o *options) error {
 	dir, err := os.MkdirTemp("", "ibuki-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if o.ours, err = build(o.ours, filepath.Join(dir, "ours"), "..", "./cmd/ibuki"); err != nil {
-		return err
-	}
-	if o.serf, err = build(o.serf, filepath.Join(dir, "serf"), ".", "github.com/hashicorp/serf/cmd/serf"); err != nil {
-		return err
-	}
-	agents := layout(o)
-	defer func() {
-		for _, a := range agents {
-			a.end()
-		}
-	}()
-	began := time.Now()
-	for _, a := range agents {
-		if err := a.start(); err != nil {
+	if o.inside {
+		if err := ip("link set lo up"); err != nil {
 			return err
 		}
 	}
-	for _, a := range agents {
-		if err := a.awaitMembers(o.count, 5*time.Minute); err != nil {
+	kinds := []*kind{{name: "ibuki", path: o.ours}, {name: "serf", path: o.serf}}
+	if kinds[0].path, err = build(o.ours, filepath.Join(dir, "ours"), "..", "./cmd/ibuki"); err != nil {
+		return err
+	}
+	if kinds[1].path, err = build(o.serf, filepath.Join(dir, "serf"), ".", "github.com/hashicorp/serf/cmd/serf"); err != nil {
+		return err
+	}
+	kinds = slices.DeleteFunc(kinds, func(k *kind) bool { return o.only != "" && o.only != k.name })
+	// Whoever interrupts wants the table of what there is, and no agent left.
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	b := &runner{o: o, kinds: kinds, results: readResults(o.data)}
+	done := make(chan error, 1)
+	go func() { done <- b.all() }()
+	select {
+	case err = <-done:
+	case <-interrupted:
+		err = fmt.Errorf("interrupted")
+		defer os.Exit(1)
+	}
+	endAll()
+	fmt.Print(b.results.table())
+	if o.data != "" {
+		err = firstOf(err, b.results.write(o.data))
+	}
+	if o.svg != "" {
+		err = firstOf(err, b.results.draw(o.svg))
+	}
+	return err
+}
+
+func firstOf(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
 			return err
 		}
 	}
-	fmt.Printf("%d agents; all saw all %.1fs after the first was started; measuring %v after %v\n",
-		len(agents), time.Since(began).Seconds(), o.span, o.warm)
-	time.Sleep(o.warm)
-	return measure(o, agents)
+	return nil
+}
+
+func (o *options) counts() (n []int, err error) {
+	for _, s := range strings.Split(o.sizes, ",") {
+		i, err := strconv.Atoi(s)
+		if err != nil || i < 3 || i > 200 {
+			return nil, fmt.Errorf("-n: %q is no number of agents (3 to 200)", s)
+		}
+		n = append(n, i)
+	}
+	return n, nil
 }
 
 func build(given, out, dir, pkg string) (string, error) {
 	if given != "" {
-		return given, nil
+		return filepath.Abs(given)
 	}
 	cmd := exec.Command("go", "build", "-trimpath", "-o", out, pkg)
 	cmd.Dir = dir
@@ -94,117 +160,10 @@ func build(given, out, dir, pkg string) (string, error) {
 	return out, nil
 }
 
-// layout places the agents: 127.7.1.x ours, 127.7.2.x the real ones.
-func layout(o options) []*agent {
-	ours, serf := o.count, o.count
-	if o.mixed {
-		ours, serf = o.count/2, o.count-o.count/2
-	}
-	var agents []*agent
-	for i := range max(ours, serf) { // by turns, so that neither is older
-		for _, kind := range []struct {
-			name, path string
-			net, count int
-		}{{"ibuki", o.ours, 1, ours}, {"serf", o.serf, 2, serf}} {
-			if i < kind.count {
-				a := &agent{kind: kind.name, path: kind.path, name: fmt.Sprintf("%s-%d", kind.name, i), ip: fmt.Sprintf("127.7.%d.%d", kind.net, i+1)}
-				a.seed = fmt.Sprintf("127.7.%d.1", kind.net)
-				if o.mixed {
-					a.seed = "127.7.1.1"
-				}
-				agents = append(agents, a)
-			}
-		}
-	}
-	return agents
-}
-
-// agent is one process.
-type agent struct {
-	kind, path, name, ip, seed string
-
-	cmd *exec.Cmd
-	rpc *client.RPCClient
-}
-
-func (a *agent) start() error {
-	args := []string{"agent", "-node=" + a.name, "-bind=" + a.ip, "-rpc-addr=" + a.ip + ":7373"}
-	if a.ip != a.seed {
-		args = append(args, "-retry-join="+a.seed, "-retry-interval=1s")
-	}
-	a.cmd = exec.Command(a.path, args...)
-	if err := a.cmd.Start(); err != nil {
-		return err
-	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		var err error
-		if a.rpc, err = client.NewRPCClient(a.ip + ":7373"); err == nil {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%s does not answer: %w", a.name, err)
-		}
-	}
-}
-
-func (a *agent) end() {
-	if a.cmd != nil && a.cmd.Process != nil {
-		_ = a.cmd.Process.Kill()
-		_ = a.cmd.Wait()
-	}
-}
-
-// awaitMembers waits until the agent lists count members, and then lets it alone:
-// connections would cost memory.
-func (a *agent) awaitMembers(count int, limit time.Duration) error {
-	defer a.rpc.Close()
-	for end := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
-		members, err := a.rpc.MembersFiltered(nil, "alive", "")
-		if err == nil && len(members) == count {
-			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%s sees %d members: %v", a.name, len(members), err)
-		}
-	}
-}
-
-// measure prints the table.
-func measure(o options, agents []*agent) error {
-	before := map[*agent]usage{}
-	for _, a := range agents {
-		u, err := usageOf(a.cmd.Process.Pid)
-		if err != nil {
-			return err
-		}
-		before[a] = u
-	}
-	time.Sleep(o.span)
-	cpu, rss, private := map[string][]float64{}, map[string][]float64{}, map[string][]float64{}
-	for _, a := range agents {
-		u, err := usageOf(a.cmd.Process.Pid)
-		if err != nil {
-			return err
-		}
-		cpu[a.kind] = append(cpu[a.kind], (u.cpu-before[a].cpu).Seconds()/o.span.Minutes())
-		rss[a.kind] = append(rss[a.kind], float64(u.rss)/(1<<20))
-		private[a.kind] = append(private[a.kind], float64(u.private)/(1<<20))
-	}
-	fmt.Printf("%-32s %10s %10s %8s\n", "an idle agent, median", "ibuki", "serf", "ratio")
-	for _, row := range []struct {
-		name   string
-		values map[string][]float64
-	}{{"CPU, seconds a minute", cpu}, {"RSS, MiB", rss}, {"of it not shared (anon), MiB", private}} {
-		ours, serf := median(row.values["ibuki"]), median(row.values["serf"])
-		fmt.Printf("%-32s %10.3f %10.3f %8.2f\n", row.name, ours, serf, ours/serf)
+// ip runs the program of that name.
+func ip(line string) error {
+	if text, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", line, err, text)
 	}
 	return nil
-}
-
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
