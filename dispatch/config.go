@@ -49,7 +49,8 @@ type Config struct {
 	// Then that replica gets it later, and is not read from until it has it.
 	WriteWait time.Duration
 	// HedgeShare is how many further attempts there may be because of late answers,
-	// as a share of the reads: 0.05. Negative: none.
+	// as a share of the reads: 0.01. Negative: none. A server that has fallen silent
+	// altogether is not counted: its reads all go elsewhere at once.
 	HedgeShare float64
 	// PeerPoll is how often a peer is asked how it stands: 250 ms.
 	PeerPoll time.Duration
@@ -110,7 +111,7 @@ func (c Config) withDefaults() Config {
 	span(&c.WriteWait, 300*time.Millisecond)
 	span(&c.PeerPoll, 250*time.Millisecond)
 	if c.HedgeShare == 0 {
-		c.HedgeShare = 0.05
+		c.HedgeShare = 0.01
 	}
 	if c.dial == nil {
 		c.dial = dialTCP

@@ -9,7 +9,7 @@ import (
 const (
 	watchTick   = 4 * time.Millisecond
 	hedgeAtFew  = 50 * time.Millisecond  // before there are enough answers to know better
-	hedgeFloor  = 5 * time.Millisecond   // nothing is called late before
+	hedgeFloor  = 10 * time.Millisecond  // nothing is called late before
 	hedgeLimit  = 150 * time.Millisecond // everything is worth a second attempt after
 	lateFactor  = 4                      // so many times the hedge delay without any answer: a server is late
 	lateFloor   = 40 * time.Millisecond
