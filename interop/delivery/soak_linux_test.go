@@ -139,21 +139,25 @@ func (w *world) turn(d time.Duration, addrs ...string) *result {
 // fault is one way to break a process and to mend it.
 type fault struct {
 	name  string
-	who   *process
+	hold  time.Duration // how long it stays broken
 	wreck func()
 	mend  func()
 }
 
 // faults are all of them, in the order in which they are tried.
 func (w *world) faults() (list []fault) {
-	kill := func(p *process) { list = append(list, fault{"killed " + p.name, p, p.kill, p.start}) }
-	freeze := func(p *process) { list = append(list, fault{"froze " + p.name, p, p.freeze, p.thaw}) }
+	kill := func(p *process, hold time.Duration) {
+		list = append(list, fault{"killed " + p.name, hold, p.kill, p.start})
+	}
+	freeze := func(p *process, hold time.Duration) {
+		list = append(list, fault{"froze " + p.name, hold, p.freeze, p.thaw})
+	}
 	for i := range max(len(w.servers), len(w.agents)) {
 		server, agent := w.servers[i%len(w.servers)], w.agents[i%len(w.agents)]
-		kill(server)
-		freeze(agent)
-		freeze(server)
-		kill(agent)
+		kill(server, time.Second)
+		freeze(agent, 3*time.Second) // long enough to be found out
+		freeze(server, time.Second)
+		kill(agent, time.Second)
 	}
 	return list
 }
@@ -170,16 +174,15 @@ func (w *world) soak(d time.Duration) {
 	if w.proxy != "" {
 		wg.Go(func() { beside = search(ctx, *clients, w.proxy) })
 	}
-	steps, worst := 0, time.Duration(0)
+	steps := 0
 	faults := w.faults()
 	for start := time.Now(); time.Since(start) < d; steps++ {
 		f := faults[steps%len(faults)]
 		f.wreck()
-		time.Sleep(time.Second)
+		time.Sleep(f.hold)
 		f.mend()
 		took := w.settle()
-		worst = max(worst, took)
-		w.t.Logf("%s for 1 s; all was whole %v after it was mended", f.name, took.Round(time.Millisecond))
+		w.t.Logf("%s for %v; all was whole %v after it was mended", f.name, f.hold, took.Round(time.Millisecond))
 	}
 	cancel()
 	wg.Wait()
