@@ -81,8 +81,12 @@ func (a *Agent) setTokens(c *Config) error {
 // reloadTokens takes other tokens into use. Clients whose token is another one now,
 // or none, have to connect again.
 func (a *Agent) reloadTokens(c *Config) error {
+	guarded := !a.guard.Anonymous().Allows(access.Admin)
 	if err := a.setTokens(c); err != nil {
 		return err
+	}
+	if guarded && a.guard.Anonymous().Allows(access.Admin) {
+		a.logger.Warn("agent: there are no tokens any more: whoever reaches RPC may do everything")
 	}
 	if a.rpcServer != nil {
 		a.rpcServer.Recheck()

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
+	"github.com/google/renameio/v2/maybe"
 )
 
 // savedState is what a gateway has to know again after it was killed.
@@ -43,7 +43,7 @@ func (f stateFile) save(s savedState) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(string(f), append(text, '\n'), 0o640)
+	return maybe.WriteFile(string(f), append(text, '\n'), 0o640)
 }
 
 // load reads the file; none is an empty state.
