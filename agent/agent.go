@@ -46,6 +46,8 @@ type Agent struct {
 	snapshot *snapshot                     // nil: none is kept
 	joined   atomic.Bool                   // some exchange that this node began went well
 	handlers *handlers
+	history  history
+	began    time.Time // when Start was called
 	meter    *meter
 	metered  metricsState
 	recent   recentMetrics
@@ -67,6 +69,7 @@ type Agent struct {
 	sendFailed           chan netip.AddrPort
 	commands             chan *command
 	keyChanges           chan serf.KeyChange
+	historyAsks          chan serf.HistoryAsk
 	membersChanged       chan struct{} // for the keeper; has room for one
 	loop                 loopState
 
@@ -107,6 +110,7 @@ func New(cfg Config) (*Agent, error) {
 		sendFailed:  make(chan netip.AddrPort, 64),
 		commands:    make(chan *command, 64),
 		keyChanges:  make(chan serf.KeyChange, keyChangesWaiting),
+		historyAsks: make(chan serf.HistoryAsk, historyAsks),
 		ctx:         ctx,
 		cancel:      cancel,
 		loopDone:    make(chan struct{}),
@@ -132,6 +136,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	if !a.started.CompareAndSwap(false, true) {
 		return ErrStarted
 	}
+	a.began = time.Now()
 	a.log = NewLog(a.cfg.LogOutput, a.cfg.LogLevel)
 	a.logger = a.log.Logger()
 	a.faults = newFaults(a.logger)

@@ -176,6 +176,7 @@ func (a *Agent) handlePacket(now time.Time, p *packet) {
 func (a *Agent) act(now time.Time) {
 	out := a.machine.Output()
 	for i := range out.Trace {
+		a.history.note(now, &out.Trace[i])
 		if a.faults.admitTrace(now, &out.Trace[i]) {
 			a.log.Trace(now, &out.Trace[i])
 		}
@@ -191,6 +192,9 @@ func (a *Agent) act(now time.Time) {
 	}
 	for i := range out.KeyChanges {
 		a.queueKeyChange(&out.KeyChanges[i])
+	}
+	for _, ask := range out.HistoryAsks {
+		a.queueHistoryAsk(ask)
 	}
 	for i := range out.Packets {
 		a.send(&out.Packets[i])

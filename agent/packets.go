@@ -56,6 +56,7 @@ func (a *Agent) carryPackets() {
 	a.transport.OnRefused(a.hint)
 	a.wg.Go(a.readPackets)
 	a.wg.Go(a.writePackets)
+	a.wg.Go(a.tellHistory)
 }
 
 // readPackets reads until the transport is closed. It opens the packets, so that

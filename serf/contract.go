@@ -142,6 +142,8 @@ type Output struct {
 	Queries []QueryUpdate
 	// KeyChanges are to be done in order, and each is to be answered by KeyChanged.
 	KeyChanges []KeyChange
+	// HistoryAsks are to be answered by Respond.
+	HistoryAsks []HistoryAsk
 }
 
 // Config are the settings. New copies it. Zero means Serf's default.

@@ -12,6 +12,17 @@ import (
 // handlers never see them (P98).
 const internalPrefix = "_serf_"
 
+// HistoryQuery is the name, without its prefix, of the query for what a node has
+// seen of a member. It is ours: only natives are asked it.
+const HistoryQuery = "ibuki-history"
+
+// HistoryAsk is such a query. The driver keeps the history, and answers with Respond.
+type HistoryAsk struct {
+	ID   QueryID
+	Node string // whose history; not checked
+	From string // the asker's name
+}
+
 // minKeyLength is how many bytes a key takes at least in an answer: an estimate
 // of where to begin cutting a list that is too long.
 const minKeyLength = 25
@@ -33,6 +44,9 @@ func (m *Machine) internalQuery(a *answer, name string, payload []byte) {
 		m.takeKeyChange(a, name, payload)
 	case "list-keys":
 		m.answerListKeys(a, name)
+	case HistoryQuery:
+		m.answers.add(m.now, a)
+		m.historyAsks = append(m.historyAsks, HistoryAsk{ID: a.id, Node: string(payload), From: a.node})
 	default:
 		m.trace(swim.Trace{Kind: TraceInternalUnknown, Level: swim.LevelWarn, Node: name, From: a.node})
 	}

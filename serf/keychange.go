@@ -93,3 +93,16 @@ func (m *Machine) QueryMember(now time.Time, to, name string, payload []byte, ti
 	m.settle()
 	return a.id, nil
 }
+
+// Natives are the names of members that are alive and speak the native protocol,
+// this node apart, at most of them, in the order in which they became known.
+func (m *Machine) Natives(most int) []string {
+	var names []string
+	m.swim.Each(func(e *swim.Member) bool {
+		if e.Native > 0 && e.State == wire.StateAlive && e.Name != m.cfg.Swim.Name {
+			names = append(names, e.Name)
+		}
+		return len(names) < most
+	})
+	return names
+}

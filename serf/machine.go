@@ -70,13 +70,14 @@ type Machine struct {
 
 	counts Counts
 
-	timers     timers
-	told       []Event
-	updates    []QueryUpdate
-	keyChanges []KeyChange
-	out        Output
-	buf        []byte // scratch, for one message
-	msg        messages
+	timers      timers
+	told        []Event
+	updates     []QueryUpdate
+	keyChanges  []KeyChange
+	historyAsks []HistoryAsk
+	out         Output
+	buf         []byte // scratch, for one message
+	msg         messages
 }
 
 // messages are decoded into, one after the other, so that they cost nothing.
@@ -223,6 +224,7 @@ func (m *Machine) Output() *Output {
 	m.out.Events, m.told = m.told, nil
 	m.out.Queries, m.updates = m.updates, nil
 	m.out.KeyChanges, m.keyChanges = m.keyChanges, nil
+	m.out.HistoryAsks, m.historyAsks = m.historyAsks, nil
 	return &m.out
 }
 

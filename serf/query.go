@@ -149,6 +149,9 @@ func (p *QueryParam) filters() [][]byte {
 	return out
 }
 
+// ResponseLimit is how many bytes an answer to a query may have, encoded.
+func (m *Machine) ResponseLimit() int { return m.cfg.QueryResponseSizeLimit }
+
 // DefaultQueryTimeout is GossipInterval × QueryTimeoutMult × ceil(log10(n+1)).
 func (m *Machine) DefaultQueryTimeout() time.Duration {
 	n := float64(max(m.swim.NumAlive(), 1))

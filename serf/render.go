@@ -106,6 +106,14 @@ func renderExchange(t *swim.Trace) string {
 		return fmt.Sprintf("The host of %s refused a connect to %s", t.Node, t.Addr)
 	case swim.TraceCrashed:
 		return fmt.Sprintf("Marking %s as failed, its host refuses connects", t.Node)
+	case swim.TraceAccused:
+		return fmt.Sprintf("%s suspects %s%s", t.From, t.Node, because(wire.Verdict(t.N)))
+	case swim.TraceConfirmed:
+		return fmt.Sprintf("%s suspects %s too%s", t.From, t.Node, because(wire.Verdict(t.N)))
+	case swim.TraceCleared:
+		return fmt.Sprintf("%s is alive after all (incarnation %d)", t.Node, t.Incarnation)
+	case swim.TraceToldDead:
+		return fmt.Sprintf("%s says that %s is dead%s", t.From, t.Node, because(wire.Verdict(t.N)))
 	case swim.TraceSlept:
 		return fmt.Sprintf("Did not run for %v, which does not count as silence of others", t.Dur)
 	}

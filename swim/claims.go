@@ -122,6 +122,9 @@ func (m *Machine) aliveOK(a *wire.Alive) bool {
 // revive applies an alive message to e and passes it on.
 func (m *Machine) revive(e *member, a *wire.Alive) {
 	m.endSuspicion(e) // P27
+	if e.state == wire.StateSuspect {
+		m.trace(Trace{Kind: TraceCleared, Level: LevelDebug, Node: e.name, Incarnation: a.Incarnation})
+	}
 	m.toldNative(e, a.Native)
 	m.scratch = a.AppendTo(m.scratch[:0])
 	if addr := pack(a.Addr); e.addr != addr {
@@ -174,9 +177,11 @@ func (m *Machine) suspect(s wire.Suspect) {
 			Incarnation: m.refute(s.Incarnation)})
 	case confirm:
 		if m.confirm(e, &s) {
+			m.traceTold(TraceConfirmed, s.Node, s.From, s.Incarnation, s.Verdict)
 			m.passSuspect(s) // P25
 		}
 	case accept:
+		m.traceTold(TraceAccused, s.Node, s.From, s.Incarnation, s.Verdict)
 		e = m.members.own(e)
 		m.counts.Suspect++
 		m.passSuspect(s)
@@ -239,7 +244,18 @@ func (m *Machine) dead(d wire.Dead) {
 		m.trace(Trace{Kind: TraceRefuteDead, Level: LevelWarn, Node: d.Node, From: d.From,
 			Incarnation: m.refute(d.Incarnation)})
 	case accept:
+		if d.From != d.Node {
+			m.traceTold(TraceToldDead, d.Node, d.From, d.Incarnation, d.Verdict)
+		}
 		m.bury(m.members.own(e), d)
+	}
+}
+
+// traceTold notes what another member says of one; what this one says of it has
+// records of its own.
+func (m *Machine) traceTold(kind TraceKind, node, from string, incarnation uint32, v wire.Verdict) {
+	if from != m.local.name {
+		m.trace(Trace{Kind: kind, Level: LevelDebug, Node: node, From: from, Incarnation: incarnation, N: int(v)})
 	}
 }
 

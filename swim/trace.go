@@ -101,6 +101,16 @@ const (
 	TraceCrashed
 	// TraceSlept: the process evidently did not run for Dur; the time does not count. WARN (DEBUG if short): Dur.
 	TraceSlept
+	// TraceAccused: another member suspects one, and it is believed. DEBUG: Node, From, Incarnation,
+	// N (the wire.Verdict).
+	TraceAccused
+	// TraceConfirmed: another member suspects one that is suspect already. DEBUG: Node, From, Incarnation,
+	// N (the wire.Verdict).
+	TraceConfirmed
+	// TraceCleared: a suspect has refuted. DEBUG: Node, Incarnation (its new one).
+	TraceCleared
+	// TraceToldDead: another member says that one is dead. DEBUG: Node, From, Incarnation, N (the wire.Verdict).
+	TraceToldDead
 
 	numTraceKinds
 )
@@ -138,6 +148,10 @@ var traceNames = [numTraceKinds]string{
 	TraceRefused:          "refused",
 	TraceCrashed:          "crashed",
 	TraceSlept:            "slept",
+	TraceAccused:          "accused",
+	TraceConfirmed:        "confirmed",
+	TraceCleared:          "cleared",
+	TraceToldDead:         "told-dead",
 }
 
 // String is a short word for the kind, for transcripts.

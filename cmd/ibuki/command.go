@@ -36,6 +36,7 @@ var commands = []*command{
 	tagsCommand,
 	topCommand,
 	versionCommand,
+	whyCommand,
 }
 
 // env is what a subcommand may touch of the process.

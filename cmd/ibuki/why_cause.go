@@ -1,0 +1,238 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/rpc"
+)
+
+// whyEntry is a record and who has it.
+type whyEntry struct {
+	rpc.HistoryRecord
+	observer string
+}
+
+// whyCase is what all members together say of one member.
+type whyCase struct {
+	node      string
+	status    string // as the asked agent lists it
+	histories []rpc.History
+	asked     int
+	entries   []whyEntry // by time
+}
+
+// whySlack is how far apart records of one incident may lie, by clocks that differ.
+const whySlack = 10 * time.Second
+
+func newWhyCase(node, status string, histories []rpc.History, asked int, since time.Time) *whyCase {
+	c := &whyCase{node: node, status: status, histories: histories, asked: asked}
+	for _, h := range histories {
+		for _, r := range h.Records {
+			if r.Time().After(since) {
+				c.entries = append(c.entries, whyEntry{r, h.From})
+			}
+		}
+	}
+	slices.SortStableFunc(c.entries, func(a, b whyEntry) int { return a.Time().Compare(b.Time()) })
+	return c
+}
+
+// accusation reports whether the record is one against the member by an observer
+// itself: what only repeats another's word is none.
+func (e *whyEntry) accusation(node string) bool {
+	switch e.Kind {
+	case "suspect", "refused", "crashed", "failed", "stream-only":
+		return e.Node == node && e.observer != node
+	}
+	return false
+}
+
+// accuser is who an entry says accused the member; "": it is no accusation.
+func (e *whyEntry) accuser(node string) string {
+	switch {
+	case e.accusation(node):
+		return e.observer
+	case (e.Kind == "accused" || e.Kind == "confirmed" || e.Kind == "told-dead") && e.Node == node,
+		e.Kind == "refute-suspect" || e.Kind == "refute-dead":
+		return e.From
+	}
+	return ""
+}
+
+// incident is the last time that the member was accused, as a part of the entries:
+// from its first accusation on, with what lies around it.
+func (c *whyCase) incident() []whyEntry {
+	last := -1
+	for i := range c.entries {
+		if c.entries[i].accuser(c.node) != "" {
+			last = i
+		}
+	}
+	if last < 0 {
+		return nil
+	}
+	first := last
+	for i := last; i >= 0; i-- {
+		if c.entries[i].accuser(c.node) == "" {
+			continue
+		}
+		if c.entries[first].Time().Sub(c.entries[i].Time()) > whySlack {
+			break
+		}
+		first = i
+	}
+	from, to := c.entries[first].Time().Add(-whySlack), c.entries[last].Time().Add(6*whySlack)
+	return slices.DeleteFunc(slices.Clone(c.entries), func(e whyEntry) bool {
+		return e.Time().Before(from) || e.Time().After(to)
+	})
+}
+
+// accusers counts the accusations of each member against c's.
+func (c *whyCase) accusers(entries []whyEntry) map[string]int {
+	count := make(map[string]int)
+	for i := range entries {
+		e := &entries[i]
+		if e.Kind == "suspect" && e.accusation(c.node) {
+			count[e.observer]++
+		}
+	}
+	for i := range entries { // those who did not say so themselves: plain members, or gone
+		if by := entries[i].accuser(c.node); by != "" && count[by] == 0 && by != c.node {
+			count[by] = 1
+		}
+	}
+	return count
+}
+
+// whyFacts are what an incident comes to.
+type whyFacts struct {
+	accusers           []string
+	verdicts           map[string]bool
+	slept              time.Duration // the member itself, at most
+	refuted, back      bool
+	rejoined           time.Duration            // after its failure; 0: it did not
+	sleepers           map[string]time.Duration // accusers that were asleep themselves
+	streamOnly         []string                 // who reached it by TCP only
+	itself             int                      // how many others the member suspected
+	started            time.Time                // the member's agent
+	firstSeen, endSeen time.Time
+}
+
+func (c *whyCase) facts(incident []whyEntry) whyFacts {
+	f := whyFacts{verdicts: map[string]bool{}, sleepers: map[string]time.Duration{}}
+	f.accusers = slices.Sorted(maps.Keys(c.accusers(incident)))
+	var failed time.Time
+	suspected := make(map[string]bool)
+	for i := range incident {
+		e := &incident[i]
+		if by := e.accuser(c.node); by != "" && f.firstSeen.IsZero() {
+			f.firstSeen = e.Time()
+		}
+		f.endSeen = e.Time()
+		took := time.Duration(e.Took)
+		switch e.Kind {
+		case "slept":
+			if e.observer == c.node {
+				f.slept = max(f.slept, took)
+			} else if took >= whyAsleep && slices.Contains(f.accusers, e.observer) {
+				f.sleepers[e.observer] = max(f.sleepers[e.observer], took)
+			}
+		case "refused", "crashed":
+			f.verdicts["crashed"] = true
+		case "refute-suspect", "refute-dead", "cleared":
+			f.refuted = true
+		case "stream-only":
+			f.streamOnly = append(f.streamOnly, e.observer)
+		case "member-failed":
+			failed = e.Time()
+		case "member-join":
+			f.back = true
+			if !failed.IsZero() && f.rejoined == 0 {
+				f.rejoined = e.Time().Sub(failed)
+			}
+		case "suspect":
+			if e.observer == c.node {
+				suspected[e.Node] = true
+			}
+		}
+		if e.Verdict != "" && e.Node == c.node {
+			f.verdicts[e.Verdict] = true
+		}
+	}
+	f.itself = len(suspected)
+	for _, h := range c.histories {
+		if h.From == c.node {
+			f.started = time.Unix(0, h.Started)
+		}
+	}
+	return f
+}
+
+// whyAsleep is from which length on a sleep explains an accusation.
+const whyAsleep = 300 * time.Millisecond
+
+// cause says in a sentence what an incident most likely was. The order matters: what
+// a node says of itself counts before what others could see of it.
+func (c *whyCase) cause(incident []whyEntry) string {
+	if len(incident) == 0 {
+		return "nobody has accused it"
+	}
+	f := c.facts(incident)
+	others := strings.Join(f.accusers, ", ")
+	switch {
+	case f.verdicts["crashed"] && !f.started.IsZero() && f.started.After(f.firstSeen.Add(-whySlack)):
+		return fmt.Sprintf("restarted: its process ended, and was there again %s later (its agent began at %s); "+
+			"connects were refused meanwhile", f.rejoined.Round(time.Millisecond), f.started.Format(time.TimeOnly))
+	case f.slept >= whyAsleep:
+		return fmt.Sprintf("frozen: its process did not run for %s, as it says itself (stopped, starved, or its machine paused)",
+			f.slept.Round(time.Millisecond))
+	case f.verdicts["crashed"]:
+		return "crashed: its process ended; its host refuses connects"
+	case f.refuted && len(f.sleepers) > 0 && len(f.sleepers) == len(f.accusers):
+		who := slices.Sorted(maps.Keys(f.sleepers))[0]
+		return fmt.Sprintf("a starved accuser: %s did not run itself for %s; nobody else accused it",
+			who, f.sleepers[who].Round(time.Millisecond))
+	case f.verdicts["hung"]:
+		return "frozen or hung: its host answers, its process does not"
+	case len(f.streamOnly) > 0:
+		return fmt.Sprintf("lost packets: it answers over TCP, and UDP gets lost between it and %s", strings.Join(f.streamOnly, ", "))
+	case f.refuted && !f.back && c.reached(f.accusers):
+		return fmt.Sprintf("lost packets on some ways: %s got no answer, others did, and it refuted", others)
+	case f.verdicts["silent"] || len(f.accusers) > 0:
+		text := fmt.Sprintf("cut off, or its host is down: neither it nor its host answered %s", others)
+		if f.itself > 0 {
+			text += fmt.Sprintf("; it missed %d others itself, so the link is to blame", f.itself)
+		}
+		return text
+	}
+	return "not known: those who accused it cannot be asked any more"
+}
+
+// reached reports whether there are members that can tell and did not accuse.
+func (c *whyCase) reached(accusers []string) bool {
+	for _, h := range c.histories {
+		if h.From != c.node && !slices.Contains(accusers, h.From) {
+			return true
+		}
+	}
+	return false
+}
+
+// flaps is how often it failed and came back, by the observer that saw most.
+func (c *whyCase) flaps() int {
+	most := 0
+	for _, h := range c.histories {
+		n := 0
+		for i := range c.entries {
+			if e := &c.entries[i]; e.observer == h.From && e.Kind == "member-failed" && e.Node == c.node {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
