@@ -93,6 +93,11 @@ golden:
 dist:
 	dist/build.sh build/dist
 
+## packages     .deb and .rpm for amd64 and arm64, in build/packages
+.PHONY: packages
+packages:
+	dist/packages/build.sh build/packages
+
 ## clean        remove build/
 .PHONY: clean
 clean:

@@ -1,0 +1,5 @@
+name 'ibuki'
+license 'Apache-2.0'
+description 'Installs and runs the ibuki agent and gateway'
+version '0.1.0'
+chef_version '>= 15'
