@@ -141,6 +141,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.logger = a.log.Logger()
 	a.faults = newFaults(a.logger)
 	a.handlers = newHandlers(a.logger, a.respondToQuery)
+	a.handlers.decline = a.declineQuery
 	a.handlers.recorded = a.recorded
 	a.handlers.view = a.list.Current
 	a.handlers.run = a.timed(a.handlers.run)

@@ -31,13 +31,26 @@ func (a *Agent) deliverOne(e *serf.Event) {
 		text = "query: " + oneLine(e.Name)
 	}
 	a.logger.Info("agent: Received event: " + text)
-	a.handlers.deliver(e, a.local)
-	a.orderLists(e)
+	handled := a.handlers.deliver(e, a.local)
+	ordered := a.orderLists(e)
 	var id uint64
 	if e.Type == serf.EventQuery {
 		id = a.answers.add(e.Query, e.Deadline)
 	}
 	a.subs.send(e, id)
+	if e.Type == serf.EventQuery && !handled && !ordered && a.subs.none() {
+		a.loop.declines = append(a.loop.declines, e.Query)
+	}
+}
+
+// declineQuery says that no handler answers a query, unless a reader of a stream may.
+func (a *Agent) declineQuery(id serf.QueryID) {
+	if a.subs.none() {
+		_ = a.try(func(now time.Time) error { // it ends: nobody is told any more
+			a.machine.Decline(now, id)
+			return nil
+		})
+	}
 }
 
 // streamLag is how many events a reader of a stream may be behind.
@@ -92,6 +105,13 @@ func (s *subscribers) remove(sub *subscriber) {
 			return
 		}
 	}
+}
+
+// none reports whether nobody reads events, and so nobody can answer a query by RPC.
+func (s *subscribers) none() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all) == 0
 }
 
 // send tells everybody. The value is built once for all of them.
@@ -188,11 +208,12 @@ func (r *queryRoutes) deliver(u *serf.QueryUpdate) {
 	}
 	switch u.Kind {
 	case serf.QueryAck:
-		sink(rpc.QueryRecord{Type: rpc.QueryRecordAck, From: u.From})
+		sink(rpc.QueryRecord{Type: rpc.QueryRecordAck, From: u.From, Expected: u.Expected})
 	case serf.QueryResponse:
-		sink(rpc.QueryRecord{Type: rpc.QueryRecordResponse, From: u.From, Payload: u.Payload, Outcome: rpcOutcome(u.Outcome)})
+		sink(rpc.QueryRecord{Type: rpc.QueryRecordResponse, From: u.From, Payload: u.Payload,
+			Outcome: rpcOutcome(u.Outcome), Expected: u.Expected})
 	case serf.QueryDone:
-		sink(rpc.QueryRecord{Type: rpc.QueryRecordDone})
+		sink(rpc.QueryRecord{Type: rpc.QueryRecordDone, Expected: u.Expected, Missing: u.Missing})
 		delete(r.sinks, u.ID)
 	}
 }

@@ -74,7 +74,9 @@ func newRunner(h *handlers, spec Handler) *runner {
 
 // add queues a job; what is lost is counted. The caller holds the handlers' mu.
 func (r *runner) add(j *job) {
+	j.silent.Add(1)
 	if lost, _ := r.queue.add(j); lost != nil {
+		lost.silent.Add(-1)
 		r.counts.dropped.Add(1)
 		r.report()
 	}
@@ -184,7 +186,11 @@ func (r *runner) invoke(j *job) (output, error) {
 // only if the asker wants to know how it went.
 func (r *runner) answer(j *job, out output, err error) {
 	e := &j.event
-	if e.Type != serf.EventQuery || !e.WantsOutcome && (err != nil || len(out.text) == 0) {
+	if e.Type != serf.EventQuery {
+		return
+	}
+	if !e.WantsOutcome && (err != nil || len(out.text) == 0) {
+		r.h.saysNothing(j)
 		return
 	}
 	o := serf.Outcome{Known: true, Exit: exitCode(err), Truncated: out.cut()}

@@ -3,6 +3,7 @@ package agent
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/live"
@@ -22,6 +23,9 @@ type job struct {
 	event serf.Event
 	self  serf.Member
 	old   map[string][]wire.Tag // member-update: the tags that were told before
+
+	// silent counts the handlers that may still answer a query; nil for other events.
+	silent *atomic.Int32
 }
 
 // same reports whether two jobs are about the same kind of event.
@@ -41,6 +45,8 @@ type handlers struct {
 	recorded func(*serf.Event)
 	run      runFunc // runHandler, but in tests
 	view     func() *live.View
+	// decline is called when no handler has answered a query, and none will; nil: nobody is.
+	decline func(serf.QueryID)
 
 	mu      sync.Mutex
 	specs   []Handler
@@ -106,13 +112,14 @@ func (h *handlers) list() []Handler {
 	return h.specs
 }
 
-// deliver queues an event for every handler that wants it.
-func (h *handlers) deliver(e *serf.Event, self func() serf.Member) {
+// deliver queues an event for every handler that wants it. It reports whether a
+// handler here may answer, if it is a query.
+func (h *handlers) deliver(e *serf.Event, self func() serf.Member) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := h.tags.tell(e)
 	if h.stopped || len(h.specs) == 0 {
-		return
+		return false
 	}
 	typ := e.Type.String()
 	var j *job
@@ -123,7 +130,8 @@ func (h *handlers) deliver(e *serf.Event, self func() serf.Member) {
 				continue
 			}
 			if j == nil {
-				j = &job{event: *e, self: self(), old: old}
+				j = &job{event: *e, self: self(), old: old, silent: new(atomic.Int32)}
+				j.silent.Store(1) // as long as this goes on
 			}
 			if r := h.runners[s.runsAs()]; s.OneOf != nil {
 				h.share(r, j)
@@ -134,6 +142,14 @@ func (h *handlers) deliver(e *serf.Event, self func() serf.Member) {
 				break // in Serf's form each TYPE counts for itself
 			}
 		}
+	}
+	return j != nil && j.silent.Add(-1) > 0
+}
+
+// saysNothing notes that a handler has had its turn and does not answer.
+func (h *handlers) saysNothing(j *job) {
+	if j.event.Type == serf.EventQuery && j.silent.Add(-1) == 0 && h.decline != nil {
+		h.decline(j.event.Query)
 	}
 }
 

@@ -70,14 +70,14 @@ func (a *Agent) reportList(t *livefile.Target, fault error) {
 }
 
 // orderLists follows user events and queries that are about the files. The loop
-// calls it; it does not wait.
-func (a *Agent) orderLists(e *serf.Event) {
+// calls it; it does not wait. It reports whether they will answer.
+func (a *Agent) orderLists(e *serf.Event) bool {
 	if a.lists == nil || e.Type != serf.EventUser && e.Type != serf.EventQuery {
-		return
+		return false
 	}
 	order, ok, err := livefile.ParseOrder(e.Name, e.Payload)
 	if !ok {
-		return
+		return false
 	}
 	order.LTime = uint64(e.LTime)
 	order.Clock = livefile.EventClock
@@ -92,7 +92,9 @@ func (a *Agent) orderLists(e *serf.Event) {
 	}
 	if !a.lists.Order(order, done) {
 		a.logger.Warn(fmt.Sprintf("agent: live-node lists do not keep up: '%s' is dropped", oneLine(e.Name)))
+		return false
 	}
+	return e.Type == serf.EventQuery
 }
 
 // answerList answers a query about the list with what it is now.

@@ -31,6 +31,7 @@ type loopState struct {
 	isLeft    bool
 	kept      serf.Restorable // as last noted in the snapshot
 	leaves    bool            // noted there too
+	declines  []serf.QueryID  // queries that nobody here will answer
 
 	sent    chan struct{} // closed by the sender when it has ended
 	endOnce sync.Once     // of end
@@ -133,6 +134,13 @@ func (a *Agent) turn(in *input) time.Time {
 		a.machine.HandleTimeout(now)
 	}
 	a.act(now)
+	if len(a.loop.declines) > 0 {
+		for _, id := range a.loop.declines {
+			a.machine.Decline(now, id)
+		}
+		a.loop.declines = a.loop.declines[:0]
+		a.act(now)
+	}
 	return now
 }
 

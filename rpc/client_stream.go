@@ -9,6 +9,7 @@ import (
 // Stream is a running stream of records. It has to be read: beyond
 // ClientConfig.StreamBuffer records that wait, it ends.
 type Stream[T any] struct {
+	last  T
 	c     *Client
 	seq   uint64
 	items *queue[T]
@@ -25,6 +26,10 @@ type recordSink interface {
 // stream ended as it should (a query is done, or Stop was called), else why it
 // ended: ErrClientClosed, ErrSlowReader, or an Error of the agent.
 func (s *Stream[T]) Next(ctx context.Context) (T, error) { return s.items.next(ctx) }
+
+// Last is the record that ended the stream, after Next has returned io.EOF: what a
+// query's end says. It is empty if Stop ended it.
+func (s *Stream[T]) Last() T { return s.last }
 
 // Stop ends the stream on both sides. Records that already wait can still be
 // read.
@@ -46,6 +51,7 @@ func (s *Stream[T]) record(errText string, body []byte) error {
 	case err != nil:
 		return &protocolError{fmt.Errorf("record: %w", err)}
 	case last:
+		s.last = item // seen by whom the queue tells of the end
 		s.end(io.EOF)
 	case !s.items.push(item):
 		s.end(ErrSlowReader)

@@ -124,7 +124,7 @@ func TestQuery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "query {FilterNodes:[n1] FilterTags:map[a:b] RequestAck:true RelayFactor:3 Timeout:1s Name:q Payload:[112] Outcome:false}"; b.lastAsked() != want {
+	if want := "query {FilterNodes:[n1] FilterTags:map[a:b] RequestAck:true RelayFactor:3 Timeout:1s Name:q Payload:[112] Outcome:false Prompt:false}"; b.lastAsked() != want {
 		t.Errorf("asked %s", b.lastAsked())
 	}
 	want := []QueryRecord{{Type: "ack", From: "n1"}, {Type: "response", From: "n1", Payload: []byte("hello")}}

@@ -175,6 +175,9 @@ type QueryRequest struct {
 	Payload     []byte
 	// Outcome: answers are to say how they came about. (Not Serf's.)
 	Outcome bool `codec:",omitempty"`
+	// Prompt: the end is told as soon as it is known, for who does not forget the
+	// answers that it has not shown yet. See ServerConfig.QueryLinger. (Not Serf's.)
+	Prompt bool `codec:",omitempty"`
 }
 
 // Outcome is how an answer to a query came about.
@@ -197,6 +200,10 @@ type QueryRecord struct {
 	Payload []byte
 	// Outcome is how a response came about; nil if that is not known. (Not Serf's.)
 	Outcome *Outcome `codec:",omitempty"`
+	// Expected is how many members are to answer, 0 if that is not known; Missing,
+	// of a done, are those that did not and have not said that they would not. (Not Serf's.)
+	Expected int      `codec:",omitempty"`
+	Missing  []string `codec:",omitempty"`
 }
 
 // KeyResponse is what the nodes answered to a key command.

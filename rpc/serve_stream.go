@@ -250,8 +250,10 @@ func serveQuery(r *request) error {
 		return r.answer(err, nil)
 	}
 	news := newQueue[QueryRecord](r.s.cfg.MaxQueryRecords)
+	done := QueryRecord{Type: QueryRecordDone}
 	err = r.s.backend.Query(req, func(rec QueryRecord) {
 		if rec.Type == QueryRecordDone {
+			done = rec
 			news.close(io.EOF)
 		} else {
 			news.push(rec)
@@ -263,24 +265,28 @@ func serveQuery(r *request) error {
 	}
 	c := r.serverConn
 	return r.run(st, func(st *serverStream) error {
-		return c.streamQuery(st, news)
+		return c.streamQuery(st, news, &done, req.Prompt)
 	}, func() { news.close(io.EOF) }) // what comes later is for nobody
 }
 
-func (c *serverConn) streamQuery(st *serverStream, news *queue[QueryRecord]) error {
+// streamQuery tells a client of its query. done is what is told last; it is set
+// before news ends.
+func (c *serverConn) streamQuery(st *serverStream, news *queue[QueryRecord], done *QueryRecord, prompt bool) error {
 	var last time.Time // when an answer went out
 	for {
 		head := responseHeader{Seq: st.seq}
 		rec, err := news.next(st.ctx)
 		switch {
 		case errors.Is(err, io.EOF):
-			sleep(st.ctx, time.Until(last.Add(c.s.cfg.QueryLinger)))
+			if !prompt {
+				sleep(st.ctx, time.Until(last.Add(c.s.cfg.QueryLinger)))
+			}
 			if n := news.lostCount(); n > 0 {
 				c.s.lostStreams.Add(1)
 				head.Error = fmt.Sprintf("Reader too slow, %d answers lost", n)
 			}
 			c.streams.free(st)
-			return c.send(&head, &QueryRecord{Type: QueryRecordDone})
+			return c.send(&head, done)
 		case err != nil:
 			return nil // stopped
 		}

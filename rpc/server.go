@@ -32,7 +32,7 @@ type ServerConfig struct {
 	MaxQueryRecords int
 
 	// QueryLinger is how long after its last answer a query's end is told at the
-	// earliest: 50 ms. Serf's own command line forgets answers that it has got
+	// earliest: 10 ms. Serf's own command line forgets answers that it has got
 	// but not shown when the end comes.
 	QueryLinger time.Duration
 
@@ -54,7 +54,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	setDefault(&c.MaxStreams, 64)
 	setDefault(&c.MaxRequest, 1<<20)
 	setDefault(&c.MaxQueryRecords, 16384)
-	setDefault(&c.QueryLinger, 50*time.Millisecond)
+	setDefault(&c.QueryLinger, 10*time.Millisecond)
 	setDefault(&c.HandshakeTimeout, 10*time.Second)
 	setDefault(&c.RequestTimeout, 10*time.Second)
 	setDefault(&c.WriteTimeout, 10*time.Second)

@@ -415,7 +415,7 @@ func TestQueryLinger(t *testing.T) {
 			}
 			c.wantReply(2, "")
 			c.read(&rec)
-			want := min(time.Duration(answers), 1) * 50 * time.Millisecond
+			want := min(time.Duration(answers), 1) * 10 * time.Millisecond
 			if d := time.Since(start); rec.Type != QueryRecordDone || d != want {
 				t.Errorf("%d answers: %+v after %v", answers, rec, d)
 			}

@@ -68,6 +68,10 @@ type answer struct {
 	outcome  bool // the asker wants to know how the answer came about
 	deadline time.Time
 	given    bool
+	say      bool // the asker wants to know if there will be none
+	acked    bool
+	declined bool   // there will be none
+	kept     []byte // the answer as it was sent
 }
 
 // answers are those that handlers may answer. Invariant: order has those of
@@ -75,6 +79,7 @@ type answer struct {
 type answers struct {
 	byID  map[QueryID]*answer
 	order []*answer
+	bytes int // of what is kept
 }
 
 func (a *answers) init() { a.byID = make(map[QueryID]*answer) }
@@ -84,6 +89,7 @@ func (a *answers) add(now time.Time, x *answer) {
 	n := 0
 	for n < len(a.order) && (a.order[n].deadline.Before(now) || len(a.order)-n >= maxAnswers) {
 		delete(a.byID, a.order[n].id)
+		a.bytes -= len(a.order[n].kept)
 		n++
 	}
 	a.order = slices.Delete(a.order, 0, n)
@@ -121,6 +127,7 @@ func (m *Machine) takeQuery(q *wire.Query) bool {
 	now := m.queryClock.time()
 	switch m.queries.add(now, q.LTime, q.ID) {
 	case eventSeen:
+		m.askedAgain(q)
 		return false
 	case eventOld:
 		m.trace(swim.Trace{Kind: TraceQueryOld, Level: swim.LevelWarn, Node: q.Name, LTime: q.LTime, N: int(now)})
@@ -143,18 +150,22 @@ func (m *Machine) deliverQuery(q *wire.Query) {
 		id:     QueryID{LTime: q.LTime, ID: q.ID},
 		source: q.Source, node: q.SourceNode, relays: q.RelayFactor,
 		outcome:  q.Flags&wire.QueryFlagOutcome != 0,
+		say:      q.Flags&wire.QueryFlagSay != 0,
+		acked:    q.Flags&wire.QueryFlagAck != 0,
 		deadline: m.now.Add(min(max(q.Timeout, 0), maxQueryTimeout)),
 	}
-	if q.Flags&wire.QueryFlagAck != 0 { // P92
-		m.send(a, &wire.QueryResponse{
-			LTime: q.LTime, ID: q.ID, From: m.cfg.Swim.Name, Flags: wire.QueryFlagAck,
-		})
+	name, internal := strings.CutPrefix(q.Name, internalPrefix)
+	a.declined = internal && name == "ping" && !m.cfg.Swim.Plain // the ack is all
+	if a.acked || a.declined && a.say {                          // P92
+		m.send(a, m.ackOf(a))
 	}
-	if name, internal := strings.CutPrefix(q.Name, internalPrefix); internal {
+	if !internal || a.say && !m.cfg.Swim.Plain {
+		m.answers.add(m.now, a)
+	}
+	if internal {
 		m.internalQuery(a, name, q.Payload)
 		return
 	}
-	m.answers.add(m.now, a)
 	m.tell(Event{
 		Type: EventQuery, LTime: q.LTime, Name: q.Name, Payload: bytes.Clone(q.Payload),
 		Query: a.id, Source: a.node, Deadline: a.deadline, WantsOutcome: a.outcome,
@@ -197,6 +208,9 @@ func (m *Machine) respond(a *answer, payload []byte, o Outcome) error {
 		o.fit(&r, len(m.buf), limit)
 		m.buf = r.AppendTo(m.buf[:0])
 	}
+	if !m.cfg.Swim.Plain {
+		limit = max(limit, maxStreamAnswer)
+	}
 	if len(m.buf) > limit {
 		return fmt.Errorf("failed to respond to key query: response exceeds limit of %d bytes", limit)
 	}
@@ -222,6 +236,12 @@ func (m *Machine) send(a *answer, r *wire.QueryResponse) {
 		return
 	}
 	m.buf = r.AppendTo(m.buf[:0])
+	if r.Flags&wire.QueryFlagAck == 0 {
+		m.keepAnswer(a, m.buf)
+		if m.streamAnswer(a, m.buf) {
+			return
+		}
+	}
 	m.swim.SendUser(a.source, a.node, m.buf)
 	if a.relays > 0 {
 		m.relay(a, m.buf)

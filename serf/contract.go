@@ -119,7 +119,12 @@ type QueryUpdate struct {
 	Kind    QueryUpdateKind
 	From    string
 	Payload []byte
-	Outcome Outcome // QueryResponse: as far as the answer says it
+	// Expected is how many members were to answer, 0 if that is not known. Missing,
+	// of a QueryDone, are those of them that neither did nor said that they
+	// would not, sorted.
+	Expected int
+	Missing  []string
+	Outcome  Outcome // QueryResponse: as far as the answer says it
 }
 
 // State is how far this node's own life has come.

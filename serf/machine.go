@@ -189,6 +189,7 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.triesDue()
 	m.queuesDue()
 	m.asksDue()
+	m.askAgainDue()
 	if m.timers.due(timerMembers, now) {
 		m.flushMembers()
 	}
@@ -214,6 +215,7 @@ func (m *Machine) settle() {
 func (m *Machine) Deadline() time.Time {
 	at := earlier(m.swim.Deadline(), m.timers.next())
 	at = earlier(at, m.asks.next())
+	at = earlier(at, m.nextAskAgain())
 	return earlier(at, m.nextPrune())
 }
 

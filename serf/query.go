@@ -27,6 +27,14 @@ type ask struct {
 	acks     map[string]struct{} // who acked
 	answers  map[string]struct{} // who answered
 	conflict bool                // it is the vote of a name conflict, not a user's query
+
+	// See query_end.go. waits is nil if it is not known who should answer.
+	waits    map[string]expected
+	expected int
+	gone     []string // who was expected and is gone
+	msg      []byte   // the query as a whole user message
+	again    time.Time
+	pause    time.Duration
 }
 
 // asks are the running queries. Invariant: order has those of byID, by deadline.
@@ -56,6 +64,12 @@ func (a *asks) next() time.Time {
 	return a.order[0].deadline
 }
 
+// remove takes one out before its time.
+func (a *asks) remove(q *ask) {
+	delete(a.byID, q.id)
+	a.order = slices.DeleteFunc(a.order, func(x *ask) bool { return x == q })
+}
+
 // popDue removes and returns the first if its time has come.
 func (a *asks) popDue(now time.Time) *ask {
 	if len(a.order) == 0 || a.order[0].deadline.After(now) {
@@ -67,8 +81,8 @@ func (a *asks) popDue(now time.Time) *ask {
 	return q
 }
 
-// Query asks; the answers come as QueryUpdates. It ends with a QueryDone at its
-// time-out (P95).
+// Query asks; the answers come as QueryUpdates. It ends with a QueryDone when
+// everybody has answered who was expected to (P227), at the latest at its time-out (P95).
 func (m *Machine) Query(now time.Time, name string, payload []byte, p QueryParam) (QueryID, error) {
 	m.now = now
 	if m.over() {
@@ -90,6 +104,7 @@ func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
 	}
 	m.push(&m.queryQueue, "", msg, nil)
 	m.takeQuery(q) // P99
+	m.endIfHeard(a)
 	return a, nil
 }
 
@@ -117,6 +132,10 @@ func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint
 	if p.Outcome {
 		q.Flags |= wire.QueryFlagOutcome
 	}
+	whole := !m.cfg.Swim.Plain && name != internalPrefix+"conflict"
+	if whole {
+		q.Flags |= wire.QueryFlagSay
+	}
 	msg := q.AppendTo([]byte{byte(wire.TypeUser)})
 	if len(msg)-1 > m.cfg.QuerySizeLimit {
 		return nil, nil, nil, fmt.Errorf("query exceeds limit of %d bytes", m.cfg.QuerySizeLimit)
@@ -134,6 +153,9 @@ func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint
 		a.acks = make(map[string]struct{})
 	}
 	m.asks.add(a)
+	if whole {
+		m.expect(a, &p, msg)
+	}
 	return a, q, msg, nil
 }
 
@@ -178,6 +200,12 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 		return
 	}
 	isAck := r.Flags&wire.QueryFlagAck != 0
+	if isAck && r.Flags&wire.QueryFlagSay != 0 {
+		defer m.heard(a, r.From, true, true)
+		if a.acks == nil {
+			return
+		}
+	}
 	seen := a.answers
 	if isAck {
 		seen = a.acks
@@ -201,11 +229,12 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 		m.vote(r)
 		return
 	}
-	u := QueryUpdate{ID: a.id, Kind: QueryAck, From: r.From}
+	u := QueryUpdate{ID: a.id, Kind: QueryAck, From: r.From, Expected: a.expected}
 	if !isAck {
 		u.Kind, u.Payload, u.Outcome = QueryResponse, bytes.Clone(r.Payload), outcomeOf(r.Flags)
 	}
 	m.updates = append(m.updates, u)
+	m.heard(a, r.From, isAck, !isAck)
 }
 
 func (m *Machine) traceResponse(k swim.TraceKind, l swim.TraceLevel, r *wire.QueryResponse) {
@@ -223,6 +252,6 @@ func (m *Machine) asksDue() {
 			m.conflictOver()
 			continue
 		}
-		m.updates = append(m.updates, QueryUpdate{ID: a.id, Kind: QueryDone})
+		m.endAsk(a)
 	}
 }

@@ -116,6 +116,18 @@ func (m *Machine) canGossipTo(e *member) bool {
 	return e.state != wire.StateLeft
 }
 
+// SendUserStream sends a user message over a stream, for what is too long for a
+// packet or must not be lost. ErrTooManyDials or nil.
+func (m *Machine) SendUserStream(to netip.AddrPort, name string, msg []byte) error {
+	m.out.begin()
+	id, err := m.dials.add(openDial{kind: dialUser, to: unmap(to), node: name})
+	if err == nil {
+		m.out.Dials = append(m.out.Dials, Dial{ID: id, To: to, Node: name, NoReply: true,
+			Data: wire.AppendUserStream(nil, msg), Timeout: m.cfg.StreamTimeout})
+	}
+	return err
+}
+
 // SendUser sends a user message (a Serf message, its type byte first) in one packet.
 func (m *Machine) SendUser(to netip.AddrPort, name string, msg []byte) {
 	m.out.begin()

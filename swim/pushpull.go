@@ -33,6 +33,7 @@ const (
 	dialPing     dialKind = iota // the probe's ping over a stream
 	dialPushPull                 // the periodic exchange
 	dialJoin                     // a join
+	dialUser                     // a user message, which has no reply
 	dialTakeover                 // a ping over a stream to where our name is held
 	dialInquiry                  // an inquiry's ping over a stream
 )
@@ -163,7 +164,7 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 		m.drops.counts[DropStrayDial]++
 		return
 	}
-	if err == nil && len(reply) == 0 {
+	if err == nil && len(reply) == 0 && d.kind != dialUser {
 		err = ErrNoReply
 	}
 	m.from, m.hearing = d.to, true
@@ -174,6 +175,10 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 		m.takeoverDialEnd(&d, reply, err)
 	case dialInquiry:
 		m.inquiryDialed(&d, reply, err)
+	case dialUser:
+		if err != nil {
+			m.trace(Trace{Kind: TraceUserStreamFailed, Level: LevelDebug, Node: d.node, Addr: d.to, Err: err})
+		}
 	case dialPushPull:
 		if _, err := m.exchanged(reply, err, false); err != nil {
 			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err}) // P57

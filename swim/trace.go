@@ -111,6 +111,8 @@ const (
 	TraceCleared
 	// TraceToldDead: another member says that one is dead. DEBUG: Node, From, Incarnation, N (the wire.Verdict).
 	TraceToldDead
+	// A user message could not be sent over a stream. DEBUG: Node, Addr, Err.
+	TraceUserStreamFailed
 
 	numTraceKinds
 )
@@ -152,6 +154,7 @@ var traceNames = [numTraceKinds]string{
 	TraceConfirmed:        "confirmed",
 	TraceCleared:          "cleared",
 	TraceToldDead:         "told-dead",
+	TraceUserStreamFailed: "user-stream-failed",
 }
 
 // String is a short word for the kind, for transcripts.

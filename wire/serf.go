@@ -39,6 +39,10 @@ const (
 	QueryFlagOutcome   uint32 = 1 << 8
 	QueryFlagTruncated uint32 = 1 << 9
 	QueryExitShift            = 16
+
+	// QueryFlagSay: in a query, who will not answer it is to say so; in an ack, this
+	// is said. Serf passes over it. (P227)
+	QueryFlagSay uint32 = 1 << 10
 )
 
 // Join is a member's intent to be in the cluster.

@@ -21,6 +21,12 @@ Usage: {prog} query [options] name [payload]
   Asks a query of all members, or of those that the options select, and shows
   the answers until the query ends.
 
+  Ends when everybody has answered, or has said that it will not; who was
+  expected to and did not is named on standard error.
+
+  Exit codes: 0, with -min or -quorum if enough have answered; 1 for errors; 2
+  if the query ended without enough answers.
+
 Options:
 
   -format=text              Form of the output: 'text' (as answers come) or
@@ -30,6 +36,9 @@ Options:
                             than once; all have to match.
   -timeout="15s"            How long to wait for answers. Unless said, the
                             agent decides by the size of the cluster.
+  -min=N                    End as soon as so many have answered. (Not Serf's.)
+  -quorum                   End as soon as more than half of those that were
+                            asked have answered. (Not Serf's.)
   -no-ack                   Do not ask for acknowledgements.
   -outcome                  Show how each answer came about: the handler's exit code,
                             and whether its output was cut. Handlers that fail
@@ -50,6 +59,9 @@ func runQuery(e *env, args []string) int {
 	format := fs.String("format", "text", "")
 	relay := fs.Int("relay-factor", 0, "")
 	outcome := fs.Bool("outcome", false, "")
+	var enough answersWanted
+	fs.IntVar(&enough.min, "min", 0, "")
+	fs.BoolVar(&enough.quorum, "quorum", false, "")
 	agent := addRPCFlags(fs)
 	if fs.Parse(args) != nil {
 		return 1
@@ -62,6 +74,8 @@ func runQuery(e *env, args []string) int {
 		return e.usage("A query name must be specified.")
 	case fs.NArg() > 2:
 		return e.usage("Too many command line arguments. Only a name and payload must be specified.")
+	case enough.min < 0:
+		return e.fail("-min must not be negative")
 	case *relay < 0 || *relay > 255:
 		return e.fail("Relay factor must be between 0 and 255")
 	}
@@ -90,10 +104,12 @@ func runQuery(e *env, args []string) int {
 		Name:        fs.Arg(0),
 		Payload:     payload(fs.Args()),
 		Outcome:     *outcome,
-	})
+		Prompt:      true,
+	}, &enough)
 }
 
-func askQuery(ctx context.Context, e *env, c *rpc.Client, out queryOutput, req rpc.QueryRequest) int {
+// askQuery shows a query until it ends, or enough have answered.
+func askQuery(ctx context.Context, e *env, c *rpc.Client, out queryOutput, req rpc.QueryRequest, enough *answersWanted) int {
 	q, err := c.Query(ctx, req)
 	if err != nil {
 		return e.fail("Error sending query: %s", err)
@@ -103,7 +119,7 @@ func askQuery(ctx context.Context, e *env, c *rpc.Client, out queryOutput, req r
 		rec, err := q.Next(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
-			return out.finished()
+			return enough.judge(e, out.finished(), q.Last())
 		case ctx.Err() != nil:
 			return 1
 		case err != nil:
@@ -112,6 +128,10 @@ func askQuery(ctx context.Context, e *env, c *rpc.Client, out queryOutput, req r
 			out.ack(rec.From)
 		case rec.Type == rpc.QueryRecordResponse:
 			out.response(rec.From, rec.Payload, rec.Outcome)
+			if enough.have(rec.Expected) {
+				_ = q.Stop(ctx) // the connection ends anyway
+				return out.finished()
+			}
 		}
 	}
 }

@@ -1,0 +1,239 @@
+package serf
+
+import (
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// This file ends a query when everybody who was expected to answer has done so,
+// said that it will not, or is gone, and asks those again who are silent.
+
+const (
+	// askAgainAfter is when those are asked again, directly, of whom nothing was
+	// heard; each further time comes after twice the pause. An answer takes a few
+	// milliseconds on a network that loses nothing.
+	askAgainAfter = 100 * time.Millisecond
+	askAgainMost  = 5 * time.Second
+	// askAgainCount bounds how many are asked again at a time.
+	askAgainCount = 32
+	// maxKeptAnswers bounds the answers that are kept to be sent again, in bytes.
+	maxKeptAnswers = 4 << 20
+	// maxStreamAnswer is the longest answer, encoded: one beyond
+	// QueryResponseSizeLimit goes over a stream.
+	maxStreamAnswer = 256 << 10
+)
+
+// expected is what is still to come from one member.
+type expected struct {
+	ack, answer bool
+}
+
+// expect notes who is expected to answer a query of this node: the members that
+// are alive and pass its filters. (P227)
+func (m *Machine) expect(a *ask, p *QueryParam, msg []byte) {
+	filters := make([]*regexp.Regexp, len(p.Tags))
+	for i := range p.Tags {
+		re, err := compile(p.Tags[i].Value)
+		if err != nil {
+			return // nobody will answer: it is asked until its time is over, as by Serf
+		}
+		filters[i] = re
+	}
+	a.waits = make(map[string]expected)
+	a.msg, a.pause, a.again = slices.Clone(msg), askAgainAfter, m.now.Add(askAgainAfter)
+	for i := range m.members.len() {
+		mem := m.members.at(i)
+		if mem.status != StatusAlive || len(p.Nodes) > 0 && !slices.Contains(p.Nodes, mem.name) {
+			continue
+		}
+		if m.tagsPass(mem, p.Tags, filters) {
+			a.waits[mem.name] = expected{ack: p.Ack, answer: true}
+		}
+	}
+	a.expected = len(a.waits)
+}
+
+func (m *Machine) tagsPass(mem *member, tags []wire.Tag, filters []*regexp.Regexp) bool {
+	if len(tags) == 0 {
+		return true
+	}
+	have := m.decodeTags(mem.meta)
+	for i := range tags {
+		if !filters[i].MatchString(findTag(have, tags[i].Key)) {
+			return false
+		}
+	}
+	return true
+}
+
+// heard takes what came from a member, and ends the query if that was the last
+// thing to come. An answer of a plain member is all there is to wait for: its ack
+// was sent before, and is not sent twice.
+func (m *Machine) heard(a *ask, from string, ack, answer bool) {
+	w, ok := a.waits[from]
+	if !ok {
+		return
+	}
+	w.ack, w.answer = w.ack && !ack, w.answer && !answer
+	if !w.answer && w.ack {
+		sm := m.swim.Member(from)
+		w.ack = sm != nil && sm.Native > 0
+	}
+	if w.ack || w.answer {
+		a.waits[from] = w
+		return
+	}
+	delete(a.waits, from)
+	m.endIfHeard(a)
+}
+
+// endIfHeard ends a query of which nothing is to come any more.
+func (m *Machine) endIfHeard(a *ask) {
+	if a.waits == nil || len(a.waits) > 0 {
+		return
+	}
+	m.asks.remove(a)
+	m.endAsk(a)
+}
+
+// endAsk tells that a query is over, and who is missing.
+func (m *Machine) endAsk(a *ask) {
+	u := QueryUpdate{ID: a.id, Kind: QueryDone, Expected: a.expected, Missing: a.gone}
+	// order-free: sorted below.
+	for name := range a.waits {
+		u.Missing = append(u.Missing, name)
+	}
+	slices.Sort(u.Missing)
+	m.updates = append(m.updates, u)
+}
+
+// goneFromAsks: a member that is gone will not answer. It is missing all the same.
+func (m *Machine) goneFromAsks(name string) {
+	for _, a := range slices.Clone(m.asks.order) {
+		if w, ok := a.waits[name]; ok {
+			delete(a.waits, name)
+			if w.answer {
+				a.gone = append(a.gone, name)
+			}
+			m.endIfHeard(a)
+		}
+	}
+}
+
+// askAgainDue asks those again of whom nothing was heard. Members of whom an answer is
+// missing still are asked too: a native sends again what it has said.
+func (m *Machine) askAgainDue() {
+	for _, a := range m.asks.order {
+		if a.again.IsZero() || a.again.After(m.now) {
+			continue
+		}
+		a.pause = min(2*a.pause, askAgainMost)
+		if a.again = m.now.Add(a.pause); !a.again.Before(a.deadline) {
+			a.again = time.Time{}
+		}
+		m.askAgain(a)
+	}
+}
+
+func (m *Machine) askAgain(a *ask) {
+	var q wire.Query
+	if err := q.Decode(a.msg[2:], &m.names); err != nil {
+		return
+	}
+	q.Flags |= wire.QueryFlagNoBroadcast
+	q.Timeout = a.deadline.Sub(m.now)
+	msg := q.AppendTo(nil)
+	n := m.members.len()
+	start := m.rng.IntN(max(n, 1))
+	for i, sent := 0, 0; i < n && sent < askAgainCount; i++ {
+		mem := m.members.at((start + i) % n)
+		w, ok := a.waits[mem.name]
+		if !ok || mem.name == m.cfg.Swim.Name {
+			continue
+		}
+		sm := m.swim.Member(mem.name)
+		if sm == nil || sm.Native == 0 && (a.acks == nil || !w.ack) {
+			continue // a plain one that was heard of says nothing again
+		}
+		m.swim.SendUser(mem.addr(), mem.name, msg)
+		sent++
+	}
+}
+
+// nextAskAgain is when askAgainDue has something to do, zero if that is not known.
+func (m *Machine) nextAskAgain() time.Time {
+	var at time.Time
+	for _, a := range m.asks.order {
+		if !a.again.IsZero() {
+			at = earlier(at, a.again)
+		}
+	}
+	return at
+}
+
+// Decline says that nobody here will answer a query that came as an EventQuery. (P227)
+func (m *Machine) Decline(now time.Time, id QueryID) {
+	m.now = now
+	if a := m.answers.byID[id]; a != nil && !m.over() && !a.given {
+		m.decline(a)
+		m.settle()
+	}
+}
+
+// decline says so if the asker wants to know.
+func (m *Machine) decline(a *answer) {
+	a.declined = true
+	if a.say && !m.cfg.Swim.Plain && !m.now.After(a.deadline) {
+		m.send(a, m.ackOf(a))
+	}
+}
+
+// ackOf is the ack of a query, which says whether an answer will follow.
+func (m *Machine) ackOf(a *answer) *wire.QueryResponse {
+	r := &wire.QueryResponse{LTime: a.id.LTime, ID: a.id.ID, From: m.cfg.Swim.Name, Flags: wire.QueryFlagAck}
+	if a.declined && a.say {
+		r.Flags |= wire.QueryFlagSay
+	}
+	return r
+}
+
+// askedAgain: a query came again, from who asked it and to this node alone. What
+// was said is said again, the answer over a stream: it may be the packet that was
+// lost that was too long for the way. (P228)
+func (m *Machine) askedAgain(q *wire.Query) {
+	a := m.answers.byID[QueryID{LTime: q.LTime, ID: q.ID}]
+	if a == nil || m.cfg.Swim.Plain || !a.say || q.Flags&wire.QueryFlagNoBroadcast == 0 {
+		return
+	}
+	if a.acked || a.declined {
+		m.send(a, m.ackOf(a))
+	}
+	if a.kept != nil && a.source.IsValid() {
+		_ = m.swim.SendUserStream(a.source, a.node, a.kept)
+	}
+}
+
+// keepAnswer keeps an encoded answer for askedAgain.
+func (m *Machine) keepAnswer(a *answer, msg []byte) {
+	if !a.say || m.cfg.Swim.Plain || m.answers.bytes+len(msg) > maxKeptAnswers {
+		return
+	}
+	a.kept = slices.Clone(msg)
+	m.answers.bytes += len(msg)
+}
+
+// streamAnswer sends an answer that is too long for a packet, and reports whether
+// it is one. (P229)
+func (m *Machine) streamAnswer(a *answer, msg []byte) bool {
+	if m.cfg.Swim.Plain || len(msg) <= min(m.cfg.QueryResponseSizeLimit, m.packetBudget()-1) {
+		return false
+	}
+	if err := m.swim.SendUserStream(a.source, a.node, msg); err != nil {
+		m.trace(swim.Trace{Kind: TraceAnswerBad, Level: swim.LevelError, Node: a.node, Addr: a.source, Err: err})
+	}
+	return true
+}
