@@ -37,7 +37,7 @@ func CheckAddr(addr string) error {
 		_, err := net.ResolveTCPAddr("tcp", addr)
 		return err
 	case path == "":
-		return errors.New("no path after unix:")
+		return errors.New("no path in unix:PATH")
 	case len(path) > maxSocketPath:
 		return fmt.Errorf("the path is longer than %d bytes", maxSocketPath)
 	}

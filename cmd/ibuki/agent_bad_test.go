@@ -148,3 +148,36 @@ func TestConfigurationPage(t *testing.T) {
 		t.Errorf("%d flags and keys on the page, %d in the program", len(there), len(want))
 	}
 }
+
+// What is not Serf's is named on the page about Serf, wherever that is.
+func TestCompatibilityPageNamesAll(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/serf-compat.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ours, _ := strings.Cut(string(page), "\n## Only ours\n")
+	for f := range reflect.TypeFor[agent.Options]().Fields() {
+		key := f.Tag.Get("json")
+		if key != "mdns" && !strings.Contains(string(page), "\n| `"+key+"` |") && !strings.Contains(ours, "`"+key+"`") {
+			t.Errorf("the key %s is not on the page", key)
+		}
+	}
+	flag := regexp.MustCompile(`(?m)^  -([a-z0-9-]+)`)
+	for _, c := range commands {
+		if c.synopsis == "" { // for the program itself
+			continue
+		}
+		if !strings.Contains(string(page), "\n| `"+c.name+"` |") { // not Serf's
+			if !strings.Contains(ours, "`"+c.name+"`") && !strings.Contains(ours, "`"+c.name+" ") {
+				t.Errorf("the command %s is not on the page", c.name)
+			}
+			continue
+		}
+		for _, m := range flag.FindAllStringSubmatch(c.help, -1) {
+			if !strings.Contains(string(page), "\n| `"+c.name+" -"+m[1]+"` |") && !strings.Contains(ours, "`-"+m[1]+"`") {
+				t.Errorf("%s -%s is not on the page", c.name, m[1])
+			}
+		}
+	}
+}
