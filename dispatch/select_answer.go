@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,11 +23,15 @@ type answer struct {
 
 // readAnswer takes a document apart.
 func readAnswer(data []byte) (a answer, err error) {
-	if data = bytes.TrimSpace(data); len(data) > 0 && data[0] == '{' {
+	if i := skipSpace(data, 0); i < len(data) && data[i] == '{' {
 		return readObjectAnswer(data)
 	}
-	var parts, head []json.RawMessage
-	if json.Unmarshal(data, &parts) != nil || len(parts) == 0 || json.Unmarshal(parts[0], &head) != nil || len(head) < 3 {
+	parts, ok := splitArray(data)
+	if !ok || len(parts) == 0 {
+		return a, errAnswer
+	}
+	head, ok := splitArray(parts[0])
+	if !ok || len(head) < 3 {
 		return a, errAnswer
 	}
 	a.header = parts[0]
@@ -43,19 +46,20 @@ func readAnswer(data []byte) (a answer, err error) {
 }
 
 func readObjectAnswer(data []byte) (a answer, err error) {
-	var document struct {
-		Header json.RawMessage `json:"header"`
-		Body   json.RawMessage `json:"body"`
-	}
-	var head struct {
-		Code    int64       `json:"return_code"`
-		Start   json.Number `json:"start_time"`
-		Elapsed json.Number `json:"elapsed_time"`
-	}
-	if json.Unmarshal(data, &document) != nil || json.Unmarshal(document.Header, &head) != nil {
+	document, ok := splitObject(data)
+	if !ok {
 		return a, errAnswer
 	}
-	return answer{head.Code, head.Start, head.Elapsed, document.Header, document.Body, true}, nil
+	a = answer{header: field(document, "header"), body: field(document, "body"), object: true}
+	head, ok := splitObject(a.header)
+	if !ok {
+		return a, errAnswer
+	}
+	a.start, a.elapsed = json.Number(field(head, "start_time")), json.Number(field(head, "elapsed_time"))
+	if a.code, err = strconv.ParseInt(string(field(head, "return_code")), 10, 64); err != nil {
+		return a, errAnswer
+	}
+	return a, nil
 }
 
 // result is one list of records: what was found, or the groups of a drilldown.
@@ -77,49 +81,68 @@ type named struct {
 
 // readResult reads [[hits],[[name,type],…],record,…].
 func readResult(data []byte) (r result, err error) {
-	var parts, columns []json.RawMessage
-	var hits []int64
-	if json.Unmarshal(data, &parts) != nil || len(parts) < 2 || json.Unmarshal(parts[0], &hits) != nil || len(hits) != 1 ||
-		json.Unmarshal(parts[1], &columns) != nil {
+	parts, ok := splitArray(data)
+	if !ok || len(parts) < 2 {
 		return r, errAnswer
 	}
-	r.hits, r.header, r.records = hits[0], parts[1], parts[2:]
+	hits, ok := splitArray(parts[0])
+	if !ok || len(hits) != 1 {
+		return r, errAnswer
+	}
+	if r.hits, err = strconv.ParseInt(string(hits[0]), 10, 64); err != nil {
+		return r, errAnswer
+	}
+	r.header, r.records = parts[1], parts[2:]
+	columns, ok := splitArray(parts[1])
+	if !ok {
+		return r, errAnswer
+	}
 	for _, c := range columns {
-		var pair []*string
-		if json.Unmarshal(c, &pair) != nil || len(pair) != 2 || pair[0] == nil {
+		pair, ok := splitArray(c)
+		if !ok || len(pair) != 2 {
 			return r, errAnswer
 		}
-		r.columns = append(r.columns, newColumn(*pair[0], pair[1]))
+		if err := r.addColumn(pair[0], pair[1]); err != nil {
+			return r, err
+		}
 	}
 	return r, nil
 }
 
 // readObjectResult reads the same of command_version 3.
 func readObjectResult(data []byte) (r result, err error) {
-	var parts struct {
-		Hits    *int64            `json:"n_hits"`
-		Columns json.RawMessage   `json:"columns"`
-		Records []json.RawMessage `json:"records"`
-	}
-	var columns []struct {
-		Name string  `json:"name"`
-		Type *string `json:"type"`
-	}
-	if json.Unmarshal(data, &parts) != nil || parts.Hits == nil || json.Unmarshal(parts.Columns, &columns) != nil {
+	parts, ok := splitObject(data)
+	if !ok {
 		return r, errAnswer
 	}
-	r.hits, r.header, r.records = *parts.Hits, parts.Columns, parts.Records
+	if r.hits, err = strconv.ParseInt(string(field(parts, "n_hits")), 10, 64); err != nil {
+		return r, errAnswer
+	}
+	r.header = field(parts, "columns")
+	columns, ok1 := splitArray(r.header)
+	var ok2 bool
+	r.records, ok2 = splitArray(field(parts, "records"))
+	if !ok1 || !ok2 {
+		return r, errAnswer
+	}
 	for _, c := range columns {
-		r.columns = append(r.columns, newColumn(c.Name, c.Type))
+		fields, _ := splitObject(c)
+		if err := r.addColumn(field(fields, "name"), field(fields, "type")); err != nil {
+			return r, err
+		}
 	}
 	return r, nil
 }
 
-func newColumn(name string, typ *string) column {
-	if typ == nil { // what is computed may have none
-		return column{name: name}
+// addColumn adds a column. What is computed may have null for a type.
+func (r *result) addColumn(name, typ json.RawMessage) error {
+	text, ok := textOf(name)
+	if !ok {
+		return errAnswer
 	}
-	return column{name, *typ}
+	of, _ := textOf(typ)
+	r.columns = append(r.columns, column{text, of})
+	return nil
 }
 
 // result is the list of what was found.
@@ -127,8 +150,8 @@ func (a *answer) result() (result, error) {
 	if a.object {
 		return readObjectResult(a.body)
 	}
-	var parts []json.RawMessage
-	if json.Unmarshal(a.body, &parts) != nil || len(parts) == 0 {
+	parts, ok := splitArray(a.body)
+	if !ok || len(parts) == 0 {
 		return result{}, errAnswer
 	}
 	return readResult(parts[0])
@@ -138,46 +161,32 @@ func (a *answer) result() (result, error) {
 // those without labels, by number.
 func (a *answer) groups() (list []named, err error) {
 	if a.object {
-		var body struct {
-			Drilldowns json.RawMessage `json:"drilldowns"`
-		}
-		if json.Unmarshal(a.body, &body) != nil {
+		body, ok := splitObject(a.body)
+		if !ok {
 			return nil, errAnswer
 		}
-		return readObject(body.Drilldowns)
+		return readGroupsByName(field(body, "drilldowns"))
 	}
-	var parts []json.RawMessage
-	if json.Unmarshal(a.body, &parts) != nil || len(parts) == 0 {
+	parts, ok := splitArray(a.body)
+	if !ok || len(parts) == 0 {
 		return nil, errAnswer
 	}
 	for i, p := range parts[1:] {
-		if bytes.HasPrefix(p, []byte("{")) {
-			return readObject(p)
+		if p[0] == '{' {
+			return readGroupsByName(p)
 		}
 		list = append(list, named{strconv.Itoa(i), p})
 	}
 	return list, nil
 }
 
-// readObject reads an object in its order.
-func readObject(data []byte) (list []named, err error) {
+func readGroupsByName(data []byte) ([]named, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	list, ok := splitObject(data)
+	if !ok {
 		return nil, errAnswer
-	}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, errAnswer
-		}
-		n := named{name: fmt.Sprint(name)}
-		if dec.Decode(&n.value) != nil {
-			return nil, errAnswer
-		}
-		list = append(list, n)
 	}
 	return list, nil
 }
@@ -191,8 +200,9 @@ func (a *answer) readGroups(data []byte) (result, error) {
 }
 
 // readRecord reads one record's values.
-func readRecord(data []byte, columns int) (values []json.RawMessage, err error) {
-	if json.Unmarshal(data, &values) != nil || len(values) != columns {
+func readRecord(data []byte, columns int) ([]json.RawMessage, error) {
+	values, ok := appendArray(make([]json.RawMessage, 0, columns), data)
+	if !ok || len(values) != columns {
 		return nil, fmt.Errorf("%w: a record has not as many values as there are columns", errAnswer)
 	}
 	return values, nil

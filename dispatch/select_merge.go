@@ -108,8 +108,8 @@ func cutHeader(header json.RawMessage, hidden int) (json.RawMessage, error) {
 	if hidden == 0 {
 		return header, nil
 	}
-	var columns []json.RawMessage
-	if json.Unmarshal(header, &columns) != nil || len(columns) < hidden {
+	columns, ok := splitArray(header)
+	if !ok || len(columns) < hidden {
 		return nil, errAnswer
 	}
 	return joinValues(columns[hidden:]), nil

@@ -46,15 +46,24 @@ func ordering(c column) (decoder, compareFunc, error) {
 			func(a, b *sortValue) int { return cmp.Compare(a.float, b.float) }, nil
 	case "Bool":
 		return func(data []byte, v *sortValue) (err error) {
-				var b bool
-				if err = json.Unmarshal(data, &b); b {
+				switch string(data) {
+				case "true":
 					v.int = 1
+				case "false":
+				default:
+					err = errAnswer
 				}
 				return err
 			},
 			func(a, b *sortValue) int { return cmp.Compare(a.int, b.int) }, nil
 	case "ShortText", "Text", "LongText":
-		return func(data []byte, v *sortValue) error { return json.Unmarshal(data, &v.text) },
+		return func(data []byte, v *sortValue) (err error) {
+				var ok bool
+				if v.text, ok = textOf(data); !ok {
+					err = errAnswer
+				}
+				return err
+			},
 			func(a, b *sortValue) int { return strings.Compare(a.text, b.text) }, nil
 	}
 	return nil, nil, fmt.Errorf("%w: to sort by %s of type %s, of which each slice has its own order; where that is a table, sort by its column, like %s._key",

@@ -1,0 +1,85 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+// FuzzSplit: what is JSON is taken apart as encoding/json does it, and nothing panics.
+func FuzzSplit(f *testing.F) {
+	for _, seed := range []string{
+		`[]`, ` [ 1 , "a\"]" ,[2,{"x":[]}], null ] `, `{"a":1,"b\\":"\\"}`, `{}`, `[1,]`, `[,1]`, `["a`, `[[}]`, `[1 2]`, `{"a" 1}`, `{1:2}`, `[-1.5e+300,true]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		elements, isArray := splitArray(data)
+		fields, isObject := splitObject(data)
+		if !json.Valid(data) {
+			return
+		}
+		var array []json.RawMessage
+		if json.Unmarshal(data, &array) == nil && array != nil && !deep(data) {
+			if !isArray || len(elements) != len(array) {
+				t.Fatalf("%d elements, want %d", len(elements), len(array))
+			}
+			for i := range array {
+				if string(elements[i]) != string(array[i]) {
+					t.Fatalf("element %d is %s, want %s", i, elements[i], array[i])
+				}
+			}
+		}
+		var object map[string]json.RawMessage
+		if json.Unmarshal(data, &object) == nil && object != nil && !deep(data) {
+			last := make(map[string]string)
+			for _, f := range fields {
+				last[f.name] = string(f.value)
+			}
+			// Names that are no UTF-8 differ by how they are mended.
+			if !isObject || len(last) > len(fields) || len(fields) < len(object) {
+				t.Fatalf("%d fields, want %d", len(fields), len(object))
+			}
+		}
+	})
+}
+
+// deep reports whether data is nested deeper than we follow.
+func deep(data []byte) bool {
+	depth, most := 0, 0
+	for _, b := range data {
+		switch b {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		}
+		most = max(most, depth)
+	}
+	return most > maxNesting
+}
+
+// FuzzMerge: no answers, however wrong, make a merge panic; what it makes of right
+// ones is JSON.
+func FuzzMerge(f *testing.F) {
+	good := `[[0,1.5,0.1],[[[1],[["n","Int32"],["_key","ShortText"],["title","ShortText"]],[1,"a","x"]],[[1],[["_key","ShortText"],["_nsubrecs","Int32"],["_nsubrecs","Int32"],["_sum","Int64"],["_key","ShortText"],["_avg","Float"]],["t",1,1,5,"t",5.0]]]]`
+	f.Add(good, good)
+	f.Add(`{"header":{"return_code":0,"start_time":1,"elapsed_time":1},"body":{"n_hits":0,"columns":[],"records":[],"drilldowns":{}}}`, good)
+	f.Add(`[[-22,1,1,"no"]]`, ``)
+	c, err := ParseLine("select Docs --sort_keys n,_key --output_columns title --drilldown tag --drilldown_sort_keys _nsubrecs " +
+		"--drilldown_calc_types AVG --drilldown_calc_target n --drilldown_output_columns _key,_avg --offset -3")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		p, err := PlanSelect(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers := [][]byte{[]byte(a), []byte(b)}
+		p.Again(answers)
+		merged, err := p.Merge(answers)
+		if err == nil && json.Valid([]byte(a)) && json.Valid([]byte(b)) && !json.Valid(merged) {
+			t.Fatalf("merged to %s", merged)
+		}
+	})
+}
