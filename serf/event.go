@@ -75,6 +75,24 @@ func (b *eventBuffer) add(now, t wire.LTime, name string, payload []byte) eventV
 	return eventNew
 }
 
+// sum is the same for two buffers with the same events.
+func (b *eventBuffer) sum() (sum uint64) {
+	for i := range b.slots {
+		for j := range b.slots[i].Events {
+			e := &b.slots[i].Events[j]
+			h := uint64(14695981039346656037) // FNV-1a
+			for _, c := range e.Payload {
+				h = (h ^ uint64(c)) * 1099511628211
+			}
+			for k := range len(e.Name) {
+				h = (h ^ uint64(e.Name[k])) * 1099511628211
+			}
+			sum += (h ^ uint64(b.slots[i].LTime)) * 1099511628211
+		}
+	}
+	return sum
+}
+
 // drop empties a slot.
 func (b *eventBuffer) drop(slot *wire.EventsAt) {
 	for i := range slot.Events {

@@ -36,6 +36,17 @@ func (l *layer) Fresh(dst [][]byte, overhead, limit int) [][]byte {
 // Waiting implements swim.Layer.
 func (l *layer) Waiting(overhead int) (fresh, all int) { return l.m.waiting(overhead) }
 
+// AppendPart implements swim.Layer.
+func (l *layer) AppendPart(dst []byte, in func(string) bool, all bool) []byte {
+	return l.m.appendPart(dst, in, all)
+}
+
+// Stamp implements swim.Layer.
+func (l *layer) Stamp(name string) uint64 { return l.m.stamp(name) }
+
+// Sum implements swim.Layer.
+func (l *layer) Sum() uint64 { return l.m.events.sum() }
+
 // AppendState implements swim.Layer.
 func (l *layer) AppendState(dst []byte, _ bool) []byte { return l.m.appendState(dst) }
 

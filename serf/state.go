@@ -29,6 +29,37 @@ func (m *Machine) appendState(dst []byte) []byte {
 	return s.AppendTo(dst)
 }
 
+// appendPart appends the part of the state that belongs to some members: their
+// status times, all those that left, and the events if they are wanted. (P231)
+func (m *Machine) appendPart(dst []byte, in func(string) bool, events bool) []byte {
+	s := wire.SerfState{LTime: m.clock.time(), EventLTime: m.eventClock.time(), QueryLTime: m.queryClock.time()}
+	for i := range m.members.len() {
+		mem := m.members.at(i)
+		left := mem.status == StatusLeft
+		if left {
+			s.Left = append(s.Left, mem.name)
+		}
+		if left || in(mem.name) {
+			s.Status = append(s.Status, wire.StatusLTime{Node: mem.name, LTime: mem.ltime})
+		}
+	}
+	for i := range m.events.slots {
+		if events && len(m.events.slots[i].Events) > 0 {
+			s.Events = append(s.Events, m.events.slots[i])
+		}
+	}
+	return s.AppendTo(dst)
+}
+
+// stamp is the status time of a member that is alive. That of one that is
+// leaving is not the same for all who know as much.
+func (m *Machine) stamp(name string) uint64 {
+	if mem := m.members.get(name); mem != nil && mem.status == StatusAlive {
+		return uint64(mem.ltime)
+	}
+	return 0
+}
+
 // mergeState takes another node's part of a push/pull (P77).
 func (m *Machine) mergeState(state []byte, _ bool) {
 	var s wire.SerfState

@@ -17,6 +17,9 @@ type silent struct{}
 func (silent) Message(time.Time, netip.AddrPort, []byte)                   {}
 func (silent) Fresh(dst [][]byte, _, _ int) [][]byte                       { return dst }
 func (silent) Waiting(int) (fresh, all int)                                { return 0, 0 }
+func (silent) AppendPart(dst []byte, _ func(string) bool, _ bool) []byte   { return dst }
+func (silent) Stamp(string) uint64                                         { return 0 }
+func (silent) Sum() uint64                                                 { return 0 }
 func (silent) Broadcasts(dst [][]byte, _, _ int) [][]byte                  { return dst }
 func (silent) AppendState(dst []byte, _ bool) []byte                       { return dst }
 func (silent) MergeState(time.Time, []byte, bool)                          {}

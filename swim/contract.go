@@ -27,6 +27,13 @@ type Layer interface {
 	AppendState(dst []byte, join bool) []byte
 	// MergeState takes the other side's part of a push/pull.
 	MergeState(now time.Time, state []byte, join bool)
+	// AppendPart appends what AppendState would, but of the members only those
+	// that in says; the rest only if all is set.
+	AppendPart(dst []byte, in func(name string) bool, all bool) []byte
+	// Stamp changes when what the layer knows of a present member does, and is the
+	// same for all who know the same. Sum is that of everything else that it has.
+	Stamp(name string) uint64
+	Sum() uint64
 	// AppendAckPayload appends what rides in an Ack.
 	AppendAckPayload(dst []byte) []byte
 	// PingDone: a direct ping was answered by an Ack after rtt.

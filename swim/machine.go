@@ -32,6 +32,7 @@ type Machine struct {
 	hold      bool   // see HoldStream
 	queue     Queue
 	spreader  spreader
+	exchanges int // periodic ones, so far
 	dials     dials
 	drops     drops
 	counts    Counts

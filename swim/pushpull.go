@@ -34,6 +34,7 @@ const (
 	dialPushPull                 // the periodic exchange
 	dialJoin                     // a join
 	dialUser                     // a user message, which has no reply
+	dialCompare                  // the periodic exchange between natives
 	dialTakeover                 // a ping over a stream to where our name is held
 	dialInquiry                  // an inquiry's ping over a stream
 )
@@ -106,7 +107,15 @@ func (m *Machine) pushPullTick() {
 	if len(with) == 0 {
 		return
 	}
-	m.pushPullWith(with[0])
+	if m.exchanges++; !m.eager() || with[0].native == 0 || m.exchanges%wholeEvery == 0 {
+		m.pushPullWith(with[0])
+		return
+	}
+	e := with[0]
+	m.trace(Trace{Kind: TracePushPull, Level: LevelDebug, Node: e.name, Addr: e.at()})
+	if err := m.compareWith(e); err != nil {
+		m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: e.name, Addr: e.at(), Err: err})
+	}
 }
 
 // pushPullWith exchanges states with one member.
@@ -142,18 +151,22 @@ func (m *Machine) appendState(dst []byte, join bool) []byte {
 	dst = slices.Grow(dst, 64+len(m.userState)+m.members.len()*(128+len(m.local.name)+len(m.local.meta)))
 	dst = wire.AppendPushPullHeader(dst, wire.PushPullHeader{
 		Nodes: m.members.len(), UserStateLen: len(m.userState), Join: join})
-	n := &m.msg.node
 	for i := range m.members.len() {
-		e := m.members.at(i)
-		*n = wire.PushNodeState{Name: e.name, Addr: e.at(), Meta: e.meta,
-			Incarnation: e.incarnation, State: e.state, Versions: e.versions, Native: m.tells(e)}
-		dst = wire.AppendPushNodeState(dst, n)
+		dst = m.appendNode(dst, m.members.at(i))
 	}
 	dst = append(dst, m.userState...)
 	if cap(m.userState) > maxKept {
 		m.userState = nil
 	}
 	return dst
+}
+
+// appendNode appends one member.
+func (m *Machine) appendNode(dst []byte, e *member) []byte {
+	n := &m.msg.node
+	*n = wire.PushNodeState{Name: e.name, Addr: e.at(), Meta: e.meta,
+		Incarnation: e.incarnation, State: e.state, Versions: e.versions, Native: m.tells(e)}
+	return wire.AppendPushNodeState(dst, n)
 }
 
 // HandleDialed ends a Dial: with the reply, or with why there is none.
@@ -182,6 +195,10 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 	case dialPushPull:
 		if _, err := m.exchanged(reply, err, false); err != nil {
 			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err}) // P57
+		}
+	case dialCompare:
+		if err := m.compared(&d, reply, err); err != nil {
+			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err})
 		}
 	case dialJoin:
 		n, err := m.exchanged(reply, err, true)
@@ -373,6 +390,9 @@ func (m *Machine) answerPushPull(body []byte) []byte {
 		return nil
 	}
 	pp, _ := wire.ReadPushPull(body, m)
+	if m.eager() && len(pp.Header.Digest) > 0 && !incompatible {
+		return m.answerDigest(body, user, pp.Header.Digest)
+	}
 	join := pp.Header.Join
 	reply := m.appendState(nil, join)
 	if incompatible {

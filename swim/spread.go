@@ -28,7 +28,6 @@ type spreader struct {
 	from  netip.AddrPort // who told it
 	last  time.Duration  // of the last sending, on the awake clock
 	ran   bool           // there was one
-	packs [][]byte       // the packets of the running sending
 }
 
 // eager reports whether this node passes on at once.

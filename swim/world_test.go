@@ -38,6 +38,14 @@ func (r *recorder) Fresh(dst [][]byte, overhead, limit int) [][]byte {
 func (r *recorder) Waiting(overhead int) (fresh, all int) {
 	return r.casts.FreshCost(overhead), r.casts.Cost(overhead)
 }
+func (r *recorder) AppendPart(dst []byte, _ func(string) bool, all bool) []byte {
+	if all {
+		return append(dst, r.state...)
+	}
+	return dst
+}
+func (r *recorder) Stamp(string) uint64                   { return 0 }
+func (r *recorder) Sum() uint64                           { return uint64(len(r.state)) }
 func (r *recorder) AppendState(dst []byte, _ bool) []byte { return append(dst, r.state...) }
 func (r *recorder) MergeState(_ time.Time, s []byte, join bool) {
 	r.log = append(r.log, fmt.Sprintf("state %s %v", s, join))

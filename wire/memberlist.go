@@ -128,6 +128,8 @@ type PushPullHeader struct {
 	Nodes        int
 	UserStateLen int
 	Join         bool // a join, not the periodic exchange
+	// Digest is what two natives compare by, under the key D (P230); it aliases the message. Empty: none.
+	Digest []byte
 }
 
 // PushNodeState is one member inside a push/pull.

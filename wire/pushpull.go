@@ -3,7 +3,7 @@ package wire
 import "net/netip"
 
 var (
-	pushPullFields   = []string{"Nodes", "UserStateLen", "Join"}
+	pushPullFields   = []string{"Nodes", "UserStateLen", "Join", "D"}
 	pushNodeFields   = []string{"Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn", "N"}
 	userStreamFields = []string{"UserMsgLen"}
 )
@@ -48,6 +48,8 @@ func (p *PushPull) readHeader() {
 			state = p.r.int()
 		case "Join":
 			p.Header.Join = p.r.bool()
+		case "D":
+			p.Header.Digest = p.r.bytes()
 		}
 	}
 	if nodes < 0 || nodes > MaxNodes || state < 0 || state > MaxUserState {
@@ -126,7 +128,14 @@ func (r *reader) nodeState() NodeState {
 
 // AppendPushPullHeader appends the beginning of a push/pull with its type byte.
 func AppendPushPullHeader(dst []byte, h PushPullHeader) []byte {
-	dst = append(dst, byte(TypePushPull), 0x83)
+	n := 3
+	if len(h.Digest) > 0 {
+		n++
+	}
+	dst = appendMap(append(dst, byte(TypePushPull)), n)
+	if len(h.Digest) > 0 {
+		dst = appendRaw(appendStr(dst, "D"), h.Digest)
+	}
 	dst = appendBool(appendStr(dst, "Join"), h.Join)
 	dst = appendInt(appendStr(dst, "Nodes"), int64(h.Nodes))
 	return appendInt(appendStr(dst, "UserStateLen"), int64(h.UserStateLen))

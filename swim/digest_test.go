@@ -1,0 +1,122 @@
+package swim
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// pairOf are two native rigs that know each other and n others.
+func pairOf(t *testing.T, n int) (a, b *rig) {
+	a = newNativeRig(t, quiet)
+	b = newNativeRig(t, quiet, func(c *Config) { c.Name, c.Addr = "b", addrOf(1) })
+	a.in(nativeAlive("b", 1, 1, wire.NativeVersion))
+	b.in(nativeAlive("self", 0, 1, wire.NativeVersion))
+	for i := range n {
+		for _, r := range []*rig{a, b} {
+			r.in(nativeAlive(fmt.Sprint("n", i), 10+i, 1, wire.NativeVersion))
+		}
+	}
+	a.dials, b.dials = nil, nil
+	return a, b
+}
+
+// exchange plays a comparison that a begins, and returns how many messages of what
+// length together it took.
+func exchange(t *testing.T, a, b *rig) (messages, size int) {
+	t.Helper()
+	a.begin(a.now)
+	if err := a.compareWith(a.members.get("b")); err != nil {
+		t.Fatal(err)
+	}
+	a.take()
+	for {
+		i := slices.IndexFunc(a.dials, func(d Dial) bool { return d.Data[0] == byte(wire.TypePushPull) })
+		if i < 0 {
+			return messages, size
+		}
+		d := a.dials[i]
+		a.dials = slices.Delete(a.dials, i, i+1)
+		reply := slices.Clone(b.HandleStream(b.now, addrOf(0), d.Data))
+		b.take()
+		messages, size = messages+2, size+len(d.Data)+len(reply)
+		a.HandleDialed(a.now, d.ID, reply, nil)
+		a.take()
+	}
+}
+
+// P230: natives that know the same tell each other a fixed few bytes.
+func TestP230_NothingDiffers(t *testing.T) {
+	for _, n := range []int{3, 200} {
+		a, b := pairOf(t, n)
+		messages, size := exchange(t, a, b)
+		if messages != 2 || size > 400 {
+			t.Errorf("with %d members equal nodes exchanged %d messages, %d bytes", n, messages, size)
+		}
+	}
+}
+
+// P230: what only one of them knows both know after the exchange, and of
+// the others little is said.
+func TestP230_DifferencesAreFound(t *testing.T) {
+	a, b := pairOf(t, 200)
+	a.in(nativeAlive("only-a", 300, 1, 1))
+	b.in(nativeAlive("only-b", 301, 1, 1))
+	b.in(nativeAlive("n7", 17, 9, 1)) // a newer incarnation
+	a.in((&wire.Dead{Incarnation: 1, Node: "n9", From: "n9"}).AppendTo(nil))
+	messages, size := exchange(t, a, b)
+	whole := len(a.appendState(nil, false))
+	if messages != 4 || size > whole/2 {
+		t.Errorf("%d messages, %d bytes; a whole state has %d", messages, size, whole)
+	}
+	for _, r := range []*rig{a, b} {
+		for _, name := range []string{"only-a", "only-b"} {
+			if e := r.members.get(name); e == nil || e.state != wire.StateAlive {
+				t.Errorf("%s does not know %s", r.local.name, name)
+			}
+		}
+		if e := r.members.get("n7"); e.incarnation != 9 {
+			t.Errorf("%s has n7 at incarnation %d", r.local.name, e.incarnation)
+		}
+		if e := r.members.get("n9"); e.state != wire.StateLeft {
+			t.Errorf("%s has n9 in state %d", r.local.name, e.state)
+		}
+	}
+	if messages, _ := exchange(t, a, b); messages != 2 {
+		t.Errorf("afterwards there are differences: %d messages", messages)
+	}
+}
+
+// P231: the layer's own things come along when they differ, and only then.
+func TestP231_LayersPart(t *testing.T) {
+	a, b := pairOf(t, 3)
+	b.layer.state = []byte("events")
+	exchange(t, a, b)
+	if !slices.Contains(a.layer.log, "state events false") {
+		t.Errorf("told %q", a.layer.log)
+	}
+	a.layer.state, a.layer.log = b.layer.state, nil
+	if exchange(t, a, b); len(a.layer.log) > 0 {
+		t.Errorf("told again %q", a.layer.log)
+	}
+}
+
+// P230: a digest that cannot be one is refused, and a plain node answers it as
+// any push/pull.
+func TestP230_BadDigests(t *testing.T) {
+	for _, raw := range [][]byte{{1}, {1, 6}, {9, 6, 0}, {1, 31, 0}, {1, 2, 0}, {2, 6, 0, 1}, append([]byte{1, 6}, make([]byte, 300)...)} {
+		r := newNativeRig(t, quiet)
+		msg := wire.AppendPushPullHeader(nil, wire.PushPullHeader{Digest: raw})
+		if reply := r.HandleStream(r.now, addrOf(1), msg); reply != nil {
+			t.Errorf("%x was answered", raw)
+		}
+	}
+	plain := newRig(t, quiet)
+	d := digest{kind: digestSums, buckets: 64, sums: make([]uint32, 64)}
+	msg := wire.AppendPushPullHeader(nil, wire.PushPullHeader{Digest: d.append(nil)})
+	if h, nodes, _ := readState(t, plain.HandleStream(plain.now, addrOf(1), msg)); h.Nodes != 1 || len(nodes) != 1 {
+		t.Errorf("a plain node answers %+v", h)
+	}
+}
