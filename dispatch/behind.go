@@ -16,26 +16,23 @@ func (w *writer) fallBehind(volumes []*volume) {
 	if len(volumes) == 0 {
 		return
 	}
-	news := false
+	untold := false
 	w.mu.Lock()
 	for _, v := range volumes {
 		if !v.behind {
 			v.behind, v.behindAt = true, time.Now()
 			v.judge()
-			news = true
 			w.d.log.Info("server is behind", "volume", v.addr)
 		}
+		untold = untold || !v.told
 	}
 	w.mu.Unlock()
-	if news {
-		w.publish()
-		for _, v := range volumes {
-			w.wake(v)
-		}
-	} else {
-		// Somebody else is making it known; until that is done nothing may be acknowledged.
-		w.pushing.Lock()
-		w.pushing.Unlock() //nolint:staticcheck // only to wait
+	if !untold {
+		return
+	}
+	w.publish()
+	for _, v := range volumes {
+		w.wake(v)
 	}
 	w.mu.Lock()
 	for _, j := range w.jobs { // order-free: each is told
@@ -48,8 +45,22 @@ func (w *writer) fallBehind(volumes []*volume) {
 func (w *writer) publish() {
 	w.pushing.Lock()
 	defer w.pushing.Unlock()
+	since := make(map[*volume]time.Time)
+	w.mu.Lock()
+	for _, v := range w.d.volumes {
+		if v.behind {
+			since[v] = v.behindAt
+		}
+	}
+	w.mu.Unlock()
 	w.save()
 	w.d.peers.push()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for v, at := range since { // order-free: each by itself
+		// One that was complete in between is not what was told.
+		v.told = v.told || v.behind && v.behindAt.Equal(at)
+	}
 }
 
 // save writes down how this gateway stands.
@@ -66,7 +77,7 @@ func (w *writer) complete(v *volume) {
 	w.mu.Lock()
 	changed := v.behind && w.buffer.Waiting(v.addr) == 0
 	if changed {
-		v.behind = false
+		v.behind, v.told = false, false
 		v.judge()
 		w.d.log.Info("server has all writes", "volume", v.addr, "after", time.Since(v.behindAt).Round(time.Millisecond))
 	}

@@ -78,7 +78,7 @@ func (c BufferConfig) Validate() error {
 		}
 	}
 	if int(c.Sync) >= len(syncPolicies) {
-		faults = append(faults, fmt.Errorf("Sync: there is no policy %d", c.Sync))
+		faults = append(faults, fmt.Errorf("the policy Sync: there is no %d", c.Sync))
 	}
 	return errors.Join(faults...)
 }

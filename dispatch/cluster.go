@@ -3,7 +3,6 @@ package dispatch
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/catalog"
@@ -135,13 +134,4 @@ func (ds *dataset) readable() *layout {
 		}
 	}
 	return best
-}
-
-// names lists servers for a message.
-func names(volumes []*volume) string {
-	words := make([]string, len(volumes))
-	for i, v := range volumes {
-		words[i] = v.addr
-	}
-	return strings.Join(words, ", ")
 }

@@ -53,7 +53,7 @@ func (w *writer) restore() error {
 	defer w.mu.Unlock()
 	for _, v := range w.d.volumes {
 		v.behind = slices.Contains(saved.Behind, v.addr)
-		v.behindAt = time.Now()
+		v.behindAt, v.told = time.Now(), v.behind
 		for gateway, held := range saved.Held { // order-free: into another map
 			if stamp, ok := held[v.addr]; ok && w.d.peers.has(gateway) {
 				v.heldBy[gateway] = stamp

@@ -13,7 +13,10 @@ const (
 	// be reached at all.
 	unconfirmedAfter = 3 * time.Second
 	drainFirst       = 20 * time.Millisecond
-	drainLimit       = time.Second
+	// catchUpDelay is what a write waits more while a replica that is there again gets
+	// what it has missed: else those who write might be faster for ever.
+	catchUpDelay = 5 * time.Millisecond
+	drainLimit   = time.Second
 )
 
 // job is a share of a write that a client waits for.
@@ -161,6 +164,9 @@ func (w *writer) wait(ctx context.Context, j *job) (Answer, error) {
 		}
 		if got && len(open) == 0 {
 			w.end(j)
+			if w.catchingUp(j) {
+				time.Sleep(catchUpDelay)
+			}
 			return answer, nil
 		}
 		if !got && len(open) == 0 && time.Since(start) > unconfirmedAfter || time.Since(start) > w.d.cfg.WriteTimeout {
@@ -184,6 +190,18 @@ func (w *writer) wait(ctx context.Context, j *job) (Answer, error) {
 	}
 }
 
+// catchingUp reports whether one of a share's servers is there and lacks writes.
+func (w *writer) catchingUp(j *job) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range j.volumes {
+		if v.behind && v.state() == up && v.listed.Load() {
+			return true
+		}
+	}
+	return false
+}
+
 // look finds how a share stands: open are the servers that do not have it and are
 // not known to be behind. Those that cannot be reached now are made known to be.
 func (w *writer) look(j *job) (open []*volume, answer Answer, got bool, first time.Time) {
@@ -198,8 +216,8 @@ func (w *writer) look(j *job) (open []*volume, answer Answer, got bool, first ti
 			continue
 		}
 		switch {
-		case v.behind:
-		case !w.reachable(v):
+		case v.behind && v.told:
+		case v.behind || !w.reachable(v):
 			gone = append(gone, v)
 		default:
 			open = append(open, v)
@@ -252,7 +270,7 @@ func (w *writer) sender(v *volume) {
 // drain delivers as long as it goes. again tells that it is to be tried soon although
 // nobody may say so.
 func (w *writer) drain(v *volume) (again bool) {
-	for w.d.ctx.Err() == nil {
+	for n := 0; w.d.ctx.Err() == nil; n++ {
 		if !w.reachable(v) {
 			return false
 		}
@@ -275,6 +293,9 @@ func (w *writer) drain(v *volume) (again bool) {
 			continue
 		}
 		if w.notYet(v, e.stamp) {
+			if n > 0 {
+				w.d.start(w.d.peers.push) // now it may be another gateway's turn
+			}
 			return true
 		}
 		if !w.deliver(v, p.Ticket, e) {

@@ -26,17 +26,6 @@ func (r *rig) buffered(cfg BufferConfig) {
 	r.cfg.Buffer = b
 }
 
-// restartGateway ends the dispatcher as it is and starts another one on the same files.
-func (r *rig) restartGateway() {
-	r.t.Helper()
-	r.d.Close()
-	if err := r.cfg.Buffer.Close(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.buffered(BufferConfig{})
-	r.start()
-}
-
 // writing is a rig with a buffer and the table T on all servers.
 func writing(t *testing.T, slices, replicas int) *rig {
 	r := newRig(t, slices, replicas)

@@ -64,12 +64,6 @@ func (p *process) kill() {
 func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
 func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
 
-// terminate asks the process to end and waits for it.
-func (p *process) terminate() {
-	p.signal(syscall.SIGTERM)
-	<-p.gone
-}
-
 // cpu is the processor time that the process has used, in seconds.
 func (p *process) cpu() float64 {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "stat"))

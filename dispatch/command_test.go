@@ -1,0 +1,162 @@
+package dispatch
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCommandsAreParsed(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		name string
+		args []Arg
+		kind Kind
+	}{
+		{"/d/status", "status", nil, Read},
+		{"/d/select.xml?table=T&query=a+b%26c&x", "select",
+			[]Arg{{"table", "T"}, {"query", "a b&c"}, {"x", ""}, {"output_type", "xml"}}, Read},
+		{"/d/select?table=T&&limit=%zz", "select", []Arg{{"table", "T"}, {"limit", "%zz"}}, Read},
+		{"/d/select?load_table=U", "select", []Arg{{"load_table", "U"}}, Write},
+		{"/d/load?table=T&values=[]", "load", []Arg{{"table", "T"}, {"values", "[]"}}, Write},
+		{"/d/never_heard_of", "never_heard_of", nil, Write},
+		{"/d/shutdown?mode=immediate", "shutdown", []Arg{{"mode", "immediate"}}, Forbidden},
+		{"/d/cache_limit", "cache_limit", nil, Read},
+		{"/d/cache_limit?max=10", "cache_limit", []Arg{{"max", "10"}}, Write},
+		{"select T --query 'a \"b\"' --limit -1", "select", []Arg{{"table", "T"}, {"query", `a "b"`}, {"limit", "-1"}}, Read},
+		{`delete T a\ b`, "delete", []Arg{{"table", "T"}, {"key", "a b"}}, Write},
+		{"table_create T TABLE_HASH_KEY --key_type ShortText", "table_create", []Arg{{"name", "T"}, {"flags", "TABLE_HASH_KEY"}, {"key_type", "ShortText"}}, Write},
+	} {
+		got, err := ParseLine(c.text)
+		if err != nil {
+			t.Errorf("%s: %v", c.text, err)
+			continue
+		}
+		if got.Name != c.name || !reflect.DeepEqual(got.Args, c.args) || got.Kind() != c.kind {
+			t.Errorf("%s: %s %q %v", c.text, got.Name, got.Args, got.Kind())
+		}
+		again, err := ParseURI(got.URI())
+		if err != nil || !reflect.DeepEqual(again.Args, got.Args) {
+			t.Errorf("%s: its URI %s has %q, %v", c.text, got.URI(), again.Args, err)
+		}
+	}
+}
+
+func TestWhatIsNoCommand(t *testing.T) {
+	for text, want := range map[string]error{
+		"": ErrBadCommand, "/d/": ErrBadCommand, "/d/a%2Fb": ErrBadCommand, "/d/%z": ErrBadCommand, "select 'T": ErrBadCommand,
+		"select --table": ErrBadCommand, "status x": ErrBadCommand, "sel/ect": ErrBadCommand,
+		strings.Repeat("x", MaxCommandName+1):            ErrTooLong,
+		"/d/select?" + strings.Repeat("a=b&", MaxArgs+1): ErrTooLong,
+		"/d/select?" + strings.Repeat("x", MaxURI):       ErrTooLong,
+		"select" + strings.Repeat(" --a b", MaxArgs+1):   ErrTooLong,
+	} {
+		if _, err := ParseLine(text); !errors.Is(err, want) {
+			t.Errorf("%.40s: %v", text, err)
+		}
+	}
+}
+
+func TestArgumentsAreChanged(t *testing.T) {
+	c, err := ParseURI("/d/select?table=T&limit=1&limit=2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := c.Clone()
+	if c.Get("limit") != "2" {
+		t.Errorf("of two the later counts: %s", c.Get("limit"))
+	}
+	d.Set("limit", "5 6")
+	d.Del("table")
+	d.Set("x", "é")
+	if got := d.URI(); got != "/d/select?limit=1&limit=5+6&x=%C3%A9" {
+		t.Errorf("changed: %s", got)
+	}
+	if got := c.URI(); got != "/d/select?table=T&limit=1&limit=2" {
+		t.Errorf("the original became %s", got)
+	}
+}
+
+func FuzzCommand(f *testing.F) {
+	for _, s := range []string{"/d/select.json?table=T&query=a%20b", "select T --query 'a b'", `load --table T --values '[{"_key":"a"}]'`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ParseLine(text)
+		if err != nil {
+			if !errors.Is(err, ErrBadCommand) && !errors.Is(err, ErrTooLong) {
+				t.Errorf("a fault of no kind: %v", err)
+			}
+			return
+		}
+		c.query = "" // written anew
+		again, err := ParseURI(c.URI())
+		if errors.Is(err, ErrTooLong) {
+			return // escaped, it is longer
+		}
+		if err != nil || again.Name != c.Name || len(again.Args) != len(c.Args) {
+			t.Fatalf("%q became %q: %v", text, c.URI(), err)
+		}
+		for i, a := range again.Args {
+			if a != c.Args[i] {
+				t.Errorf("%q became %q", c.Args[i], a)
+			}
+		}
+		if c.Name == "load" {
+			_, _ = Records(c)
+		}
+	})
+}
+
+func FuzzEntry(f *testing.F) {
+	e := entry{stamp: 77, id: "x-1", command: &Command{Name: "load", Dataset: "D", ContentType: "application/json", ID: "y-2", Body: []byte("[]")}}
+	f.Add(e.encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, err := decodeEntry(data)
+		if err != nil {
+			return
+		}
+		again, err := decodeEntry(e.encode())
+		if err != nil || again.stamp != e.stamp || again.id != e.id || again.command.ID != e.command.ID || !bytes.Equal(again.command.Body, e.command.Body) {
+			t.Fatalf("%+v became %+v: %v", e, again, err)
+		}
+	})
+}
+
+func TestEntriesSurvive(t *testing.T) {
+	for _, c := range []*Command{
+		{Name: "load", Dataset: "D", ContentType: "application/json", ID: "y-2", Body: []byte("[1]"), Args: []Arg{{"table", "T"}}},
+		{Name: "delete", Args: []Arg{{"table", "T"}, {"key", "a b"}}},
+		{Name: "load", Body: []byte{}},
+	} {
+		e := entry{stamp: time.Now().UnixNano(), id: "z", command: c}
+		got, err := decodeEntry(e.encode())
+		if err != nil || got.stamp != e.stamp || got.id != "z" || got.command.URI() != c.URI() || got.command.Method() != c.Method() {
+			t.Errorf("%+v became %+v: %v", c, got, err)
+		}
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	var l latencies
+	if q, n := l.quantiles(0.5); n != 0 || q[0] != 0 {
+		t.Errorf("of nothing: %v %d", q, n)
+	}
+	for i := range 1000 {
+		l.add(time.Duration(i+1) * time.Millisecond)
+	}
+	q, n := l.quantiles(0.5, 0.99, 1)
+	for i, want := range []time.Duration{500, 990, 1000} {
+		want *= time.Millisecond
+		if q[i] < want || q[i] > want+want/6 {
+			t.Errorf("quantile %d: %v, want %v or a little more", i, q[i], want)
+		}
+	}
+	l.age()
+	if _, half := l.quantiles(0.5); n != 1000 || half < 400 || half > 600 {
+		t.Errorf("%d, then %d", n, half)
+	}
+}
