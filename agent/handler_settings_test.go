@@ -33,7 +33,8 @@ func (s *scriptTest) one() *runner {
 // A run that takes too long is ended with all that it has started, and the next
 // event has its turn. P154, P158
 func TestHandlerTimeout(t *testing.T) {
-	s := newHandlerTest(t, nil, Handler{Timeout: 200 * time.Millisecond,
+	t.Parallel()
+	s := newHandlerTest(t, nil, Handler{Timeout: 1500 * time.Millisecond,
 		Command: `read what; [ $what = quick ] && touch DIR/quick && exit; trap '' TERM; sleep 60 & echo $! > DIR/pid; wait; wait`})
 	r := s.one()
 	s.event(userEvent("x", "slow"))
@@ -41,7 +42,7 @@ func TestHandlerTimeout(t *testing.T) {
 	pid := waitForPid(t, filepath.Join(s.dir, "pid"))
 	s.wgWait(t)
 	log := s.end()
-	if !strings.Contains(log, "timed out after 200ms") {
+	if !strings.Contains(log, "timed out after 1.5s") {
 		t.Errorf("not said: %s", log)
 	}
 	s.read(t, "quick")
@@ -124,10 +125,11 @@ func TestExpiredQueriesAreNotRun(t *testing.T) {
 
 // P167: how an answer came about, and an answer for a handler that failed, for who wants it.
 func TestQueryOutcome(t *testing.T) {
+	t.Parallel()
 	command := `case $SERF_QUERY_NAME in good) echo yes;; bad) echo no; exit 3;; long) head -c 9000 /dev/zero;; ` +
 		`killed) kill -9 $$;; slow) sleep 60;; silent) ;; esac`
 	for _, wants := range []bool{false, true} {
-		s := newHandlerTest(t, nil, Handler{Command: command, Timeout: 300 * time.Millisecond})
+		s := newHandlerTest(t, nil, Handler{Command: command, Timeout: 1500 * time.Millisecond})
 		for _, name := range []string{"good", "bad", "long", "killed", "slow", "silent"} {
 			s.event(serf.Event{Type: serf.EventQuery, Name: name, WantsOutcome: wants})
 		}
