@@ -148,9 +148,10 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (g *gatewayProcess, err
 	if cfg.Self, cfg.Peers, err = f.gateways(c); err != nil {
 		return nil, err
 	}
+	made := g // an error's return makes g nil
 	defer func() {
 		if err != nil {
-			g.close()
+			made.close()
 		}
 	}()
 	if f.buffer != "" {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -19,6 +20,9 @@ type netns struct {
 	id    string
 	hosts int
 }
+
+// netnsCount tells apart the networks of tests that run at the same time.
+var netnsCount atomic.Int32
 
 func (n *netns) name(who string) string { return "ibuki-" + n.id + "-" + who }
 func (n *netns) host(i int) string      { return n.name(fmt.Sprint(i)) }
@@ -41,7 +45,7 @@ func newNetns(t *testing.T, hosts int) *netns {
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("needs the ip command (iproute2) to make network namespaces")
 	}
-	n := &netns{t: t, id: fmt.Sprint(os.Getpid()), hosts: hosts}
+	n := &netns{t: t, id: fmt.Sprintf("%d-%d", os.Getpid(), netnsCount.Add(1)), hosts: hosts}
 	if err := n.ip("netns", "add", n.name("switch")); err != nil {
 		t.Skipf("needs network namespaces: %v", err)
 	}
