@@ -74,7 +74,11 @@ func skipString(data []byte, i int) int {
 
 // skipLiteral returns the index behind a number or a word.
 func skipLiteral(data []byte, i int) int {
-	for i < len(data) && bytes.IndexByte([]byte(",:]}\"[{ \t\r\n"), data[i]) < 0 {
+	for i < len(data) {
+		switch data[i] {
+		case ',', ':', ']', '}', '"', '[', '{', ' ', '\t', '\r', '\n':
+			return i
+		}
 		i++
 	}
 	return i
