@@ -133,13 +133,19 @@ func (m *Machine) UserEvent(now time.Time, name string, payload []byte, coalesce
 		return fmt.Errorf("encoded user event exceeds configured limit of %d bytes after encoding", limit)
 	}
 	// A larger limit can be configured than a packet has room for. Such an
-	// event would wait in the queue for ever.
-	if budget := m.packetBudget(); len(m.buf) > budget {
-		return fmt.Errorf("encoded user event exceeds packet limit of %d bytes after encoding", budget)
+	// event would wait in the queue for ever: natives have streams for it.
+	long := len(m.buf) > m.packetBudget()
+	if long && m.cfg.Swim.Plain {
+		return fmt.Errorf("encoded user event exceeds packet limit of %d bytes after encoding", m.packetBudget())
 	}
 	m.eventClock.tick()
-	m.push(&m.eventQueue, "", m.buf, nil)
+	if !long {
+		m.push(&m.eventQueue, "", m.buf, nil)
+	}
 	m.takeUserEvent(&e)
+	if long { // after it is in what a push/pull tells
+		m.swim.SpreadLong(m.buf[1:])
+	}
 	m.settle()
 	return nil
 }
@@ -157,7 +163,11 @@ func (m *Machine) handleUserEvent(from netip.AddrPort, msg []byte) error {
 	}
 	m.traceMessage(wire.SerfUserEvent, from, e.Name)
 	if m.takeUserEvent(e) {
-		m.passOn(&m.eventQueue, "", msg)
+		if 1+len(msg) > m.packetBudget() && !m.cfg.Swim.Plain {
+			m.swim.SpreadLong(msg)
+		} else {
+			m.passOn(&m.eventQueue, "", msg)
+		}
 	}
 	return nil
 }

@@ -132,6 +132,20 @@ func (m *Machine) copyParts(e *member, parts [][]byte) {
 	}
 }
 
+// SpreadLong passes on a user message that is too long for a packet: to natives
+// over streams. Plain members would keep it queued for ever; with those states are
+// exchanged, of which it is a part. (P232)
+func (m *Machine) SpreadLong(msg []byte) {
+	m.out.begin()
+	for _, e := range m.members.targets(m.rng) {
+		if e.native == 0 {
+			m.pushPullWith(e)
+		} else if err := m.SendUserStream(e.at(), e.name, msg); err != nil {
+			m.trace(Trace{Kind: TraceUserStreamFailed, Level: LevelDebug, Node: e.name, Addr: e.at(), Err: err})
+		}
+	}
+}
+
 // repairs is how many copies of a broadcast the rounds of gossip send after the eager ones. (P223)
 func (m *Machine) repairs() int { return max(1, m.cfg.RetransmitMult/2) }
 
