@@ -101,9 +101,17 @@ func (l *List) Load(now time.Time, entries []Entry) *View {
 func loaded(entries []Entry) []*Entry {
 	copies := slices.Clone(entries)
 	all := make([]*Entry, len(copies))
+	n := 0
+	for i := range copies {
+		n += len(copies[i].Tags)
+	}
+	tags := make([]Tag, 0, n) // of all of them
 	for i := range copies {
 		e := &copies[i]
-		e.Tags = sortedTags(e.Tags)
+		from := len(tags)
+		tags = append(tags, e.Tags...)
+		e.Tags = tags[from:len(tags):len(tags)]
+		sortTags(e.Tags)
 		all[len(all)-1-i] = e // so that of two with one name the later is first
 	}
 	slices.SortStableFunc(all, func(a, b *Entry) int { return strings.Compare(a.Name, b.Name) })
@@ -113,8 +121,12 @@ func loaded(entries []Entry) []*Entry {
 // sortedTags is a sorted copy.
 func sortedTags(tags []Tag) []Tag {
 	tags = slices.Clone(tags)
-	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	sortTags(tags)
 	return tags
+}
+
+func sortTags(tags []Tag) {
+	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
 }
 
 // publish makes what f came to the current View and hands it to the watchers.

@@ -1,6 +1,7 @@
 package livefile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"io"
 	"os"
@@ -26,8 +27,10 @@ func read(path string) ([]byte, os.FileInfo, error) {
 	if info.Size() > live.MaxFile {
 		return nil, nil, live.ErrTooLarge
 	}
-	text, err := io.ReadAll(io.LimitReader(f, live.MaxFile+1))
-	return text, info, err
+	var text bytes.Buffer
+	text.Grow(int(info.Size()) + bytes.MinRead) // within live.MaxFile
+	_, err = text.ReadFrom(io.LimitReader(f, live.MaxFile+1))
+	return text.Bytes(), info, err
 }
 
 // digest is the sum of what a file held. The zero digest is of nothing read.
