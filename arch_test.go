@@ -37,7 +37,7 @@ dispatch:   live catalog | github.com/valyala/fasthttp github.com/google/renamei
 gateway:    live livefile catalog dispatch | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent:      wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
-dashboard:  live access |
+dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
 droonga:    dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
 cmd/ibuki:  wire swim serf coordinate live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term github.com/coreos/go-systemd/v22/daemon

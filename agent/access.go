@@ -33,8 +33,8 @@ func (c *Config) validateAccess() (faults []error) {
 		if _, err := access.NewTLS(c.TLS); err != nil {
 			faults = append(faults, err)
 		}
-	} else if c.RPCTLS {
-		faults = append(faults, errors.New("rpc_tls needs tls"))
+	} else if c.RPCTLS || c.HTTPTLS {
+		faults = append(faults, errors.New("rpc_tls and http_tls need tls"))
 	}
 	if err := c.Socket.Check(); err != nil {
 		faults = append(faults, fmt.Errorf("Invalid socket owner or mode: %w", err))

@@ -50,6 +50,7 @@ type Agent struct {
 	began    time.Time // when Start was called
 	meter    *meter
 	metered  metricsState
+	tally    tally
 	recent   recentMetrics
 	sinks    []*metricSink // not changed once the agent runs
 	streams  inboundSet
@@ -119,6 +120,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a.membersChanged = make(chan struct{}, 1)
 	a.meter = newMeter()
+	a.tally.init()
 	a.members.Store(&[]serf.Member{})
 	a.queries.init()
 	a.answers.init()

@@ -490,7 +490,7 @@ func TestHungHandlerHoldsUpNothing(t *testing.T) {
 
 func TestSlowSubscriber(t *testing.T) {
 	var s subscribers
-	events, lost, cancel := s.add()
+	events, lost, cancel := s.add(false)
 	for i := range streamLag + 3 {
 		s.send(&serf.Event{Type: serf.EventUser, Name: fmt.Sprint(i)}, 0)
 	}
@@ -504,7 +504,7 @@ func TestSlowSubscriber(t *testing.T) {
 	cancel()
 	cancel()
 	s.closeAll()
-	if _, ok := <-func() <-chan rpc.Event { ch, _, _ := s.add(); return ch }(); ok {
+	if _, ok := <-func() <-chan rpc.Event { ch, _, _ := s.add(false); return ch }(); ok {
 		t.Error("a stream after the end")
 	}
 }

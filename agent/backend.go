@@ -158,7 +158,12 @@ func (a *Agent) respondToQuery(id serf.QueryID, payload []byte, o serf.Outcome) 
 }
 
 // Subscribe implements rpc.Backend.
-func (b backend) Subscribe() (<-chan rpc.Event, func() int, func()) { return b.subs.add() }
+func (b backend) Subscribe() (<-chan rpc.Event, func() int, func()) { return b.subs.add(false) }
+
+// Observe is Subscribe for a reader that answers no queries: they end without it.
+func (a *Agent) Observe() (events <-chan rpc.Event, lost func() int, cancel func()) {
+	return a.subs.add(true)
+}
 
 // Monitor implements rpc.Backend.
 func (b backend) Monitor(level string) (<-chan string, func(), error) {

@@ -42,6 +42,10 @@ type Config struct {
 	// TLS is the material for TLS, RPCTLS whether RPC is over it.
 	TLS    access.TLSFiles
 	RPCTLS bool
+	// HTTPAddr is HOST:PORT or unix:PATH of the HTTP API, HTTPTLS whether that is over
+	// TLS. The agent itself does not serve it: whoever runs it does (package dashboard).
+	HTTPAddr string
+	HTTPTLS  bool
 	// Socket says who may open the agent's Unix sockets.
 	Socket access.Socket
 	// AddrFile gets the addresses that are listened at, while the agent runs. Empty: none does.

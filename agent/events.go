@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -64,16 +65,18 @@ type subscribers struct {
 }
 
 type subscriber struct {
-	ch   chan rpc.Event
-	lost int
-	gone bool // ch is closed
+	ch       chan rpc.Event
+	observes bool // it answers no query
+	lost     int
+	gone     bool // ch is closed
 }
 
-// add returns a stream of all events from now on.
-func (s *subscribers) add() (events <-chan rpc.Event, lost func() int, cancel func()) {
+// add returns a stream of all events from now on. observes: the reader only looks on,
+// so that no query waits for an answer of its.
+func (s *subscribers) add(observes bool) (events <-chan rpc.Event, lost func() int, cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sub := &subscriber{ch: make(chan rpc.Event, streamLag)}
+	sub := &subscriber{ch: make(chan rpc.Event, streamLag), observes: observes}
 	if s.closed {
 		sub.close()
 	} else {
@@ -107,11 +110,11 @@ func (s *subscribers) remove(sub *subscriber) {
 	}
 }
 
-// none reports whether nobody reads events, and so nobody can answer a query by RPC.
+// none reports whether nobody reads events that could answer a query by RPC.
 func (s *subscribers) none() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.all) == 0
+	return !slices.ContainsFunc(s.all, func(sub *subscriber) bool { return !sub.observes })
 }
 
 // send tells everybody. The value is built once for all of them.

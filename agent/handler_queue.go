@@ -3,6 +3,7 @@ package agent
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // jobQueue are the events that wait for one handler.
@@ -47,6 +48,7 @@ func (q *jobQueue) add(j *job) (lost, replaced *job) {
 		lost = q.jobs[0]
 		q.jobs = slices.Delete(q.jobs, 0, 1)
 	}
+	j.queued = time.Now()
 	q.jobs = append(q.jobs, j)
 	q.wake.Signal()
 	return lost, replaced

@@ -26,6 +26,7 @@ type job struct {
 
 	// silent counts the handlers that may still answer a query; nil for other events.
 	silent *atomic.Int32
+	queued time.Time // when it began to wait
 }
 
 // same reports whether two jobs are about the same kind of event.

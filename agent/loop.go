@@ -96,6 +96,7 @@ func (a *Agent) run() {
 		case in.command = <-a.commands:
 		case in.failed = <-a.sendFailed:
 		case <-timer.C:
+			a.tally.late(a.loop.due, time.Now())
 		case <-a.ctx.Done():
 			return
 		}

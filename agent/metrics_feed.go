@@ -23,6 +23,7 @@ type metricsState struct {
 func (a *Agent) measure(now time.Time, out *serf.Output) {
 	for i := range out.Trace {
 		t := &out.Trace[i]
+		a.tally.trace(now, t)
 		switch t.Kind {
 		case serf.TraceMemberJoin:
 			a.meter.count("serf.member.join", 1)

@@ -86,6 +86,8 @@ type Options struct {
 	Anonymous   TextList       `json:"anonymous"`
 	TLS         *TLSOptions    `json:"tls"`
 	RPCTLS      bool           `json:"rpc_tls"`
+	HTTPAddr    string         `json:"http"`
+	HTTPTLS     bool           `json:"http_tls"`
 	SocketMode  string         `json:"socket_mode"`
 	SocketOwner string         `json:"socket_owner"`
 	AddrFile    string         `json:"addr_file"`
@@ -125,7 +127,7 @@ func (o Options) Merge(other Options) Options {
 	for _, p := range []struct{ to, from *string }{
 		{&o.NodeName, &other.NodeName}, {&o.Role, &other.Role}, {&o.TagsFile, &other.TagsFile},
 		{&o.Bind, &other.Bind}, {&o.Advertise, &other.Advertise}, {&o.EncryptKey, &other.EncryptKey},
-		{&o.KeyringFile, &other.KeyringFile}, {&o.LogLevel, &other.LogLevel}, {&o.RPCAddr, &other.RPCAddr},
+		{&o.KeyringFile, &other.KeyringFile}, {&o.LogLevel, &other.LogLevel}, {&o.RPCAddr, &other.RPCAddr}, {&o.HTTPAddr, &other.HTTPAddr},
 		{&o.RPCAuth, &other.RPCAuth}, {&o.Profile, &other.Profile}, {&o.SnapshotPath, &other.SnapshotPath},
 		{&o.Discover, &other.Discover}, {&o.Interface, &other.Interface}, {&o.SyslogFacility, &other.SyslogFacility},
 		{&o.StatsiteAddr, &other.StatsiteAddr}, {&o.StatsdAddr, &other.StatsdAddr},
@@ -141,7 +143,7 @@ func (o Options) Merge(other Options) Options {
 		{&o.LeaveOnTerm, other.LeaveOnTerm}, {&o.SkipLeaveOnInt, other.SkipLeaveOnInt},
 		{&o.DisableNameResolution, other.DisableNameResolution}, {&o.ValidateNodeNames, other.ValidateNodeNames},
 		{&o.RejoinAfterLeave, other.RejoinAfterLeave}, {&o.EnableSyslog, other.EnableSyslog},
-		{&o.RPCTLS, other.RPCTLS},
+		{&o.RPCTLS, other.RPCTLS}, {&o.HTTPTLS, other.HTTPTLS},
 	} {
 		override(p.to, p.from)
 	}

@@ -82,7 +82,13 @@ func (o *Options) access(c *Config) error {
 			faults = append(faults, errors.New("tls needs cert_file and key_file"))
 		}
 	}
-	c.RPCTLS, c.AddrFile = o.RPCTLS, o.AddrFile
+	c.RPCTLS, c.HTTPTLS, c.AddrFile = o.RPCTLS, o.HTTPTLS, o.AddrFile
+	if o.HTTPAddr != "" {
+		c.HTTPAddr = httpAddr(o.HTTPAddr)
+		if err := access.CheckAddr(c.HTTPAddr); err != nil {
+			faults = append(faults, fmt.Errorf("Invalid HTTP address: %w", err))
+		}
+	}
 	c.Socket.Owner = o.SocketOwner
 	if o.SocketMode != "" {
 		mode, err := strconv.ParseUint(o.SocketMode, 8, 32)
@@ -92,6 +98,16 @@ func (o *Options) access(c *Config) error {
 		c.Socket.Mode = fs.FileMode(mode)
 	}
 	return errors.Join(faults...)
+}
+
+// httpAddr puts the loopback address where only a port is given: what may be read
+// without a token is not to be read from elsewhere by accident.
+func httpAddr(addr string) string {
+	port := strings.TrimPrefix(addr, ":")
+	if _, err := strconv.ParseUint(port, 10, 16); err == nil {
+		return "127.0.0.1:" + port
+	}
+	return addr
 }
 
 // maxSecretFile bounds what is read of a secret's file, in bytes.

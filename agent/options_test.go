@@ -54,7 +54,7 @@ func TestAllKeysOfSerfAreKnown(t *testing.T) {
 		}
 		delete(known, key)
 	}
-	for _, ours := range []string{"encrypt_verify_incoming", "encrypt_verify_outgoing", "cluster_label", "handlers", "live_nodes", "tokens", "anonymous", "tls", "rpc_tls", "socket_mode", "socket_owner", "addr_file",
+	for _, ours := range []string{"encrypt_verify_incoming", "encrypt_verify_outgoing", "cluster_label", "handlers", "live_nodes", "http", "http_tls", "tokens", "anonymous", "tls", "rpc_tls", "socket_mode", "socket_owner", "addr_file",
 		"coalesce_period", "quiescent_period", "detect_within", "plain"} {
 		delete(known, ours)
 	}

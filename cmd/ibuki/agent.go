@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -65,6 +66,8 @@ Options:
   -rpc-auth=KEY             Key that RPC clients have to present.
   -addr-file=PATH           Write the addresses that are listened at into this file,
                             while the agent runs: for port 0.
+  -http=ADDR                Serve the HTTP API here: PORT (of 127.0.0.1), HOST:PORT or
+                            unix:PATH.
   -encrypt=KEY              Key for the cluster's traffic: 16, 24 or 32 bytes in
                             base64, as keygen prints it.
   -keyring-file=PATH        Keep the keys in this file, as the command keys changes
@@ -135,6 +138,8 @@ type agentRun struct {
 	opts  agent.Options
 	cfg   agent.Config
 	agent *agent.Agent
+
+	httpListener net.Listener // nil: no HTTP API
 }
 
 func runAgent(e *env, args []string) int {
@@ -156,6 +161,7 @@ func runAgent(e *env, args []string) int {
 		return 1
 	}
 	defer r.agent.Stop()
+	defer r.serveHTTP()()
 	defer r.tellMetrics()()
 	if !r.join(signals) {
 		return 1
@@ -252,6 +258,7 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.StringVar(&o.SnapshotPath, "snapshot", "", "")
 	fs.Var(&tags, "tag", "")
 	fs.StringVar(&o.TagsFile, "tags-file", "", "")
+	fs.StringVar(&o.HTTPAddr, "http", "", "")
 	fs.Var((*specsFlag)(&o.LiveNodes), "live-nodes", "")
 	fs.StringVar(&o.Discover, "discover", "", "")
 	fs.StringVar(&o.Interface, "iface", "", "")
@@ -295,9 +302,15 @@ func (r *agentRun) start() bool {
 	cfg.Join, cfg.RetryJoin = nil, nil
 	a, err := agent.New(cfg)
 	if err == nil {
+		err = r.listenHTTP()
+	}
+	if err == nil {
 		err = a.Start(context.Background())
 	}
 	if err != nil {
+		if r.httpListener != nil {
+			r.httpListener.Close()
+		}
 		r.startFailed(err)
 		return false
 	}
@@ -318,6 +331,9 @@ func (r *agentRun) start() bool {
 	r.info("                   Snapshot: %v", cfg.SnapshotPath != "")
 	r.info("                    Profile: %s", cfg.Profile)
 	r.info("Message Compression Enabled: %v", !cfg.NoCompression)
+	if r.httpListener != nil {
+		r.info("                   HTTP API: %s", r.httpURL())
+	}
 	if cfg.Discover != "" {
 		r.info("               mDNS cluster: %s", cfg.Discover)
 	}
@@ -325,7 +341,7 @@ func (r *agentRun) start() bool {
 }
 
 func (r *agentRun) startFailed(err error) {
-	for _, text := range []string{"Error starting RPC listener", "Error starting mDNS listener", "Syslog setup failed"} {
+	for _, text := range []string{"Error starting RPC listener", "Error starting HTTP listener", "Error starting mDNS listener", "Syslog setup failed"} {
 		if strings.HasPrefix(err.Error(), text) {
 			r.output("%s", err)
 			return

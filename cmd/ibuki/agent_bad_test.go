@@ -57,6 +57,7 @@ func TestBadValuesOfEveryFlag(t *testing.T) {
 		"snapshot":            {file + "/x", starting + "==> Failed to start the Serf agent: Failed to setup snapshot: "},
 		"rejoin":              {"x", boolean("rejoin")},
 		"event-handler":       {"member-joined=x", "==> Invalid event script: "},
+		"http":                {"nohost", "==> Invalid HTTP address: "},
 		"live-nodes":          {"haproxy:x", "==> Invalid live-node list 'x': format haproxy needs the port"},
 		"tag":                 {"x", "==> Error: Invalid tag: 'x'"},
 		"tags-file":           {dir, starting + "==> Failed to start the Serf agent: Failed to read tags file: "},

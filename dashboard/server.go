@@ -1,0 +1,169 @@
+package dashboard
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/access"
+)
+
+// Config are the settings of a Server. Zero means the default.
+type Config struct {
+	// Agent is the agent. Required.
+	Agent Agent
+	// Guard says who may do what. nil: everybody may read, nobody may send.
+	Guard *access.Guard
+	// Name is the agent's node, Version the program's.
+	Name, Version string
+	// Figures are what /metrics tells beside what the API knows itself. nil: nothing.
+	Figures func() []Figure
+	// Logger gets who was refused, once a minute each. nil: nobody.
+	Logger *slog.Logger
+
+	// MaxConns is how many connections there may be: 1024.
+	MaxConns int
+	// MaxStreams is how many clients of /v1/stream there may be: 512.
+	MaxStreams int
+	// MaxQueries is how many queries may be waited for at once: 32.
+	MaxQueries int
+	// Patience is how long one write may take that a client does not read: 10 s.
+	Patience time.Duration
+}
+
+// The limits that cannot be set.
+const (
+	maxBody        = 64 << 10 // bytes of a request's body
+	maxHeader      = 16 << 10
+	headerPatience = 5 * time.Second
+	bodyPatience   = 15 * time.Second
+	answerPatience = 30 * time.Second
+	idlePatience   = 2 * time.Minute
+)
+
+// Server serves the API of one agent.
+type Server struct {
+	cfg       Config
+	agent     Agent
+	epoch     string // of this process, for the numbers of records
+	begun     time.Time
+	journal   *journal
+	histories histories
+	refusals  refusals
+	coords    coordCache
+	meters    meters
+	routes    []route
+	http      *http.Server
+	streams   chan struct{} // one for each client that may come
+	queries   chan struct{} // one for each query
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// New returns a server that follows the agent and serves nobody yet.
+func New(cfg Config) *Server {
+	def := func(n *int, v int) {
+		if *n <= 0 {
+			*n = v
+		}
+	}
+	def(&cfg.MaxConns, 1024)
+	def(&cfg.MaxStreams, 512)
+	def(&cfg.MaxQueries, 32)
+	if cfg.Patience <= 0 {
+		cfg.Patience = 10 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{cfg: cfg, agent: cfg.Agent, begun: time.Now(), journal: newJournal(),
+		streams: make(chan struct{}, cfg.MaxStreams), queries: make(chan struct{}, cfg.MaxQueries)}
+	s.epoch = epochOf(s.begun)
+	s.histories.nodes = make(map[string]*past)
+	s.meters.init(s)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.http = &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: headerPatience,
+		ReadTimeout:       bodyPatience,
+		WriteTimeout:      answerPatience,
+		IdleTimeout:       idlePatience,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return s.ctx },
+	}
+	s.wg.Go(func() { s.follow(s.ctx) })
+	return s
+}
+
+// Serve serves on l until Close, which closes it.
+func (s *Server) Serve(l net.Listener) error {
+	err := s.http.Serve(&bounded{Listener: l, free: make(chan struct{}, s.cfg.MaxConns), done: s.ctx.Done()})
+	if err == http.ErrServerClosed {
+		return nil
+	}
+	return err
+}
+
+// Close ends all connections, streams too, and returns when nothing runs any more.
+func (s *Server) Close() {
+	s.cancel()
+	s.http.Close()
+	s.wg.Wait()
+}
+
+// bounded is a listener that lets only so many connections be there at once. Who
+// comes beyond waits in the system's queue.
+type bounded struct {
+	net.Listener
+	free chan struct{}
+	done <-chan struct{}
+}
+
+// Accept implements net.Listener.
+func (b *bounded) Accept() (net.Conn, error) {
+	select {
+	case b.free <- struct{}{}:
+	case <-b.done:
+		return nil, net.ErrClosed
+	}
+	c, err := b.Listener.Accept()
+	if err != nil {
+		<-b.free
+		return nil, err
+	}
+	shrink(c)
+	return &boundedConn{Conn: c, free: b.free}, nil
+}
+
+// writeBuffer is what the system keeps for a client that does not read, in bytes. It
+// would make it megabytes by itself.
+const writeBuffer = 128 << 10
+
+func shrink(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if t, ok := c.(interface{ SetWriteBuffer(int) error }); ok {
+		_ = t.SetWriteBuffer(writeBuffer) // if not, it is what the system makes it
+	}
+}
+
+type boundedConn struct {
+	net.Conn
+	free chan struct{}
+	once sync.Once
+}
+
+// Close implements net.Conn.
+func (c *boundedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { <-c.free })
+	return err
+}
