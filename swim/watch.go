@@ -55,7 +55,6 @@ type watches struct {
 	horizon       uint32 // the distance up to which a change matters
 	nearestNative uint32 // its distance; 0 if there is none
 	scratch       []*member
-	spare         []*watch
 }
 
 // of is the watch of e, nil if there is none.

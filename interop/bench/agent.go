@@ -38,10 +38,9 @@ type agent struct {
 
 // happening is an event of an agent's stream.
 type happening struct {
-	at      time.Time
-	kind    string
-	names   []string // of members, or of the user event or query
-	queryID uint64
+	at    time.Time
+	kind  string
+	names []string // of members, or of the user event or query
 }
 
 // All running agents, to be ended whatever happens.
