@@ -127,8 +127,8 @@ type gatewayProcess struct {
 }
 
 // open makes all parts. What is wrong is said before anything starts.
-func (f *gatewayFlags) open(ctx context.Context, e *env) (g *gatewayProcess, err error) {
-	g = &gatewayProcess{flags: f, started: time.Now(), client: gateway.NewClient(256 << 20)}
+func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err error) {
+	g := &gatewayProcess{flags: f, started: time.Now(), client: gateway.NewClient(256 << 20)}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
 		return nil, fmt.Errorf("-log-level: %w", err)
