@@ -99,6 +99,9 @@ func (c *cluster) all(kind, name string, since time.Time, but ...*agent) (time.D
 	return last.Sub(since), nil
 }
 
+// last is the agent that things happen to.
+func (c *cluster) last() *agent { return c.agents[len(c.agents)-1] }
+
 func contains(all []*agent, a *agent) bool {
 	for _, x := range all {
 		if x == a {
@@ -126,13 +129,13 @@ func (c *cluster) query() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	got := 0
-	for range answers { // until the query is done
-		got++
+	from := map[string]bool{}
+	for x := range answers { // until the query is done
+		from[x.From] = true
 	}
 	took := time.Since(began)
-	if got != len(c.agents) {
-		return 0, fmt.Errorf("%s: %d of %d answered", c.kind.name, got, len(c.agents))
+	if len(from) != len(c.agents) {
+		return 0, fmt.Errorf("%s: %d of %d answered", c.kind.name, len(from), len(c.agents))
 	}
 	return took, nil
 }

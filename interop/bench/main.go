@@ -42,7 +42,7 @@ type options struct {
 
 func parseOptions() *options {
 	o := &options{}
-	flag.StringVar(&o.parts, "parts", "", "what to measure, with commas; empty: all of "+strings.Join(partNames(), ","))
+	flag.StringVar(&o.parts, "parts", "", "what to measure, with commas; empty: all of "+strings.Join(partNames(), ",")+"; life is "+strings.Join(otherNames(), ",")+" on one cluster")
 	flag.StringVar(&o.sizes, "n", "3,32", "agents of a cluster, with commas")
 	flag.StringVar(&o.only, "only", "", "ibuki or serf; empty: both")
 	flag.IntVar(&o.runs, "runs", 5, "how often each is measured")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ type runner struct {
 	o       *options
 	kinds   []*kind
 	block   int
+	rests   int
 	results *results
 }
 
@@ -27,21 +29,33 @@ type part struct {
 }
 
 var parts = []part{
-	{"join", (*runner).join, false},
-	{"event", (*runner).event, false},
-	{"query", (*runner).query, false},
-	{"leave", (*runner).leave, false},
-	{"crash", (*runner).crash, false},
-	{"freeze", (*runner).freeze, false},
-	{"restart", (*runner).restart, false},
+	{"life", (*runner).life, false},
 	{"cut", (*runner).cut, false},
 	{"idle", (*runner).idle, true},
 	{"starve", (*runner).starve, true},
 	{"load", (*runner).load, true},
 }
 
+// others are parts of life, each on a cluster of its own, for who wants just that.
+var others = []part{
+	{"join", (*runner).join, false},
+	{"event", alone("event"), false},
+	{"query", alone("query"), false},
+	{"leave", alone("leave"), false},
+	{"crash", alone("crash"), false},
+	{"freeze", alone("freeze"), false},
+	{"restart", alone("restart"), false},
+}
+
 func partNames() (names []string) {
 	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+func otherNames() (names []string) {
+	for _, p := range others {
 		names = append(names, p.name)
 	}
 	return names
@@ -59,7 +73,7 @@ func (b *runner) all() error {
 	for _, name := range chosen {
 		p := find(name)
 		if p == nil {
-			return fmt.Errorf("-parts: there is no %q; there are %s", name, strings.Join(partNames(), ", "))
+			return fmt.Errorf("-parts: there is no %q; there are %s, %s", name, strings.Join(partNames(), ", "), strings.Join(otherNames(), ", "))
 		}
 		runs := b.o.runs
 		if p.once {
@@ -81,9 +95,9 @@ func (b *runner) all() error {
 }
 
 func find(name string) *part {
-	for i := range parts {
-		if parts[i].name == name {
-			return &parts[i]
+	for _, p := range append(slices.Clone(parts), others...) {
+		if p.name == name {
+			return &p
 		}
 	}
 	return nil
@@ -96,12 +110,18 @@ func (b *runner) on(k *kind, n int, f func(c *cluster) error) error {
 		return err
 	}
 	defer c.end()
-	rest := 3*time.Second + time.Duration(b.block*137%1000)*time.Millisecond
+	b.rest()
+	return f(c)
+}
+
+// rest lets what was begun come to an end, to another moment of all timers each time.
+func (b *runner) rest() {
+	b.rests++
+	rest := 2*time.Second + time.Duration(b.rests*137%1000)*time.Millisecond
 	if b.o.short {
 		rest = time.Second
 	}
 	time.Sleep(rest)
-	return f(c)
 }
 
 // add keeps a result, in seconds.
@@ -121,55 +141,80 @@ func (b *runner) join(k *kind, n int) error {
 	return b.add("join storm: all see all", c, c.joined, nil)
 }
 
-func (b *runner) event(k *kind, n int) error {
+// steps are what can happen on one cluster, one after the other: after each it is
+// as before, or done with.
+var steps = map[string]func(b *runner, c *cluster) error{
+	"event": (*runner).event, "query": (*runner).query, "freeze": (*runner).freeze, "crash": (*runner).crash,
+	"restart": (*runner).restart, "leave": (*runner).leave,
+}
+
+// life is all of a cluster's life, which spares its start for each part of it.
+func (b *runner) life(k *kind, n int) error {
 	return b.on(k, n, func(c *cluster) error {
-		began := time.Now()
-		if err := c.agents[n/2].rpc.UserEvent("deploy", []byte("1.4.2"), false); err != nil {
-			return err
+		_ = b.add("join storm: all see all", c, c.joined, nil)
+		for _, name := range []string{"event", "query", "freeze", "restart", "leave"} {
+			if err := steps[name](b, c); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			b.rest()
 		}
-		took, err := c.all("user", "deploy", began)
-		return b.add("user event: the last stream has it", c, took, err)
+		return nil
 	})
 }
 
-func (b *runner) query(k *kind, n int) error {
-	return b.on(k, n, func(c *cluster) error {
-		took, err := c.query()
-		return b.add("query, everybody answers: done", c, took, err)
-	})
+// alone is a step on a cluster of its own.
+func alone(name string) func(b *runner, k *kind, n int) error {
+	return func(b *runner, k *kind, n int) error {
+		return b.on(k, n, func(c *cluster) error { return steps[name](b, c) })
+	}
 }
 
-func (b *runner) leave(k *kind, n int) error {
-	return b.on(k, n, func(c *cluster) error {
-		victim := c.agents[n-1]
-		began := time.Now()
-		go victim.rpc.Leave()
-		took, err := c.listed(victim.name, "left", began, victim)
-		return b.add("leave: all list it as left", c, took, err)
-	})
+func (b *runner) event(c *cluster) error {
+	began := time.Now()
+	if err := c.agents[len(c.agents)/2].rpc.UserEvent("deploy", []byte("1.4.2"), false); err != nil {
+		return err
+	}
+	took, err := c.all("user", "deploy", began)
+	return b.add("user event: the last stream has it", c, took, err)
 }
 
-func (b *runner) crash(k *kind, n int) error {
-	return b.on(k, n, func(c *cluster) error {
-		victim := c.agents[n-1]
-		began := time.Now()
-		victim.signal(syscall.SIGKILL)
-		took, err := c.all("member-failed", victim.name, began, victim)
-		return b.add("kill -9: the last stream says failed", c, took, err)
-	})
+func (b *runner) query(c *cluster) error {
+	took, err := c.query()
+	return b.add("query, everybody answers: done", c, took, err)
 }
 
-func (b *runner) freeze(k *kind, n int) error {
-	return b.on(k, n, func(c *cluster) error {
-		victim := c.agents[n-1]
-		began := time.Now()
-		victim.signal(syscall.SIGSTOP)
-		if k.name == "ibuki" && await(10*time.Second, func() bool { return degraded(c.agents[0], victim.name) }) {
-			_ = b.add("frozen: degraded in a list", c, time.Since(began), nil)
-		}
-		took, err := c.all("member-failed", victim.name, began, victim)
-		return b.add("frozen: the last stream says failed", c, took, err)
-	})
+func (b *runner) leave(c *cluster) error {
+	victim := c.last()
+	began := time.Now()
+	go victim.rpc.Leave()
+	took, err := c.listed(victim.name, "left", began, victim)
+	return b.add("leave: all list it as left", c, took, err)
+}
+
+func (b *runner) crash(c *cluster) error {
+	victim := c.last()
+	began := time.Now()
+	victim.signal(syscall.SIGKILL)
+	took, err := c.all("member-failed", victim.name, began, victim)
+	victim.over()
+	return b.add("kill -9: the last stream says failed", c, took, err)
+}
+
+func (b *runner) freeze(c *cluster) error {
+	victim := c.last()
+	began := time.Now()
+	victim.signal(syscall.SIGSTOP)
+	if c.kind.name == "ibuki" && await(10*time.Second, func() bool { return degraded(c.agents[0], victim.name) }) {
+		_ = b.add("frozen: degraded in a list", c, time.Since(began), nil)
+	}
+	took, err := c.all("member-failed", victim.name, began, victim)
+	if err := b.add("frozen: the last stream says failed", c, took, err); err != nil {
+		return err
+	}
+	began = time.Now()
+	victim.signal(syscall.SIGCONT)
+	took, err = c.listed(victim.name, "alive", began)
+	return b.add("goes on: alive in all lists", c, took, err)
 }
 
 // degraded asks the agent's list with our own command: Serf has no such thing.
@@ -180,25 +225,18 @@ func degraded(a *agent, name string) bool {
 
 // restart: the process is killed, and once all know it is started again, without
 // being told of anybody.
-func (b *runner) restart(k *kind, n int) error {
-	return b.on(k, n, func(c *cluster) error {
-		victim := c.agents[n-1]
-		began := time.Now()
-		victim.kill()
-		if _, err := c.all("member-failed", victim.name, began, victim); err != nil {
-			return err
-		}
-		time.Sleep(time.Second)
-		began = time.Now()
-		if err := victim.spawn(); err != nil {
-			return err
-		}
-		if err := victim.connect(); err != nil {
-			return err
-		}
-		took, err := c.listed(victim.name, "alive", began, victim)
-		return b.add("restart without flags: alive in all lists", c, took, err)
-	})
+func (b *runner) restart(c *cluster) error {
+	if err := b.crash(c); err != nil {
+		return err
+	}
+	time.Sleep(time.Second)
+	victim := c.last()
+	began := time.Now()
+	if err := firstOf(victim.spawn(), victim.connect()); err != nil {
+		return err
+	}
+	took, err := c.listed(victim.name, "alive", began, victim)
+	return b.add("restart without flags: alive in all lists", c, took, err)
 }
 
 func (b *runner) cut(k *kind, n int) error {
@@ -211,8 +249,8 @@ func (b *runner) cut(k *kind, n int) error {
 		return err
 	}
 	defer c.end()
-	time.Sleep(2*time.Second + time.Duration(b.block*137%1000)*time.Millisecond)
-	victim := c.agents[n-1]
+	b.rest()
+	victim := c.last()
 	began := time.Now()
 	if err := victim.host.cut(); err != nil {
 		return err
