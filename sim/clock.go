@@ -34,6 +34,7 @@ type event struct {
 	life int // of node, where it must still be the same
 	from netip.AddrPort
 	data []byte
+	raw  bool // data is no message of anybody's
 	dial *stream
 	err  error
 	call func()

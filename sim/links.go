@@ -102,7 +102,7 @@ func (n *Node) linked(now time.Time, e *event) {
 	}
 	switch {
 	case e.err == nil && !s.up:
-		reply, err := n.c.frame.ReadStream(bytes.NewReader(e.data), nil)
+		reply, err := n.c.readStream(e.data, false)
 		n.c.log.stream(n.c, s.to, n, reply, err)
 		s.up = true
 		n.machine.HandleLink(now, s.link, swim.LinkUp, reply, nil)

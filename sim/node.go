@@ -241,7 +241,7 @@ func (n *Node) packet(now time.Time, e *event) {
 }
 
 func (n *Node) stream(now time.Time, e *event) {
-	msg, err := n.c.frame.ReadStream(bytes.NewReader(e.data), nil)
+	msg, err := n.c.readStream(e.data, e.raw)
 	n.c.log.stream(n.c, e.dial.dialer, n, msg, err)
 	var reply []byte
 	if err == nil && len(msg) > 0 {
@@ -260,7 +260,7 @@ func (n *Node) stream(now time.Time, e *event) {
 func (n *Node) dialed(now time.Time, e *event) {
 	reply, err := e.data, e.err
 	if err == nil && !e.dial.noReply {
-		reply, err = n.c.frame.ReadStream(bytes.NewReader(reply), nil)
+		reply, err = n.c.readStream(reply, false)
 	}
 	if e.dial.noReply && err == nil {
 		reply = nil
@@ -440,6 +440,16 @@ func (c *Cluster) sealPacket(p *swim.Packet) []byte {
 	c.net.recycle(tmp)
 	c.net.recycle(crc)
 	return data
+}
+
+// readStream is the message in the bytes of a stream. Without any framing they
+// are it, unless they are raw: nobody's message. To look for its end would take
+// longer than all else that is done with a large one.
+func (c *Cluster) readStream(data []byte, raw bool) ([]byte, error) {
+	if f := &c.frame; !raw && f.Label == "" && len(f.Keys) == 0 && !c.opts.Compress {
+		return data, nil
+	}
+	return c.frame.ReadStream(bytes.NewReader(data), nil)
 }
 
 // sealStream makes the bytes of a stream of a machine's message.

@@ -200,7 +200,7 @@ func (w *workload) garbage(n *Node) {
 			continue
 		}
 		e := w.c.clock.schedule(w.c.clock.now, dueStream, n)
-		e.from, e.data = from.addr, b
+		e.from, e.data, e.raw = from.addr, b, true
 		e.dial = &stream{dialer: from, life: from.life, to: n, ended: true, until: w.c.clock.now + time.Second}
 	}
 }

@@ -31,7 +31,7 @@ Options of sim scale:
     -runs=5             How often each thing happens; medians are printed.
     -for=10s            How long the idle cluster is watched.
     -seed=1             The first seed.
-    -exchange=10000     Up to how many plain nodes whole states are exchanged
+    -exchange=10000     Up to how many nodes whole states are exchanged
                         periodically: beyond, nothing else would be computed.
     -virtual            Only what is the same at each call: no speed, no memory.
     -svg=DIR            Write charts there.
@@ -156,7 +156,7 @@ func (r *scaleRow) measure(f *scaleFlags) error {
 // cluster makes one that has come to rest.
 func (r *scaleRow) cluster(f *scaleFlags, run int) (*sim.Scale, error) {
 	plain := r.mode == "plain"
-	r.exchange = !plain || r.nodes <= f.exchange
+	r.exchange = r.nodes <= f.exchange
 	s, err := sim.NewScale(sim.ScaleOptions{Nodes: r.nodes, Seed: f.seed + uint64(run), Plain: plain, NoExchange: !r.exchange})
 	if err != nil {
 		return nil, err
