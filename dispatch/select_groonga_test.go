@@ -26,9 +26,9 @@ var groongaSchema = []string{
 }
 
 // docsOf are the commands that make one of the tables of documents.
-func docsOf(name string) []string {
+func docsOf(name, keys string) []string {
 	return []string{
-		"table_create " + name + " TABLE_HASH_KEY ShortText",
+		"table_create " + name + " " + keys,
 		"column_create " + name + " title COLUMN_SCALAR ShortText",
 		"column_create " + name + " n COLUMN_SCALAR Int32",
 		"column_create " + name + " u COLUMN_SCALAR UInt64",
@@ -92,30 +92,36 @@ func newSplitGroonga(t *testing.T) *splitGroonga {
 	for _, g := range append(s.slices, s.whole) {
 		g.must(groongaSchema...)
 	}
-	for i, n := range []int{0, 1, 12, 300} {
-		table := fmt.Sprintf("Docs%d", i)
+	for i, n := range []int{0, 1, 12, 300, 100} {
+		table, keys := fmt.Sprintf("Docs%d", i), "TABLE_HASH_KEY ShortText"
+		if i == 4 {
+			keys = "TABLE_PAT_KEY Int64"
+		}
 		s.tables = append(s.tables, table)
 		all := make([]any, n)
 		parts := make([][]any, len(s.slices))
 		for k := range all {
 			doc := randomDoc(r, k)
+			if i == 4 {
+				doc["_key"] = r.Int64N(1<<62) - 1<<61
+			}
 			at, err := layout.Find(doc)
 			if err != nil {
 				t.Fatal(err)
 			}
 			all[k], parts[at] = doc, append(parts[at], doc)
 		}
-		s.whole.load(table, all)
+		s.whole.load(table, keys, all)
 		for k, g := range s.slices {
-			g.load(table, parts[k])
+			g.load(table, keys, parts[k])
 		}
 	}
 	return s
 }
 
-func (g *testGroonga) load(table string, docs []any) {
+func (g *testGroonga) load(table, keys string, docs []any) {
 	g.t.Helper()
-	g.must(docsOf(table)...)
+	g.must(docsOf(table, keys)...)
 	body, err := json.Marshal(docs)
 	if err != nil {
 		g.t.Fatal(err)
@@ -215,7 +221,7 @@ func genDrilldown(t *rapid.T, set func(string, string), pick func(string, ...str
 	}
 	switch pick("drilldown", "no", "one", "labelled") {
 	case "one":
-		set("drilldown", pick("keys", "tag", "tags", "n,tag", "num,nope,b", "title", "tag.label"))
+		set("drilldown", pick("keys", "tag", "tags", "n,tag", "num,nope,b", "title", "tag.label", "t,f", "u,_key"))
 		one("drilldown_", "_key", "_key")
 	case "labelled":
 		set("drilldowns[A].keys", pick("keys A", "tag", "num", "title"))
