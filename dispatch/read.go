@@ -15,10 +15,32 @@ func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *Command) (Answer,
 	if anywhere[c.Name] || ds.fact != "" && c.Get("table") != ds.fact && c.Name != "dump" {
 		return d.ask(ctx, l.all, c) // all slices have it
 	}
+	if c.Name == "dump" && ds.fact != "" {
+		return d.dumpAll(ctx, ds, l, c)
+	}
 	if c.Name != "select" {
 		return Answer{}, fmt.Errorf("%s: %w", c.Name, ErrNotSupported)
 	}
 	return d.selectAll(ctx, l, c)
+}
+
+// dumpAll dumps one slice, and the records of the others.
+func (d *Dispatcher) dumpAll(ctx context.Context, ds *dataset, l *layout, c *Command) (Answer, error) {
+	first, rest := planDump(c, ds.fact)
+	answer, err := d.ask(ctx, l.parts[0].volumes, first)
+	if err != nil || answer.Code != 0 || rest == nil {
+		return answer, err
+	}
+	dumps := []string{string(answer.Body)}
+	for _, p := range l.parts[1:] {
+		more, err := d.ask(ctx, p.volumes, rest)
+		if err != nil || more.Code != 0 {
+			return more, err
+		}
+		dumps = append(dumps, string(more.Body))
+	}
+	answer.Body = joinDumps(dumps)
+	return answer, nil
 }
 
 // selectAll searches all slices and merges what they found.

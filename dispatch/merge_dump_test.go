@@ -1,0 +1,80 @@
+package dispatch
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestDumpAsksOneSliceForTheSchema(t *testing.T) {
+	for _, c := range []struct{ line, rest string }{
+		{"dump", "/d/dump?tables=Docs&dump_plugins=no&dump_schema=no&dump_indexes=no&dump_configs=no"},
+		{"dump --tables Tags,Docs", "/d/dump?tables=Docs&dump_plugins=no&dump_schema=no&dump_indexes=no&dump_configs=no"},
+		{"dump --tables Tags", ""},
+		{"dump --dump_records no", ""},
+	} {
+		command, err := ParseLine(c.line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest, asked := "", command.URI()
+		first, others := planDump(command, "Docs")
+		if others != nil {
+			rest = others.URI()
+		}
+		if rest != c.rest || first.URI() != asked {
+			t.Errorf("%s: %s", c.line, rest)
+		}
+	}
+}
+
+// TestAJoinedDumpRestoresAllSlices: two servers' dumps, joined and loaded into a third,
+// make it hold the records of both.
+func TestAJoinedDumpRestoresAllSlices(t *testing.T) {
+	a, b, restored := startGroonga(t), startGroonga(t), startGroonga(t)
+	for _, g := range []*testGroonga{a, b} {
+		g.must("table_create Tags TABLE_HASH_KEY ShortText", "column_create Tags label COLUMN_SCALAR ShortText",
+			"table_create Terms TABLE_PAT_KEY ShortText --default_tokenizer TokenBigram --normalizer NormalizerAuto",
+			"table_create Docs TABLE_HASH_KEY ShortText", "column_create Docs title COLUMN_SCALAR ShortText", "column_create Docs tag COLUMN_SCALAR Tags",
+			"column_create Terms docs_title COLUMN_INDEX|WITH_POSITION Docs title",
+			`load --table Tags --values '[{"_key":"t","label":"a label"}]'`)
+	}
+	a.must(`load --table Docs --values '[{"_key":"1","title":"first text","tag":"t"},{"_key":"2","title":"other","tag":"t"}]'`)
+	b.must(`load --table Docs --values '[{"_key":"3","title":"third text","tag":"t"}]'`)
+	first, rest := planDump(&Command{Name: "dump"}, "Docs")
+	dump := string(joinDumps([]string{string(a.do(first)), string(b.do(rest))}))
+	for _, g := range splitDump(t, dump) {
+		restored.do(g)
+	}
+	for line, want := range map[string]string{
+		"select Docs --match_columns title --query text --output_columns _key,tag.label --sort_keys _key": `[[[2],[["_key","ShortText"],["tag.label","ShortText"]],["1","a label"],["3","a label"]]]`,
+		"select Docs --limit 0 --output_columns _key":                                                     `[[[3],[["_key","ShortText"]]]]`,
+	} {
+		answer, err := readAnswer(restored.do(selectOf(t, strings.TrimPrefix(line, "select "))))
+		if err != nil || string(answer.body) != want {
+			t.Errorf("%s: %s %v\nof the dump\n%s", line, answer.body, err, dump)
+		}
+	}
+}
+
+// splitDump makes commands of a dump: a line each, and the records after a load.
+func splitDump(t *testing.T, dump string) (commands []*Command) {
+	t.Helper()
+	lines := strings.Split(dump, "\n")
+	for i := 0; i < len(lines); i++ {
+		if lines[i] == "" {
+			continue
+		}
+		c, err := ParseLine(lines[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Name == "load" {
+			end := i + slices.Index(lines[i:], "]")
+			c.Body = []byte(strings.Join(lines[i+1:end+1], "\n"))
+			i = end
+		}
+		commands = append(commands, c)
+	}
+	return commands
+}
