@@ -24,7 +24,14 @@ type memberList struct {
 // find returns the place of a name, or where it would have to be inserted.
 func (l *memberList) find(name string) (int, bool) {
 	if l.base != nil {
+		for i := l.hint; i < len(l.base.list) && i < l.hint+2; i++ {
+			if l.base.list[i].name == name {
+				l.hint = i
+				return i, true
+			}
+		}
 		if i, ok := l.base.places[name]; ok {
+			l.hint = int(i)
 			return int(i), true
 		}
 		i, _ := slices.BinarySearchFunc(l.base.list, name, func(m member, name string) int { return strings.Compare(m.name, name) })
