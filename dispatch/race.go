@@ -50,6 +50,10 @@ func (d *Dispatcher) ask(ctx context.Context, volumes []*volume, c *Command) (An
 	}
 	pause := roundPause
 	for {
+		if d.ctx.Err() != nil {
+			r.giveUp()
+			return Answer{}, ErrStopped
+		}
 		if v := r.next(); v != nil {
 			r.attempt(v)
 		} else if !r.wait() {

@@ -64,14 +64,11 @@ func (c Config) withDefaults() Config {
 type Server struct {
 	cfg  Config
 	http *fasthttp.Server
-	ctx  context.Context
-	stop context.CancelFunc
 }
 
 // NewServer makes a Server.
 func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults()}
-	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
 		Name:                         "ibuki",
@@ -97,15 +94,17 @@ func (quiet) Printf(string, ...any) {}
 // Serve answers clients until Stop is called. It closes l.
 func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
 
-// Stop takes no more commands and waits for those under way, until ctx ends.
-func (s *Server) Stop(ctx context.Context) error {
-	err := s.http.ShutdownWithContext(ctx)
-	s.stop()
-	return err
-}
+// Stop takes no more commands and waits for those under way, until ctx ends. What is
+// under way then is ended by whoever ends the Doer.
+func (s *Server) Stop(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
 
 // handle routes one request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	// Nearly all are commands: of those the library need not take the path apart.
+	if bytes.HasPrefix(ctx.RequestURI(), []byte("/d/")) {
+		s.command(ctx)
+		return
+	}
 	path := ctx.Path()
 	switch {
 	case bytes.HasPrefix(path, []byte("/d/")):
@@ -151,12 +150,12 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	var answer dispatch.Answer
 	switch {
 	case !ctx.IsPost():
-		answer, err = s.cfg.Doer.Do(s.ctx, c)
+		answer, err = s.cfg.Doer.Do(context.Background(), c)
 	case c.Name == "load" && s.long(ctx) && !isForm(ctx):
 		answer, err = s.loadStream(ctx.RequestBodyStream(), c, start)
 	default:
 		if err = s.body(ctx, c); err == nil {
-			answer, err = s.cfg.Doer.Do(s.ctx, c)
+			answer, err = s.cfg.Doer.Do(context.Background(), c)
 		}
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func (s *Server) loadStream(body io.Reader, c *dispatch.Command, start time.Time
 
 // step loads some records; n is how many, or -1 if the answer does not say.
 func (s *Server) step(c *dispatch.Command) (answer dispatch.Answer, n int, err error) {
-	answer, err = s.cfg.Doer.Do(s.ctx, c)
+	answer, err = s.cfg.Doer.Do(context.Background(), c)
 	if err != nil || answer.Code != 0 {
 		return answer, 0, err
 	}
