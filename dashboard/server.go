@@ -20,6 +20,8 @@ type Config struct {
 	Guard *access.Guard
 	// Name is the agent's node, Version the program's.
 	Name, Version string
+	// TLS is for serving over TLS; nil: plainly.
+	TLS *tls.Config
 	// Figures are what /metrics tells beside what the API knows itself. nil: nothing.
 	Figures func() []Figure
 	// Logger gets who was refused, once a minute each. nil: nobody.
@@ -104,7 +106,12 @@ func New(cfg Config) *Server {
 
 // Serve serves on l until Close, which closes it.
 func (s *Server) Serve(l net.Listener) error {
-	err := s.http.Serve(&bounded{Listener: l, free: make(chan struct{}, s.cfg.MaxConns), done: s.ctx.Done()})
+	// TLS comes on top: net/http looks whether a connection is of that kind.
+	l = &bounded{Listener: l, free: make(chan struct{}, s.cfg.MaxConns), done: s.ctx.Done()}
+	if s.cfg.TLS != nil {
+		l = tls.NewListener(l, s.cfg.TLS)
+	}
+	err := s.http.Serve(l)
 	if err == http.ErrServerClosed {
 		return nil
 	}
@@ -147,9 +154,6 @@ func (b *bounded) Accept() (net.Conn, error) {
 const writeBuffer = 128 << 10
 
 func shrink(c net.Conn) {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
 	if t, ok := c.(interface{ SetWriteBuffer(int) error }); ok {
 		_ = t.SetWriteBuffer(writeBuffer) // if not, it is what the system makes it
 	}

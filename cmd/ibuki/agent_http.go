@@ -45,10 +45,11 @@ func (r *agentRun) serveHTTP() (stop func()) {
 	if l == nil {
 		return func() {}
 	}
+	var overTLS *tls.Config
 	if r.cfg.HTTPTLS {
-		l = tls.NewListener(l, r.agent.TLS().Config("http/1.1"))
+		overTLS = r.agent.TLS().Config("http/1.1")
 	}
-	s := dashboard.New(dashboard.Config{
+	s := dashboard.New(dashboard.Config{TLS: overTLS,
 		Agent: httpAgent{r.agent.Backend(), r.agent}, Guard: r.agent.Guard(), Name: r.cfg.Name,
 		Version: version, Logger: r.agent.Log().Logger(),
 		Figures: func() []dashboard.Figure { return figures(r.agent) },
