@@ -33,6 +33,9 @@ type VolumeStatus struct {
 	HeldBy  any    `json:"held_by,omitempty"` // other gateways where writes wait for it
 	Doubted bool   `json:"doubted,omitempty"`
 	Waiting int    `json:"waiting"` // writes that wait for it here, those under way included
+	// WaitingBytes are theirs; WaitingSince is when the oldest came.
+	WaitingBytes int64      `json:"waiting_bytes"`
+	WaitingSince *time.Time `json:"waiting_since,omitempty"`
 
 	Outstanding int32   `json:"outstanding"`
 	Answers     uint64  `json:"answers"`
@@ -57,8 +60,9 @@ func (d *Dispatcher) Status() Status {
 		Reads: d.reads.Load(), Hedges: d.watch.hedges.Load(), Refused: d.refused.Load(), Underway: d.underway.Load(),
 		HedgeMs: ms(time.Duration(d.watch.hedgeAfter.Load())), MedianMs: ms(time.Duration(d.watch.median.Load())),
 	}
+	backlogs := d.backlogs()
 	for _, v := range d.volumes {
-		s.Volumes = append(s.Volumes, d.volumeStatus(v))
+		s.Volumes = append(s.Volumes, d.volumeStatus(v, backlogs[v.addr]))
 	}
 	d.peers.mu.Lock()
 	for _, p := range d.peers.list {
@@ -71,15 +75,33 @@ func (d *Dispatcher) Status() Status {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-func (d *Dispatcher) volumeStatus(v *volume) VolumeStatus {
+// backlogs is what waits for each server. A damaged buffer shows in the log when
+// it is to be delivered.
+func (d *Dispatcher) backlogs() map[string]Backlog {
+	if d.cfg.Buffer == nil {
+		return nil
+	}
+	list, err := d.cfg.Buffer.Backlogs()
+	if err != nil {
+		d.log.Debug("buffer", "error", err)
+	}
+	byName := make(map[string]Backlog, len(list))
+	for _, l := range list {
+		byName[l.Replica] = l
+	}
+	return byName
+}
+
+func (d *Dispatcher) volumeStatus(v *volume, waiting Backlog) VolumeStatus {
 	s := VolumeStatus{
 		Address: v.addr, Node: v.address.Host, Slices: d.slicesOf(v),
 		Listed: v.listed.Load(), Server: v.state().String(),
 		Outstanding: v.outstanding.Load(), Answers: v.answers.Load(), Failures: v.failures.Load(),
 		Delivered: v.delivered.Load(), Mismatches: v.mismatches.Load(),
 	}
-	if b := d.cfg.Buffer; b != nil {
-		s.Waiting = b.Waiting(v.addr)
+	s.Waiting, s.WaitingBytes = waiting.Writes, waiting.Bytes
+	if !waiting.Oldest.IsZero() {
+		s.WaitingSince = &waiting.Oldest
 	}
 	d.writes.mu.Lock()
 	s.Behind, s.Doubted = v.behind, v.doubted

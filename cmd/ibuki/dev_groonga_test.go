@@ -3,10 +3,15 @@
 package main
 
 import (
+	"net"
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/hashicorp/go-msgpack/v2/codec"
 )
 
 // devGroongaTest breaks a cluster of real Groonga servers, whole nodes and single
@@ -17,7 +22,9 @@ func devGroongaTest(t *testing.T, bin string) {
 	}
 	t.Parallel()
 	d := startDev(t, bin, "dev", "-groonga", "-plain")
+	host := strings.Fields(d.expect(`127\S+ +started on`))[0]
 	d.expect(`300 records are loaded`)
+	droongaSearches(t, net.JoinHostPort(host, strconv.Itoa(devDroongaPort)))
 	d.send("wait all alive")
 	d.expect(`all: alive everywhere`)
 	d.send("complete")
@@ -65,4 +72,46 @@ func devGroongaTest(t *testing.T, bin string) {
 		t.Errorf("exit code %d", code)
 	}
 	nothingLeft(t, d.mark, d.tmp)
+}
+
+// droongaSearches is a client of Droonga's at a gateway: it sends a search, and gets
+// the answer where it asks for it.
+func droongaSearches(t *testing.T, addr string) {
+	t.Helper()
+	receiver, err := net.Listen("tcp", "127.15.5.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Close()
+	_ = receiver.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	handle := &codec.MsgpackHandle{WriteExt: true}
+	handle.RawToString = true
+	search := map[string]any{"source": "Items", "condition": map[string]any{"query": "teapot", "matchTo": []string{"title"}},
+		"output": map[string]any{"elements": []string{"count"}}}
+	message := map[string]any{"id": "1", "type": "search", "dataset": "Default", "replyTo": receiver.Addr().String() + "/test",
+		"body": map[string]any{"queries": map[string]any{"found": search}}}
+	if err := codec.NewEncoder(conn, handle).Encode([]any{"droonga.message", time.Now().Unix(), message}); err != nil {
+		t.Fatal(err)
+	}
+	back, err := receiver.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer back.Close()
+	_ = back.SetDeadline(time.Now().Add(10 * time.Second))
+	var answer []any
+	if err := codec.NewDecoder(back, handle).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	m, _ := answer[2].(map[any]any)
+	body, _ := m["body"].(map[any]any)
+	found, _ := body["found"].(map[any]any)
+	if count, _ := found["count"].(int64); m["type"] != "search.result" || m["inReplyTo"] != "1" || count < 30 {
+		t.Errorf("the answer to a search in Droonga's protocol: %v", answer)
+	}
 }
