@@ -140,6 +140,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	}
 	a.began = time.Now()
 	a.log = NewLog(a.cfg.LogOutput, a.cfg.LogLevel)
+	a.log.SetFormat(a.cfg.LogFormat)
 	a.logger = a.log.Logger()
 	a.faults = newFaults(a.logger)
 	a.handlers = newHandlers(a.logger, a.respondToQuery)

@@ -20,7 +20,10 @@ import (
 	"github.com/ibuki-dev/ibuki/serf"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// The library that rotates log files keeps a goroutine for each file, without an end.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
+}
 
 // lockedBuffer is an output that may be read while it is written.
 type lockedBuffer struct {

@@ -131,6 +131,9 @@ type Config struct {
 	// events are not held back.
 	CoalescePeriod, QuiescentPeriod time.Duration
 
+	// Tuning are further constants of the protocol.
+	Tuning Tuning
+
 	// UpdateAfterChange follows every member-join, member-leave and
 	// member-failed with a member-update of the same members, for clients that
 	// were written for a Serf that did so by mistake.
@@ -138,6 +141,10 @@ type Config struct {
 
 	// LogOutput gets the log lines, from LogOpen on. nil: nobody.
 	LogOutput io.Writer
+	// LogFormat is how they are printed.
+	LogFormat LogFormat
+	// LogFile is where the program lets LogOutput end up, if it has a Path.
+	LogFile LogFile
 	// LogLevel is from which level on they are printed.
 	LogLevel slog.Level
 
@@ -319,6 +326,7 @@ func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
 	if c.CoalescePeriod == 0 {
 		s.LeadingEdge = leadingEdge
 	}
+	c.Tuning.serf(&s)
 	s.Swim.Name = c.Name
 	s.Swim.Addr = addr
 	if s.Swim.PacketSize == 0 {

@@ -74,6 +74,7 @@ func levelName(l slog.Level) string {
 type Log struct {
 	mu       sync.Mutex
 	level    slog.Level
+	format   LogFormat
 	ring     [recentLines]record
 	next     int // where the next record goes
 	watchers []*watcher
@@ -138,13 +139,16 @@ func (l *Log) print(out io.Writer) {
 	case <-l.never:
 		return
 	}
+	l.mu.Lock()
+	prefix := l.format.prefix()
+	l.mu.Unlock()
 	buf := make([]byte, 0, 4096)
 	for line := range l.lines {
-		buf = append(buf[:0], "    "...)
+		buf = append(buf[:0], prefix...)
 		buf = append(append(buf, line...), '\n')
 		// As many as are there in one write, but not without an end.
 		for n := len(l.lines); n > 0 && len(buf) < 32<<10; n-- {
-			buf = append(buf, "    "...)
+			buf = append(buf, prefix...)
 			buf = append(append(buf, <-l.lines...), '\n')
 		}
 		if _, err := out.Write(buf); err != nil {
@@ -259,7 +263,7 @@ func (l *Log) add(r record) {
 	line := ""
 	if r.level >= l.level {
 		line = r.line()
-		l.say(r.at, line)
+		l.say(r.at, l.printed(&r, line))
 		if l.syslog != nil {
 			l.syslog.add(r.level, r.message())
 		}
@@ -287,7 +291,7 @@ func (l *Log) say(at time.Time, line string) {
 	if l.unsaid > 0 {
 		r := record{at: at, level: LevelWarn, text: fmt.Sprintf("agent: %d log lines were lost: the output was too slow", l.unsaid)}
 		select {
-		case l.lines <- r.line():
+		case l.lines <- l.printed(&r, r.line()):
 			l.unsaid = 0
 		default:
 		}

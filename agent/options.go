@@ -92,6 +92,16 @@ type Options struct {
 	SocketOwner string         `json:"socket_owner"`
 	AddrFile    string         `json:"addr_file"`
 
+	// Not Serf's: the form of the log, and a file for it.
+	LogFormat       string `json:"log_format"`
+	LogFile         string `json:"log_file"`
+	LogFileMaxMB    int    `json:"log_file_max_mb"`
+	LogFileMaxFiles int    `json:"log_file_max_files"`
+	LogFileMaxDays  int    `json:"log_file_max_days"`
+
+	// Not Serf's: the constants of the protocol.
+	Tuning *TuningOptions `json:"tuning"`
+
 	Discover       string       `json:"discover"`
 	MDNS           *MDNSOptions `json:"mdns"`
 	Interface      string       `json:"interface"`
@@ -131,6 +141,7 @@ func (o Options) Merge(other Options) Options {
 		{&o.RPCAuth, &other.RPCAuth}, {&o.Profile, &other.Profile}, {&o.SnapshotPath, &other.SnapshotPath},
 		{&o.Discover, &other.Discover}, {&o.Interface, &other.Interface}, {&o.SyslogFacility, &other.SyslogFacility},
 		{&o.StatsiteAddr, &other.StatsiteAddr}, {&o.StatsdAddr, &other.StatsdAddr},
+		{&o.LogFormat, &other.LogFormat}, {&o.LogFile, &other.LogFile},
 		{&o.SocketMode, &other.SocketMode}, {&o.SocketOwner, &other.SocketOwner}, {&o.AddrFile, &other.AddrFile},
 	} {
 		override(p.to, *p.from)
@@ -161,6 +172,10 @@ func (o Options) Merge(other Options) Options {
 	override(&o.QuiescentPeriod, other.QuiescentPeriod)
 	override(&o.EnableCompression, other.EnableCompression)
 	o.MDNS = o.MDNS.merge(other.MDNS)
+	o.Tuning = o.Tuning.merge(other.Tuning)
+	override(&o.LogFileMaxMB, other.LogFileMaxMB)
+	override(&o.LogFileMaxFiles, other.LogFileMaxFiles)
+	override(&o.LogFileMaxDays, other.LogFileMaxDays)
 	override(&o.VerifyIncoming, other.VerifyIncoming)
 	override(&o.VerifyOutgoing, other.VerifyOutgoing)
 	override(&o.ClusterLabel, other.ClusterLabel)
@@ -251,7 +266,9 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 	add(err)
 	add(o.profile(&c))
 	add(o.detection(&c))
+	add(o.tune(&c))
 	add(o.level(&c))
+	add(o.logFile(&c))
 	add(o.key(&c))
 	add(o.protocol(&c))
 	add(o.name(c.Name))
@@ -368,6 +385,14 @@ func (o *Options) level(c *Config) (err error) {
 	}
 	c.LogLevel, err = ParseLevel(level)
 	return err
+}
+
+func (o *Options) logFile(c *Config) (err error) {
+	c.LogFile = LogFile{Path: o.LogFile, MaxMB: o.LogFileMaxMB, MaxFiles: o.LogFileMaxFiles, MaxDays: o.LogFileMaxDays}
+	if c.LogFormat, err = ParseLogFormat(o.LogFormat); c.LogFormat == LogText && o.LogFile != "" {
+		c.LogFormat = LogLines
+	}
+	return errors.Join(append(c.LogFile.validate(), err)...)
 }
 
 func (o *Options) key(c *Config) error {

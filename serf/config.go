@@ -30,8 +30,8 @@ const (
 	maxQueryTimeout = 24 * time.Hour
 )
 
-// withDefaults returns cfg with zero fields filled in and slices of its own.
-func (cfg Config) withDefaults() Config {
+// WithDefaults returns cfg with zero fields filled in and slices of its own.
+func (cfg Config) WithDefaults() Config {
 	or := func(d *time.Duration, v time.Duration) {
 		if *d == 0 {
 			*d = v

@@ -93,7 +93,7 @@ type messages struct {
 // New returns a machine that knows only itself. Its first Output has the
 // member-join event of itself.
 func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}

@@ -91,10 +91,17 @@ Options:
   -disable-compression      Send everything as it is.
   -broadcast-timeout=5s     How long a leave may take to be told.
   -log-level=info           Least level to print: trace, debug, info, warn, err.
+  -log-format=text          Form of the log: 'text' or 'json' (an object a line).
+  -log-file=PATH            Write the log to this file, not to the terminal; it is
+                            begun anew when it has grown large, and by SIGHUP.
   -syslog                   Send the log to the host's syslog too.
   -config-file=PATH         Read a JSON file. May be repeated; later ones count
                             more, flags most.
   -config-dir=PATH          Read every *.json of a directory, by name.
+
+  Each key of a file can also stand in the environment: IBUKI_NODE_NAME is
+  node_name. It counts more than files and less than flags. 'config check' and
+  'config show' take the same flags.
 
   SIGUSR1 writes the metrics of the last minute to standard error.
   SIGHUP reads the files again and applies log level, event handlers, tags, tokens, the
@@ -137,6 +144,8 @@ type agentRun struct {
 	args  []string
 	opts  agent.Options
 	cfg   agent.Config
+	json  bool             // lines of ours are objects too
+	file  *agent.LogWriter // nil: the log goes to stdout
 	agent *agent.Agent
 
 	httpListener net.Listener // nil: no HTTP API
@@ -157,6 +166,9 @@ func runAgent(e *env, args []string) int {
 	signal.Notify(pipe, syscall.SIGPIPE)
 	defer signal.Stop(pipe)
 
+	if err := r.openLog(); err != nil {
+		return r.env.fail("==> %s", err)
+	}
 	if !r.start() {
 		return 1
 	}
@@ -167,7 +179,11 @@ func runAgent(e *env, args []string) int {
 		return 1
 	}
 	r.info("")
-	r.output("Log data will now stream in as it occurs:\n")
+	if r.file != nil {
+		r.output("Log data goes to %s", r.cfg.LogFile.Path)
+	} else {
+		r.output("Log data will now stream in as it occurs:\n")
+	}
 	r.agent.Log().Open()
 	tellService(daemon.SdNotifyReady, r.status())
 	defer watchService(r.agent.Alive)()
@@ -180,9 +196,38 @@ func (r *agentRun) status() string {
 }
 
 // output, info: lines as Serf's agent prints them.
-func (r *agentRun) output(format string, args ...any) { r.env.say("==> "+format, args...) }
+func (r *agentRun) output(format string, args ...any) {
+	if r.json {
+		r.sayJSON(fmt.Sprintf(format, args...))
+		return
+	}
+	r.env.say("==> "+format, args...)
+}
 func (r *agentRun) info(format string, args ...any) {
+	if r.json {
+		r.sayJSON(fmt.Sprintf(format, args...))
+		return
+	}
 	r.env.say("%s", strings.TrimRight("    "+fmt.Sprintf(format, args...), " "))
+}
+
+// sayJSON prints a line of ours as one of the log, if there is anything in it.
+func (r *agentRun) sayJSON(text string) {
+	if text = strings.TrimSpace(text); text != "" {
+		r.env.say("%s", agent.LogRecord{Time: time.Now(), Level: "INFO", Message: text}.JSON())
+	}
+}
+
+// openLog decides where the log goes.
+func (r *agentRun) openLog() (err error) {
+	r.json = r.cfg.LogFormat == agent.LogJSON && r.cfg.LogFile.Path == ""
+	if r.cfg.LogFile.Path == "" {
+		return nil
+	}
+	if r.file, err = r.cfg.LogFile.Open(); err == nil {
+		r.cfg.LogOutput = r.file
+	}
+	return err
 }
 
 // faults prints each fault on a line of its own.
@@ -207,7 +252,12 @@ func (r *agentRun) read() (agent.Options, agent.Config, bool) {
 		r.faults(err)
 		return opts, agent.Config{}, false
 	}
-	opts = opts.Merge(flags)
+	environ, err := agent.EnvOptions(os.Environ())
+	if err != nil {
+		r.faults(err)
+		return opts, agent.Config{}, false
+	}
+	opts = opts.Merge(environ).Merge(flags)
 	cfg, warnings, err := opts.Config()
 	if err != nil {
 		r.faults(err)
@@ -249,6 +299,8 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.StringVar(&broadcastTimeout, "broadcast-timeout", "", "")
 	fs.BoolVar(&o.ReplayOnJoin, "replay", false, "")
 	fs.StringVar(&o.LogLevel, "log-level", "", "")
+	fs.StringVar(&o.LogFormat, "log-format", "", "")
+	fs.StringVar(&o.LogFile, "log-file", "", "")
 	fs.IntVar(&o.Protocol, "protocol", 0, "")
 	fs.StringVar(&o.Role, "role", "", "")
 	fs.StringVar(&o.RPCAddr, "rpc-addr", "", "")
@@ -468,5 +520,10 @@ func (r *agentRun) reload() {
 	r.opts.LeaveOnTerm, r.opts.SkipLeaveOnInt = opts.LeaveOnTerm, opts.SkipLeaveOnInt
 	if err := r.agent.Reload(cfg); err != nil {
 		r.faults(err)
+	}
+	if r.file != nil {
+		if err := r.file.Reopen(); err != nil {
+			r.output("%s", err)
+		}
 	}
 }

@@ -58,6 +58,8 @@ func TestBadValuesOfEveryFlag(t *testing.T) {
 		"rejoin":              {"x", boolean("rejoin")},
 		"event-handler":       {"member-joined=x", "==> Invalid event script: "},
 		"http":                {"nohost", "==> Invalid HTTP address: "},
+		"log-format":          {"xml", "==> Invalid log format: 'xml'"},
+		"log-file":            {dir, "==> log file: open "},
 		"live-nodes":          {"haproxy:x", "==> Invalid live-node list 'x': format haproxy needs the port"},
 		"tag":                 {"x", "==> Error: Invalid tag: 'x'"},
 		"tags-file":           {dir, starting + "==> Failed to start the Serf agent: Failed to read tags file: "},

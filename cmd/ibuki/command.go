@@ -14,6 +14,7 @@ var commands = []*command{
 	agentCommand,
 	catalogCommand,
 	completionCommand,
+	configCommand,
 	devCommand,
 	devHandlerCommand,
 	devKeeperCommand,

@@ -187,8 +187,8 @@ func devCommandsTest(t *testing.T, bin string) {
 
 	d.send("kill node1")
 	d.send("wait node1 failed")
-	d.expect(`node1: failed everywhere`)
 	d.expect(`(?s)(node[02] +member-failed node1.*){2}`)
+	d.expect(`node1: failed everywhere`)
 	d.send("start 1")
 	d.send("wait all alive")
 	d.expect(`all: alive everywhere`)
