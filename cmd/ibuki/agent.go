@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -298,9 +299,7 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.StringVar(&retryInterval, "retry-interval", "", "")
 	fs.StringVar(&broadcastTimeout, "broadcast-timeout", "", "")
 	fs.BoolVar(&o.ReplayOnJoin, "replay", false, "")
-	fs.StringVar(&o.LogLevel, "log-level", "", "")
-	fs.StringVar(&o.LogFormat, "log-format", "", "")
-	fs.StringVar(&o.LogFile, "log-file", "", "")
+	logFlags(fs, &o)
 	fs.IntVar(&o.Protocol, "protocol", 0, "")
 	fs.StringVar(&o.Role, "role", "", "")
 	fs.StringVar(&o.RPCAddr, "rpc-addr", "", "")
@@ -318,7 +317,6 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.StringVar(&mdns.Interface, "mdns-iface", "", "")
 	fs.BoolVar(&mdns.DisableIPv4, "mdns-disable-ipv4", false, "")
 	fs.BoolVar(&mdns.DisableIPv6, "mdns-disable-ipv6", false, "")
-	fs.BoolVar(&o.EnableSyslog, "syslog", false, "")
 	fs.BoolVar(&o.RejoinAfterLeave, "rejoin", false, "")
 	fs.BoolVar(&noCompression, "disable-compression", false, "")
 	if fs.Parse(r.args) != nil {
@@ -345,6 +343,14 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 		return o, nil, errSaid
 	}
 	return o, paths, nil
+}
+
+// logFlags are those about the log.
+func logFlags(fs *flag.FlagSet, o *agent.Options) {
+	fs.StringVar(&o.LogLevel, "log-level", "", "")
+	fs.StringVar(&o.LogFormat, "log-format", "", "")
+	fs.StringVar(&o.LogFile, "log-file", "", "")
+	fs.BoolVar(&o.EnableSyslog, "syslog", false, "")
 }
 
 // start starts the agent and says so; joining comes later, with lines of its own.
