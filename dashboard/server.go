@@ -58,7 +58,6 @@ type Server struct {
 	refusals  refusals
 	coords    coordCache
 	meters    meters
-	routes    []route
 	http      *http.Server
 	streams   chan struct{} // one for each client that may come
 	queries   chan struct{} // one for each query
