@@ -28,9 +28,10 @@ func TestFromAMemberEventToTheGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	var took []time.Duration
-	for range 3 {
+	for range 5 {
 		took = append(took, w.followed(events, func() { w.agents[2].kill() }, "dead"))
 		took = append(took, w.followed(events, func() { w.agents[2].start() }, "active"))
+		w.settle()
 	}
 	slices.Sort(took)
 	t.Logf("from the event to the gateway's memory: %v", took)
@@ -56,6 +57,7 @@ func (w *world) followed(events chan map[string]interface{}, cause func(), state
 				return
 			default:
 			}
+			time.Sleep(500 * time.Microsecond)
 			if s, err := w.standing(0); err == nil && (s.Cluster.Volumes[2].State == "dead") == (state == "dead") {
 				seen <- time.Now()
 				return

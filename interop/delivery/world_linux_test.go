@@ -162,10 +162,12 @@ func (w *world) gateway(i int) *process {
 		"-http="+w.front(i), "-buffer="+w.file(fmt.Sprint("buffer", i)))
 }
 
+// asking is who asks servers and gateways how they stand.
+var asking = http.Client{Timeout: 5 * time.Second}
+
 // get asks a server or gateway and returns what it answers.
 func get(addr, uri string) (string, error) {
-	client := http.Client{Timeout: 5 * time.Second}
-	resp, err := client.Get("http://" + addr + uri)
+	resp, err := asking.Get("http://" + addr + uri)
 	if err != nil {
 		return "", err
 	}
