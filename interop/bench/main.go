@@ -83,7 +83,18 @@ func again() error {
 	cmd := exec.Command("/proc/self/exe", append(slices.Clone(os.Args[1:]), "-inside")...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	return cmd.Run()
+	// Whoever ends this one means the other.
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+	if err := startProcess(cmd); err != nil {
+		return err
+	}
+	go func() {
+		for s := range ended {
+			_ = cmd.Process.Signal(s)
+		}
+	}()
+	return cmd.Wait()
 }
 
 func bench(o *options) error {

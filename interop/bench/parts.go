@@ -86,6 +86,9 @@ func (b *runner) all() error {
 						fmt.Fprintf(os.Stderr, "%s, %d %s: %v\n", p.name, n, k.name, err)
 						b.results.fail(p.name, n, k.name)
 					}
+					if b.o.data != "" {
+						_ = b.results.write(b.o.data) // whatever becomes of the rest
+					}
 				}
 			}
 			fmt.Fprintf(os.Stderr, "%s, %d agents: done\n", p.name, n)
