@@ -137,6 +137,7 @@ func (m *Machine) probeEnd() {
 		return
 	}
 	failed, health := p.finish()
+	failed = failed && !m.deaf(m.clock.awake()-m.cfg.ProbeInterval)
 	m.probeEnded()
 	m.timers.stop(&p.timeout)
 	m.awareness.apply(health)

@@ -20,7 +20,9 @@ var (
 // against, is tried on all ways at once: pings, a ping over a stream, pings by
 // others. (P194)
 type inquiry struct {
-	ends      time.Duration // on the awake clock
+	began     time.Duration // on the awake clock
+	deaf      time.Duration // since when nobody at all was heard, 0: not so
+	ends      time.Duration
 	dial      DialID        // the ping over a stream, 0: none is open
 	connected bool          // the member's host took a stream, the member said nothing on it
 	asked     bool          // others are asked
@@ -64,7 +66,7 @@ func (m *Machine) inquire(w *watch) {
 	now := m.clock.awake()
 	span := max(m.timing.burst, 3*m.patience(w))
 	w.phase = watchInquiry
-	w.inquiry = inquiry{ends: now + span}
+	w.inquiry = inquiry{began: now, ends: now + span}
 	m.askStream(w, span-streamGrace)
 	m.sendWatchPing(w)
 	m.arm(&w.timer, now+m.timing.again)
@@ -165,6 +167,9 @@ func (m *Machine) conclude(w *watch) {
 		verdict = wire.VerdictCrashed
 	case w.inquiry.connected:
 		verdict = wire.VerdictHung
+	}
+	if verdict == wire.VerdictSilent && !m.mayJudge(w) {
+		return
 	}
 	w.phase = watchAccused
 	m.arm(&w.timer, m.clock.awake()+accusedAgain)

@@ -41,6 +41,8 @@ type Machine struct {
 	leaving   bool   // Leave was called
 	leaveSent bool   // and told
 
+	heardAt time.Duration // when anybody was heard last, on the awake clock
+
 	probeTimer, gossipTimer, pushPullTimer timer
 
 	// now and from are those of the running input.
@@ -221,6 +223,7 @@ func (m *Machine) Deadline() time.Time {
 func (m *Machine) HandlePacket(now time.Time, from netip.AddrPort, msg []byte) {
 	m.begin(now)
 	m.from, m.hearing = unmap(from), true
+	m.heard()
 	if err := m.unpacker.Unpack(msg, m.each); err != nil {
 		m.drop(dropOf(err), m.from, err)
 	}
@@ -258,6 +261,7 @@ func (m *Machine) HandleStream(now time.Time, from netip.AddrPort, msg []byte) (
 	m.begin(now)
 	m.hold = false
 	m.from, m.hearing = unmap(from), true
+	m.heard()
 	if len(msg) == 0 {
 		return nil
 	}

@@ -181,6 +181,9 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 		err = ErrNoReply
 	}
 	m.from, m.hearing = d.to, true
+	if err == nil {
+		m.heard()
+	}
 	switch d.kind {
 	case dialPing:
 		m.streamPingEnd(&d, reply, err)
