@@ -180,7 +180,7 @@ func (m *Machine) handlePing(body []byte) {
 		m.payload = m.layer.AppendAckPayload(m.payload[:0])
 		m.msg.ack.Payload = m.payload
 	} else {
-		m.msg.ack.Wait = m.slots.next(m.clock.awake(), m.timing.every)
+		m.msg.ack.Wait = m.slots.next(m.clock.awake(), m.timing.every, m.from)
 	}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
 	m.send(to, p.SourceNode, m.scratch)

@@ -64,7 +64,7 @@ func (m *Machine) inquire(w *watch) {
 	}
 	m.counts.Inquiries++
 	now := m.clock.awake()
-	span := max(m.timing.burst, 3*m.patience(w))
+	span := max(m.timing.burst, 2*m.patience(w))
 	w.phase = watchInquiry
 	w.inquiry = inquiry{began: now, ends: now + span}
 	m.askStream(w, span-streamGrace)

@@ -1,7 +1,6 @@
 package swim
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -244,20 +243,6 @@ func (m *Machine) answered(w *watch, wait uint8) {
 		w.lost = false
 		m.pushPullWith(w.e)
 	}
-}
-
-// slots spread the pings of those who watch this node evenly: each answer says when
-// the next ping is wanted. So the longest wait for one is short, though
-// watchers know nothing of each other. (P193)
-type slots struct {
-	free time.Duration // the first one not given away
-}
-
-// next gives a slot to whoever asked now: the slots are a time of every apart.
-func (s *slots) next(now, every time.Duration) uint8 {
-	at := min(max(s.free, now+every), now+(watchersEach+1)*every)
-	s.free = at + every
-	return uint8(min((at-now+wire.WaitUnit/2)/wire.WaitUnit, math.MaxUint8))
 }
 
 // voidWatches: this process did not run for a while. What it did not hear in

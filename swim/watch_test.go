@@ -133,6 +133,9 @@ func TestP193_Slots(t *testing.T) {
 		for i := range next {
 			next[i] = time.Duration(i*i) * 7 * time.Millisecond
 		}
+		for range 20 { // who asks again and again, as after a pause, gets no more
+			s.next(0, every, addrOf(0))
+		}
 		var last, longest time.Duration
 		pings := 0
 		for now := time.Duration(0); now < time.Minute; {
@@ -148,7 +151,7 @@ func TestP193_Slots(t *testing.T) {
 				pings++
 			}
 			last = now
-			next[first] = now + time.Duration(s.next(now, every))*wire.WaitUnit
+			next[first] = now + time.Duration(s.next(now, every, addrOf(first)))*wire.WaitUnit
 		}
 		// More than there should be are given no more room.
 		if longest > every+2*wire.WaitUnit || pings > 175 && n <= watchersEach+1 {
