@@ -113,7 +113,7 @@ func (m *Machine) mergeIntents(s *wire.SerfState) {
 	}
 	for _, name := range s.Left {
 		if t := left[name]; t < maxTime {
-			m.leaveIntent(&wire.Leave{LTime: t + 1, Node: name})
+			m.mergeLeft(&wire.Leave{LTime: t + 1, Node: name})
 		}
 	}
 	for i := range s.Status {
@@ -121,6 +121,17 @@ func (m *Machine) mergeIntents(s *wire.SerfState) {
 		if _, gone := left[st.Node]; !gone && st.LTime <= maxTime {
 			m.statusTime(st)
 		}
+	}
+}
+
+// mergeLeft takes that somebody left. A native that held it for failed until then passes
+// that on: natives seldom exchange whole states, and would differ for long over who
+// left while they were apart. (P202)
+func (m *Machine) mergeLeft(l *wire.Leave) {
+	mem := m.members.get(l.Node)
+	failed := mem != nil && mem.status == StatusFailed
+	if m.leaveIntent(l) && failed && !m.cfg.Swim.Plain {
+		m.passOn(&m.intentQueue, l.Node, l.AppendTo(nil))
 	}
 }
 

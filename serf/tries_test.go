@@ -77,3 +77,26 @@ func TestPlainDoesNotTry(t *testing.T) {
 		t.Errorf("tried %d times", w.tried("c"))
 	}
 }
+
+// P202: who heard by an exchange that somebody left tells the others, who thought that
+// it failed.
+func TestP202_LeftIsPassedOn(t *testing.T) {
+	w, ns := natives(t, "a", "b", "c", "d", "e", "f")
+	apart := func(n *node) bool { return n == ns[4] || n == ns[5] }
+	w.drop = func(from, to *node, _ []byte) bool { return apart(from) != apart(to) }
+	w.run(5 * time.Second)
+	if err := ns[5].Leave(w.now); err != nil {
+		t.Fatal(err)
+	}
+	ns[5].act()
+	w.run(3 * time.Second)
+	ns[5].down = true
+	ns[0].wantStatus(ns[5], StatusFailed)
+	ns[4].wantStatus(ns[5], StatusLeft)
+	w.drop = nil
+	w.run(35 * time.Second)
+	for _, n := range ns[:5] {
+		n.wantStatus(ns[5], StatusLeft)
+		n.wantStatus(ns[4], StatusAlive)
+	}
+}
