@@ -89,10 +89,13 @@ func (m *Machine) broadcast(name string, done func()) {
 	m.noteNews(from)
 }
 
-// gossip sends what is queued to a few random members. (P45)
+// gossip sends what is queued to a few random members. (P45) While nothing is, a
+// native has no rounds (P233): most of an idle node's life would be made of them.
 func (m *Machine) gossip() {
-	at := m.clock.awake() + m.cfg.GossipInterval
-	m.arm(&m.gossipTimer, at)
+	if m.eager() && !m.waiting() {
+		return
+	}
+	m.nextGossip()
 	m.counts.Gossips++
 	targets := m.members.pick(m.cfg.GossipNodes, m.rng, m.gossipsTo)
 	for _, e := range targets {
@@ -103,6 +106,16 @@ func (m *Machine) gossip() {
 		}
 		m.sendParts(e.at(), e.name, crc)
 	}
+}
+
+func (m *Machine) nextGossip() {
+	m.arm(&m.gossipTimer, m.clock.awake()+m.cfg.GossipInterval)
+}
+
+// waiting reports whether there is anything to pass on.
+func (m *Machine) waiting() bool {
+	_, all := m.layer.Waiting(0)
+	return m.queue.Len() > 0 || all > 0
 }
 
 // canGossipTo: the recently dead are told too, so that one who is not dead can refute.

@@ -54,6 +54,9 @@ func (m *Machine) noteNews(from netip.AddrPort) {
 		s.heard = false
 	}
 	s.news = true
+	if m.gossipTimer.pos == 0 {
+		m.nextGossip()
+	}
 }
 
 // spreadDue sends what is fresh, or sees to it that it will be sent.

@@ -9,9 +9,8 @@ import (
 
 const (
 	// ringCount is how many rings there are, and so how many members a node
-	// passes news to. With two, one lost packet in ten leaves one member in a
-	// hundred to the tick; a fourth ring adds a copy for each member and saves
-	// less than half a hop. Measured: docs/performance.md.
+	// passes news to. With p of the packets lost, p to the power of ringCount of
+	// the members are left to the tick; each ring costs a copy for each member.
 	ringCount = 3
 	// maxPlainTargets bounds how many plain members are told beside the natives.
 	maxPlainTargets = 8
@@ -27,10 +26,10 @@ const (
 //
 // Rule: next[r] is the native that is present and follows self closest in ring r, but
 // for those that are so in a ring before: the first ring alone reaches
-// everybody, and in a small cluster the copies are for different members; plain are the plain ones that are present and closer to self than that, in
-// any ring. Invariant: true unless stale is set. A change of a member that
-// stands beyond next in all rings leaves it true, so that nearly all changes
-// cost nothing.
+// everybody, and in a small cluster the copies are for different members; plain
+// are the plain ones that are present and closer to self than that, in any ring.
+// Invariant: true unless stale is set. A change of a member that stands beyond
+// next in all rings leaves it true, so that nearly all changes cost nothing.
 type rings struct {
 	self  *member
 	stale bool

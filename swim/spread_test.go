@@ -214,3 +214,25 @@ func TestQueueFresh(t *testing.T) {
 		t.Errorf("pruned to %d, %d fresh", q.Len(), q.Fresh())
 	}
 }
+
+// P233: a native at rest has no rounds of gossip; news begins them, and they end
+// when all of it was sent often enough.
+func TestP233_NoRoundsAtRest(t *testing.T) {
+	r := newNativeRig(t, quiet, func(c *Config) { c.GossipInterval = LAN().GossipInterval })
+	r.acks = func(netip.AddrPort) bool { return true }
+	r.natives(3)
+	r.run(10 * time.Second)
+	rest := r.Counts().Gossips
+	r.run(time.Minute)
+	if n := r.Counts().Gossips; n != rest {
+		t.Errorf("%d rounds in a minute of rest", n-rest)
+	}
+	if err := r.SetMeta(r.now, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	r.take()
+	r.run(10 * time.Second)
+	if n := r.Counts().Gossips - rest; n < 1 || n > 20 {
+		t.Errorf("%d rounds for one piece of news", n)
+	}
+}
