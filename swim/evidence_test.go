@@ -221,9 +221,7 @@ func TestP198_Verdicts(t *testing.T) {
 			if !m.Degraded || m.Verdict != c.verdict {
 				t.Fatalf("it is %+v", m)
 			}
-			// One watcher of three waits longer for its turn than all of them together.
-			turn := (watchersEach - 1) * r.timing.every
-			if d := r.now.Sub(began); d > turn+r.timing.every+r.timing.answer+r.timing.burst {
+			if d := r.now.Sub(began); d > 1200*time.Millisecond {
 				t.Errorf("accused after %v only", d)
 			}
 			for r.state(1) == wire.StateSuspect {
@@ -231,8 +229,8 @@ func TestP198_Verdicts(t *testing.T) {
 				r.HandleTimeout(r.now)
 				r.take()
 			}
-			if d := r.now.Sub(began); d > c.dead+turn {
-				t.Errorf("dead after %v, want %v and %v for the turn", d, c.dead, turn)
+			if d := r.now.Sub(began); d > c.dead {
+				t.Errorf("dead after %v, want %v", d, c.dead)
 			}
 			if m := r.Member(nameOf(1)); m.State != wire.StateDead || m.Verdict != c.verdict || m.Degraded {
 				t.Errorf("it is %+v", m)

@@ -43,7 +43,7 @@ func newTiming(cfg *Config) timing {
 		silent, hung = time.Duration(scale*float64(silentWithin)), time.Duration(scale*float64(hungWithin))
 	}
 	t := timing{
-		every:      min(silent*37/100, 480*time.Millisecond),
+		every:      min(silent/4, 300*time.Millisecond),
 		everyPlain: min(silent/6, 200*time.Millisecond),
 		answer:     min(silent/25, 50*time.Millisecond),
 		burst:      min(silent*11/100, 140*time.Millisecond),
