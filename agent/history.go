@@ -36,7 +36,7 @@ var historyKinds = map[swim.TraceKind]string{
 	serf.TraceMemberFailed: "member-failed", serf.TraceMemberFlap: "flap",
 }
 
-// historyVerdicts are the kinds whose N is a wire.Verdict.
+// historyVerdict is the verdict in a record of a kind whose N is a wire.Verdict.
 func historyVerdict(t *swim.Trace) string {
 	switch t.Kind {
 	case swim.TraceSuspect, swim.TraceAccused, swim.TraceConfirmed, swim.TraceToldDead:

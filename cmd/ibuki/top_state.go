@@ -127,18 +127,15 @@ func (s *topState) nextSort() {
 }
 
 func (s *topState) addEvent(now time.Time, e *rpc.Event) {
-	switch {
-	case len(e.Members) > 0:
-		names := make([]string, len(e.Members))
-		for i, m := range e.Members {
-			names[i] = m.Name
-		}
-		s.line(now, e.Type, topNames(names))
-	case e.Type == "query":
-		s.line(now, e.Type, fmt.Sprintf("%s %s", e.Name, quotePayload(e.Payload)))
-	default:
-		s.line(now, e.Type, fmt.Sprintf("%s %s", e.Name, quotePayload(e.Payload)))
+	if len(e.Members) == 0 { // a user event or a query
+		s.line(now, e.Type, e.Name+" "+quotePayload(e.Payload))
+		return
 	}
+	names := make([]string, len(e.Members))
+	for i, m := range e.Members {
+		names[i] = m.Name
+	}
+	s.line(now, e.Type, topNames(names))
 }
 
 // topNames are some names and how many more there are.
