@@ -1,4 +1,6 @@
-// Package agent is the daemon as a library: New, Start, Stop.
+// Package agent is the daemon as a library: New, Start, Stop. What else a program that
+// has an agent inside needs is Live, Subscribe, UserEvent, Query, Respond, Join and Leave;
+// docs/embedding.md says what of this package is stable.
 //
 // # The loop
 //
