@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -361,12 +362,9 @@ func TestAgentSurvivesItsReader(t *testing.T) {
 // The lines of the real program, where it is there.
 func TestAgentPrintsWhatSerfPrints(t *testing.T) {
 	t.Parallel()
-	serf := os.Getenv("IBUKI_SERF")
+	serf := cmp.Or(os.Getenv("IBUKI_SERF"), serfOnPath)
 	if serf == "" {
-		var err error
-		if serf, err = exec.LookPath("serf"); err != nil {
-			t.Skip("no serf: neither IBUKI_SERF nor on the PATH")
-		}
+		t.Skip("no serf: neither IBUKI_SERF nor on the PATH")
 	}
 	host := testHost(t)
 	shape := regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d`)
