@@ -46,7 +46,7 @@ func TestHandlerTimeout(t *testing.T) {
 		t.Errorf("not said: %s", log)
 	}
 	s.read(t, "quick")
-	for end := time.Now().Add(2 * time.Second); alive(pid); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); alive(pid); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("process %d of the handler is still there", pid)
 		}
@@ -94,7 +94,7 @@ func TestHandlerRetries(t *testing.T) {
 func TestHandlerRetryEndsWithTheAgent(t *testing.T) {
 	s := newHandlerTest(t, nil, Handler{Retries: 5, RetryPause: time.Minute, Command: `touch DIR/ran; exit 1`})
 	s.event(userEvent("x", ""))
-	for end := time.Now().Add(5 * time.Second); s.one().counts.failed.Load() == 0; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); s.one().counts.failed.Load() == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it did not run")
 		}

@@ -238,7 +238,7 @@ func TestBadHandlers(t *testing.T) {
 	if strings.Contains(log, "Error invoking script 'exit 0 <&-'") {
 		t.Error("a handler that does not read its input is not at fault")
 	}
-	for end := time.Now().Add(2 * time.Second); alive(pid); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); alive(pid); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("process %d of a handler is still there", pid)
 		}
@@ -248,7 +248,7 @@ func TestBadHandlers(t *testing.T) {
 // waitForPid reads the process id that a handler writes.
 func waitForPid(t *testing.T, path string) int {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		b, _ := os.ReadFile(path)
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && strings.HasSuffix(string(b), "\n") {
 			return pid

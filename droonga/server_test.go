@@ -73,7 +73,7 @@ func startServer(t testing.TB, cfg Config) (s *Server, addr string) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := s.Stop(ctx); err != nil {
 			t.Error(err)
@@ -430,7 +430,7 @@ func TestHeartbeat(t *testing.T) {
 	if _, err := conn.Write([]byte("\x00")); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	var buf [10]byte
 	if n, err := conn.Read(buf[:]); n != 1 || buf[0] != 0 || err != nil {
 		t.Errorf("the answer to a heartbeat: %q, %v", buf[:n], err)

@@ -114,7 +114,7 @@ func FuzzServer(f *testing.F) {
 			defer close(done)
 			io.Copy(io.Discard, ours)
 		}()
-		ours.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		ours.SetWriteDeadline(time.Now().Add(30 * time.Second))
 		ours.Write(hello)
 		if _, err := ours.Write(in); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("the server neither reads nor hangs up: %v", err)

@@ -588,7 +588,7 @@ func TestClientAgainstJunk(t *testing.T) {
 	} {
 		ours, theirs := net.Pipe()
 		go func() {
-			theirs.SetDeadline(time.Now().Add(5 * time.Second))
+			theirs.SetDeadline(time.Now().Add(30 * time.Second))
 			theirs.Read(make([]byte, 1000))
 			io.WriteString(theirs, junk)
 			theirs.Close()
