@@ -9,7 +9,6 @@ import (
 // Stream is a running stream of records. It has to be read: beyond
 // ClientConfig.StreamBuffer records that wait, it ends.
 type Stream[T any] struct {
-	last  T
 	c     *Client
 	seq   uint64
 	items *queue[T]
@@ -29,7 +28,7 @@ func (s *Stream[T]) Next(ctx context.Context) (T, error) { return s.items.next(c
 
 // Last is the record that ended the stream, after Next has returned io.EOF: what a
 // query's end says. It is empty if Stop ended it.
-func (s *Stream[T]) Last() T { return s.last }
+func (s *Stream[T]) Last() T { return s.items.ending() }
 
 // Stop ends the stream on both sides. Records that already wait can still be
 // read.
@@ -51,8 +50,7 @@ func (s *Stream[T]) record(errText string, body []byte) error {
 	case err != nil:
 		return &protocolError{fmt.Errorf("record: %w", err)}
 	case last:
-		s.last = item // seen by whom the queue tells of the end
-		s.end(io.EOF)
+		s.items.closeWith(io.EOF, item)
 	case !s.items.push(item):
 		s.end(ErrSlowReader)
 		s.c.stopLater(s.seq)

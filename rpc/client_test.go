@@ -175,6 +175,9 @@ func TestQueryEndsAtARecordOfNobody(t *testing.T) {
 	if _, err := c.Members(t.Context()); err != nil { // the connection lives on
 		t.Error(err)
 	}
+	if last := q.Last(); last.Type != QueryRecordResponse { // and what came on it since is of no query
+		t.Errorf("the end was %+v, want the first record of nobody", last)
+	}
 }
 
 func TestStream(t *testing.T) {

@@ -17,6 +17,7 @@ type queue[T any] struct {
 	lost  int
 	ended bool
 	err   error // what next returns after the last item
+	final T     // what came with the end, if anything did
 }
 
 func newQueue[T any](limit int) *queue[T] {
@@ -42,14 +43,27 @@ func (q *queue[T]) push(v T) bool {
 // close ends the queue: the consumer gets what is in it and then err. Only the
 // first close counts; it returns true.
 func (q *queue[T]) close(err error) bool {
+	var none T
+	return q.closeWith(err, none)
+}
+
+// closeWith is close by a value that says more of the end: see ending.
+func (q *queue[T]) closeWith(err error, final T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.ended {
 		return false
 	}
-	q.ended, q.err = true, err
+	q.ended, q.err, q.final = true, err, final
 	q.signal()
 	return true
+}
+
+// ending is the value of the first close, empty if it had none.
+func (q *queue[T]) ending() T {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.final
 }
 
 // lostCount is how many values found no room.

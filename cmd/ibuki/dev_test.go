@@ -181,13 +181,13 @@ func devCommandsTest(t *testing.T, bin string) {
 		d.expect(`(?m)^ +[0-9.]+s +` + v.name + ` `)
 	}
 	d.send(`event deploy "one two"`)
-	d.expect(`(?s)(node\d +event deploy "one two".*){3}`)
+	d.expect(`(?s)(node\d +event deploy "one two".*?){3}`)
 	d.send("query -node=node1 -node=2 -from=0 ask me")
 	d.expect(`(?s)node[12] answers "node[12] heard me".*node[12] answers "node[12] heard me".*: 2 acks, 2 answers`)
 
 	d.send("kill node1")
 	d.send("wait node1 failed")
-	d.expect(`(?s)(node[02] +member-failed node1.*){2}`)
+	d.expect(`(?s)(node[02] +member-failed node1.*?){2}`)
 	d.expect(`node1: failed everywhere`)
 	d.send("start 1")
 	d.send("wait all alive")
