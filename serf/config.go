@@ -89,8 +89,11 @@ func (cfg *Config) validate() error {
 	if cfg.UserEventSizeLimit > maxUserEvent {
 		faults = append(faults, fmt.Errorf("user event size limit exceeds limit of %d bytes", maxUserEvent))
 	}
-	if len(encodeTags(cfg.Protocol, cfg.Tags)) > wire.MetaMax {
+	if len(encodeTags(cfg.Protocol, withOwn(cfg.Tags, cfg.Swim.Cluster, 0))) > wire.MetaMax {
 		faults = append(faults, ErrTagsTooLong)
+	}
+	if cfg.Swim.Cluster != "" && cfg.Protocol < 3 {
+		faults = append(faults, errors.New("serf: a cluster name needs protocol 3 or later"))
 	}
 	for _, n := range []struct {
 		name  string

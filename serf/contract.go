@@ -49,6 +49,9 @@ type Member struct {
 	// Degraded: it does not answer as it should, and is not failed yet: work should go
 	// elsewhere for now. It may be wrong, and no event tells of it.
 	Degraded bool
+	// Restarting: it has failed, as it had announced that it would for a while, and no
+	// event has told so yet.
+	Restarting bool
 }
 
 // EventType says what an Event is.

@@ -100,10 +100,15 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 	case StatusAlive:
 		m.setStatus(&mem.record, StatusLeaving)
 	case StatusFailed:
-		before := mem.record
+		was := mem.record
+		before := &was
+		if m.restarting(mem.name) {
+			before = nil // as far as was told, it was alive
+		}
+		m.endRestart(mem.name)
 		m.setStatus(&mem.record, StatusLeft)
 		m.trace(swim.Trace{Kind: TraceMemberLeaveForced, Level: swim.LevelInfo, Node: mem.name, Addr: mem.addr()})
-		m.memberEvent(EventMemberLeave, &mem.record, &before)
+		m.memberEvent(EventMemberLeave, &mem.record, before)
 	}
 	if l.Prune {
 		m.prune(mem)

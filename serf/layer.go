@@ -47,6 +47,9 @@ func (l *layer) Stamp(name string) uint64 { return l.m.stamp(name) }
 // Sum implements swim.Layer.
 func (l *layer) Sum() uint64 { return l.m.events.sum() }
 
+// Cluster implements swim.Layer.
+func (l *layer) Cluster(meta []byte) string { return l.m.clusterOf(meta) }
+
 // AppendState implements swim.Layer.
 func (l *layer) AppendState(dst []byte, _ bool) []byte { return l.m.appendState(dst) }
 

@@ -54,6 +54,8 @@ type Machine struct {
 	answers answers // queries of others that this node may still answer
 
 	tries    tries
+	restarts restarts      // nil until there is one
+	window   time.Duration // that this node has announced; 0: none
 	conflict conflict
 
 	leaving    leaving
@@ -97,7 +99,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.Swim.Meta = encodeTags(cfg.Protocol, cfg.Tags)
+	cfg.Swim.Meta = encodeTags(cfg.Protocol, withOwn(cfg.Tags, cfg.Swim.Cluster, 0))
 	cfg.Swim.Versions = wire.Versions{
 		PMin: 1, PMax: 5, PCur: 2,
 		DMin: ProtocolMin, DMax: ProtocolMax, DCur: cfg.Protocol,
@@ -187,6 +189,8 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.reapDue()
 	m.reconnectDue()
 	m.triesDue()
+	m.restartsDue()
+	m.windowDue()
 	m.queuesDue()
 	m.asksDue()
 	m.askAgainDue()

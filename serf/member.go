@@ -85,6 +85,8 @@ func (m *Machine) public(r *record) Member {
 		Since:    m.epoch.Add(r.since),
 		Verdict:  r.verdict,
 		Degraded: r.degraded,
+
+		Restarting: r.status == StatusFailed && m.restarting(r.name),
 	}
 }
 
@@ -159,6 +161,10 @@ func (m *Machine) memberJoined(sm *swim.Member) {
 	mem.take(sm)
 	mem.doubt(sm)
 	m.unprune(mem.name)
+	if m.backInTime(&mem.record) {
+		return
+	}
+	m.noteRestart(&mem.record, nil)
 	m.tellMember(EventMemberJoin, TraceMemberJoin, &mem.record)
 }
 
@@ -176,6 +182,7 @@ func (m *Machine) addMember(i int, sm *swim.Member) {
 		}
 	}
 	m.setStatus(&mem.record, status)
+	m.noteRestart(&mem.record, nil)
 	m.tellMember(EventMemberJoin, TraceMemberJoin, &mem.record)
 }
 
@@ -189,6 +196,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 		return
 	}
 	r := &m.members.own(m.members.at(i)).record
+	before := *r
 	r.doubt(sm)
 	status := r.status
 	if status == StatusAlive && sm.State == wire.StateLeft {
@@ -197,11 +205,14 @@ func (m *Machine) memberGone(sm *swim.Member) {
 	switch status {
 	case StatusLeaving:
 		m.setStatus(r, StatusLeft)
+		m.endRestart(r.name)
 		m.tellMember(EventMemberLeave, TraceMemberLeave, r)
 	case StatusAlive:
 		m.setStatus(r, StatusFailed)
 		m.wantTries()
-		m.tellMember(EventMemberFailed, TraceMemberFailed, r)
+		if !m.holdFailure(r, &before) { // P241
+			m.tellMember(EventMemberFailed, TraceMemberFailed, r)
+		}
 	default:
 		m.trace(swim.Trace{Kind: TraceGoneBad, Level: swim.LevelWarn, Node: r.name, N: int(r.status)})
 	}
@@ -221,6 +232,7 @@ func (m *Machine) memberUpdated(sm *swim.Member) {
 		return
 	}
 	m.changes++
+	m.noteRestart(r, before.meta)
 	m.trace(swim.Trace{Kind: TraceMemberUpdate, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
 	m.memberEvent(EventMemberUpdate, r, &before)
 }
@@ -237,6 +249,7 @@ func (m *Machine) eraseMember(i int) {
 	m.members.count(mem.status, -1)
 	m.members.remove(i)
 	m.changes++
+	m.endRestart(mem.name)
 	m.forgetCoordinate(mem.name)
 	m.memberEvent(EventMemberReap, &mem.record, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -92,6 +93,8 @@ func renderExchange(t *swim.Trace) string {
 		return fmt.Sprintf("Initiating push/pull sync with: %s %s", t.Node, t.Addr)
 	case swim.TracePushPullFailed:
 		return fmt.Sprintf("Push/Pull with %s failed: %v", t.Node, t.Err)
+	case swim.TraceClusterRefused:
+		return fmt.Sprintf("Not taking in %s %s: %v", t.Node, t.Addr, t.Err)
 	case swim.TraceMergeRefused:
 		return fmt.Sprintf("Failed push/pull merge: %v %s", t.Err, from(t.Addr))
 	case swim.TraceJoined:
@@ -182,6 +185,12 @@ func renderSerf(t *swim.Trace) string {
 		return p + fmt.Sprintf("EventMemberLeave (forced): %s %s", t.Node, t.Addr.Addr())
 	case TraceMemberReapForced:
 		return p + fmt.Sprintf("EventMemberReap (forced): %s %s", t.Node, t.Addr.Addr())
+	case TraceRestartSoon:
+		return p + fmt.Sprintf("%s will restart within %v", t.Node, t.Dur)
+	case TraceRestartAway:
+		return p + fmt.Sprintf("%s is away for its restart, not reported as failed for another %v", t.Node, t.Dur.Round(time.Millisecond))
+	case TraceRestartBack:
+		return p + fmt.Sprintf("%s is back from its restart", t.Node)
 	case TraceMemberFlap:
 		return p + fmt.Sprintf("%s failed and is back within the flap timeout", t.Node)
 	case TraceMessage:

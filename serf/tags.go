@@ -32,17 +32,31 @@ func (m *Machine) SetTags(now time.Time, tags []wire.Tag) error {
 	if m.over() {
 		return ErrNotAlive
 	}
-	tags = sortedTags(tags)
-	meta := encodeTags(m.cfg.Protocol, tags)
-	if len(meta) > wire.MetaMax {
+	if err := m.tellTags(sortedTags(tags)); err != nil {
+		return err
+	}
+	m.settle()
+	return nil
+}
+
+// CheckTags returns the error that SetTags would.
+func (m *Machine) CheckTags(tags []wire.Tag) error {
+	if len(encodeTags(m.cfg.Protocol, m.ownTags(sortedTags(tags)))) > wire.MetaMax {
 		return ErrTagsTooLong
 	}
-	if err := m.swim.SetMeta(now, meta); err != nil {
+	return nil
+}
+
+// tellTags makes tags, which are sorted, this node's, and tells the others.
+func (m *Machine) tellTags(tags []wire.Tag) error {
+	if err := m.CheckTags(tags); err != nil {
+		return err
+	}
+	if err := m.swim.SetMeta(m.now, encodeTags(m.cfg.Protocol, m.ownTags(tags))); err != nil {
 		return err
 	}
 	m.cfg.Tags = tags
 	// If swim told of the update this finds nothing new.
 	m.memberUpdated(m.swim.Local())
-	m.settle()
 	return nil
 }

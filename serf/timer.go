@@ -13,6 +13,8 @@ const (
 	timerMembers                // flush coalesced member events
 	timerUsers                  // flush coalesced user events
 	timerTries                  // see to failed members
+	timerWindow                 // this node's restart window is over
+	timerRestarts               // the restart window of a member is over
 	timerLeave                  // the present step of a leave is over
 	numTimers
 )

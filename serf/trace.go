@@ -15,6 +15,11 @@ const (
 	TraceMemberReapForced  // a member was pruned
 	TraceMemberFlap        // a failed member is back within FlapTimeout: Node
 
+	// Announced restarts of Node, at Addr; Dur is how long it may still be away.
+	TraceRestartSoon // it announces one
+	TraceRestartAway // it has failed, which is not told yet
+	TraceRestartBack // it is back
+
 	// Messages. N is the wire.SerfType, Addr where it came from.
 	TraceMessage        // one arrived: Node is the member or the name it is about
 	TraceMessageBad     // it could not be decoded or was beyond a bound: Err

@@ -200,8 +200,8 @@ func (k *checkers) foldDiffers(n *Node) string {
 	for _, m := range members {
 		e := view.Get(m.Name)
 		want := toEntry(&m)
-		if want.Status == live.Leaving {
-			want.Status = live.Alive // events do not tell of leaving
+		if want.Status == live.Leaving || m.Restarting {
+			want.Status = live.Alive // events do not tell of leaving, nor of a failure that was announced
 		}
 		switch {
 		case e == nil:
@@ -220,7 +220,7 @@ func (k *checkers) foldDiffers(n *Node) string {
 // sameMember compares all but the Lamport time, which nobody outside is shown.
 func sameMember(a, b serf.Member) bool {
 	return a.Name == b.Name && a.Addr == b.Addr && a.Status == b.Status && slices.Equal(a.Tags, b.Tags) &&
-		a.Versions == b.Versions && a.Since.Equal(b.Since)
+		a.Versions == b.Versions && a.Since.Equal(b.Since) && a.Restarting == b.Restarting
 }
 
 // toEntry is a member as package live has it.

@@ -161,8 +161,13 @@ func (c *Cluster) host(a netip.AddrPort) *Node {
 // AddNamed adds a node and starts it: label is what scripts and transcripts
 // call it, name what it calls itself.
 func (c *Cluster) AddNamed(label, name string, tags []wire.Tag) *Node {
+	return c.addNamed(label, name, c.opts.Serf.Swim.Cluster, tags)
+}
+
+// addNamed adds a node of a cluster of some name.
+func (c *Cluster) addNamed(label, name, cluster string, tags []wire.Tag) *Node {
 	i := len(c.nodes)
-	n := &Node{c: c, index: i, label: label, name: name, addr: address(i), tags: tags}
+	n := &Node{c: c, index: i, label: label, name: name, cluster: cluster, addr: address(i), tags: tags}
 	c.nodes = append(c.nodes, n)
 	n.start(false)
 	return n

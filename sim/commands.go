@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"time"
+
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -48,6 +50,16 @@ func (n *Node) Leave() {
 	n.c.log.life(n.c, n, "leaves")
 	n.leftAt = n.life
 	n.did("leave", n.machine.Leave(n.c.Now()))
+	n.act()
+}
+
+// AnnounceRestart says that the node will restart within d.
+func (n *Node) AnnounceRestart(d time.Duration) {
+	if !n.running() {
+		return
+	}
+	n.c.log.life(n.c, n, "will restart within "+d.String())
+	n.did("announce a restart", n.machine.AnnounceRestart(n.c.Now(), d))
 	n.act()
 }
 

@@ -24,6 +24,8 @@ type Node struct {
 	addr  netip.AddrPort
 	tags  []wire.Tag
 
+	cluster string // its name; "": none
+
 	machine  *serf.Machine
 	life     int // counts the starts of the process
 	up       bool
@@ -90,6 +92,7 @@ func (n *Node) start(keep bool) {
 	cfg.Clock, cfg.EventClock, cfg.QueryClock = n.kept.clock, n.kept.event, n.kept.query
 	cfg.Swim.Incarnation = n.kept.incarnation
 	cfg.Swim.Name, cfg.Swim.Addr = n.name, n.addr
+	cfg.Swim.Cluster = n.cluster
 	cfg.Swim.Plain = cfg.Swim.Plain || n.c.opts.Mixed && n.index%2 == 1
 	if n.life == 1 {
 		cfg.Base = n.c.base

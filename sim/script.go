@@ -29,8 +29,8 @@ var scriptCommands = []struct {
 	word, usage string
 	run         func(s *Script, args []string) error
 }{
-	{"nodes", "N [profile=lan|wan|local] [seed=N] [delay=D] [coalesce=D] [reconnect=D] [reap=D] [tombstone=D] [pushpull=D] [compress] [native|mixed] [label=L] [key=K]", (*Script).nodes},
-	{"add", "LABEL [name=N] [k=v…]: one more node", (*Script).add},
+	{"nodes", "N [profile=lan|wan|local] [seed=N] [delay=D] [coalesce=D] [reconnect=D] [reap=D] [tombstone=D] [pushpull=D] [compress] [native|mixed] [label=L] [key=K] [cluster=C]", (*Script).nodes},
+	{"add", "LABEL [name=N] [cluster=C|none] [k=v…]: one more node", (*Script).add},
 	{"trace", "[probes] [gossip] [serf] [streams] [events] [news] [life] [records] [default] [all] [off]", (*Script).trace},
 	{"advance", "D: let time pass", (*Script).advance},
 	{"join", "A B [ignore-old]: A joins by B, without the user events from before", (*Script).join},
@@ -40,6 +40,7 @@ var scriptCommands = []struct {
 	{"crash", "A…: the process ends without a word", each(func(n *Node) { n.Crash(false) })},
 	{"crash-host", "A…: the host is gone", each(func(n *Node) { n.Crash(true) })},
 	{"restart", "A [keep]: keep: with the clocks and the incarnation of a snapshot", (*Script).restart},
+	{"restart-window", "A D: A says that it will restart within D", (*Script).restartWindow},
 	{"pause", "A [D]: stop the process, for D", (*Script).pause},
 	{"resume", "A…", each((*Node).Resume)},
 	{"drop", "A->B | A<->B: cut the way", (*Script).drop},
@@ -174,7 +175,7 @@ func (s *Script) nodes(args []string) error {
 	}
 	o := Options{Seed: 1, Log: &s.out, Label: opts["label"], Key: []byte(opts["key"])}
 	o.Serf.Swim = profile()
-	o.Serf.Swim.Plain = true
+	o.Serf.Swim.Plain, o.Serf.Swim.Cluster = true, opts["cluster"]
 	err = durations(opts, map[string]*time.Duration{
 		"delay": &o.Link.Delay, "coalesce": &o.Serf.CoalescePeriod, "reconnect": &o.Serf.ReconnectInterval,
 		"reap": &o.Serf.ReconnectTimeout, "tombstone": &o.Serf.TombstoneTimeout, "pushpull": &o.Serf.Swim.PushPullInterval,
@@ -222,7 +223,13 @@ func (s *Script) add(args []string) error {
 		name = v
 		delete(opts, "name")
 	}
-	s.c.AddNamed(words[0], name, toTags(opts))
+	cluster, ok := opts["cluster"]
+	if !ok {
+		cluster = s.c.opts.Serf.Swim.Cluster
+	} else if delete(opts, "cluster"); cluster == "none" {
+		cluster = ""
+	}
+	s.c.addNamed(words[0], name, cluster, toTags(opts))
 	return nil
 }
 

@@ -99,6 +99,21 @@ func (s *Script) link(args []string) error {
 	return err
 }
 
+func (s *Script) restartWindow(args []string) error {
+	if len(args) != 2 {
+		return errUsage
+	}
+	ns, err := s.named(args[:1])
+	if err != nil {
+		return err
+	}
+	d, err := time.ParseDuration(args[1])
+	if err == nil {
+		ns[0].AnnounceRestart(d)
+	}
+	return err
+}
+
 func (s *Script) tags(args []string) error {
 	if len(args) == 0 {
 		return errUsage
@@ -182,7 +197,9 @@ func (c *Cluster) describeMembers(members []serf.Member) string {
 			b.WriteByte(' ')
 		}
 		fmt.Fprintf(&b, "%s%s=%s", m.Name, c.at(m.Name, m.Addr), m.Status)
-		if v := m.Verdict.String(); v != "" {
+		if v := m.Verdict.String(); m.Restarting {
+			b.WriteString("(restarting)")
+		} else if v != "" {
 			b.WriteString("(" + v + ")")
 		}
 		if m.Degraded {

@@ -109,6 +109,10 @@ func (m *Machine) aliveOK(a *wire.Alive) bool {
 		m.drop(DropAddr, m.from, nil)
 		return false
 	}
+	if m.foreign(a.Meta) {
+		m.refuseForeign(a)
+		return false
+	}
 	if a.Versions != (wire.Versions{}) && badVersions(a.Versions) {
 		if _, report := m.drops.add(DropVersions, m.clock.real); report {
 			m.trace(Trace{Kind: TraceVersionsIgnored, Level: LevelWarn, Node: a.Node, Addr: a.Addr,

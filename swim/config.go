@@ -29,6 +29,10 @@ type Config struct {
 	// where the other end is such a one too, and is plain to all others.
 	Plain bool
 
+	// Cluster is the name of this node's cluster: members of one with another name are not
+	// taken in. Empty: whoever comes is. What a member's metadata say is for the Layer to tell.
+	Cluster string
+
 	// DetectWithin is how soon at the latest a native that falls silent, or hangs, is to
 	// be failed in everybody's list. 0: 1.3 s if its host is silent too, 3 s if not; in
 	// the WAN profile longer. At least MinDetectWithin.

@@ -23,6 +23,9 @@ type Layer interface {
 	Fresh(dst [][]byte, overhead, limit int) [][]byte
 	// Waiting is what the fresh and what all messages would cost together.
 	Waiting(overhead int) (fresh, all int)
+	// Cluster is the name of the cluster that metadata say a member is of, "" if none.
+	// It is asked only where Config.Cluster is set.
+	Cluster(meta []byte) string
 	// AppendState appends the layer's part of a push/pull.
 	AppendState(dst []byte, join bool) []byte
 	// MergeState takes the other side's part of a push/pull.

@@ -29,6 +29,7 @@ const (
 	DropRelays                     // MaxRelays reached
 	DropUnexpectedPing             // a ping for another node
 	DropStrayAck                   // an ack or nack that nobody waits for: late, repeated or forged
+	DropCluster                    // a member of a cluster of another name
 	DropStrayDial                  // the end of a Dial that is not open
 
 	// NumDrops is the number of reasons.
@@ -37,7 +38,7 @@ const (
 
 var dropNames = [NumDrops]string{"truncated", "malformed", "limit", "type", "crc", "name", "meta",
 	"addr", "versions", "incompatible", "incarnation", "members", "relays", "unexpected-ping",
-	"stray-ack", "stray-dial"}
+	"stray-ack", "cluster", "stray-dial"}
 
 // String is a short word for the reason, for metrics and logs.
 func (d Drop) String() string {

@@ -289,6 +289,7 @@ func (m *Machine) check(body []byte) (user []byte, nodes int, err error) {
 		e := m.members.at(i)
 		v.add(e.versions, e.state)
 	}
+	kin := kinCheck{own: m.cfg.Cluster}
 	n := &m.msg.node
 	for {
 		ok, err := pp.Next(n)
@@ -300,9 +301,13 @@ func (m *Machine) check(body []byte) (user []byte, nodes int, err error) {
 		}
 		nodes++
 		v.add(n.Versions, n.State)
+		m.addKin(&kin, n)
 	}
 	user, err = pp.UserState()
 	if err != nil {
+		return nil, 0, err
+	}
+	if err := kin.check(); err != nil {
 		return nil, 0, err
 	}
 	return user, nodes, v.check()
@@ -387,6 +392,12 @@ func (m *Machine) merge(body, user []byte, join bool) {
 // answerPushPull answers with what we knew before, then merges. (P51)
 func (m *Machine) answerPushPull(body []byte) []byte {
 	user, _, err := m.check(body)
+	if errors.Is(err, ErrCluster) {
+		m.drops.counts[DropCluster]++
+		m.trace(Trace{Kind: TraceMergeRefused, Level: LevelError, Addr: m.from, Err: err})
+		e := wire.Err{Error: err.Error()} // P246
+		return e.AppendTo(nil)
+	}
 	incompatible := errors.Is(err, ErrIncompatible)
 	if err != nil && !incompatible {
 		m.dropAs(TraceBadStream, dropOf(err), m.from, err)

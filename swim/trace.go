@@ -82,6 +82,8 @@ const (
 	TracePushPull
 	// TracePushPullFailed: a periodic exchange of states failed. ERR: Node, Addr, Err.
 	TracePushPullFailed
+	// TraceClusterRefused: a member of another cluster was not taken in. WARN: Node, Addr, Err.
+	TraceClusterRefused
 	// TraceMergeRefused: the states of an asker could not be merged. ERR: Addr, Err.
 	TraceMergeRefused
 	// TraceJoin: a join begins. DEBUG: Node, Addr.
@@ -141,6 +143,7 @@ var traceNames = [numTraceKinds]string{
 	TraceStream:           "stream",
 	TracePushPull:         "push-pull",
 	TracePushPullFailed:   "push-pull-failed",
+	TraceClusterRefused:   "cluster-refused",
 	TraceMergeRefused:     "merge-refused",
 	TraceJoin:             "join",
 	TraceJoined:           "joined",

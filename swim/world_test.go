@@ -44,6 +44,7 @@ func (r *recorder) AppendPart(dst []byte, _ func(string) bool, all bool) []byte 
 	}
 	return dst
 }
+func (r *recorder) Cluster(meta []byte) string            { return string(meta) }
 func (r *recorder) Stamp(string) uint64                   { return 0 }
 func (r *recorder) Sum() uint64                           { return uint64(len(r.state)) }
 func (r *recorder) AppendState(dst []byte, _ bool) []byte { return append(dst, r.state...) }
