@@ -48,19 +48,21 @@ type Agent struct {
 	handlers *handlers
 	history  history
 	began    time.Time // when Start was called
-	meter    *meter
-	metered  metricsState
-	tally    tally
-	recent   recentMetrics
-	sinks    []*metricSink // not changed once the agent runs
-	streams  inboundSet
-	links    linkSet
-	subs     subscribers
-	queries  queryRoutes
-	answers  answerIDs
-	lists    *livefile.Keeper // nil: no file is kept
-	tagsLock sync.Mutex       // one change of tags at a time
-	tags     tagLayers        // guarded by tagsLock
+	// restartBy is until when an announced restart is to be done, in Unix nanoseconds.
+	restartBy atomic.Int64
+	meter     *meter
+	metered   metricsState
+	tally     tally
+	recent    recentMetrics
+	sinks     []*metricSink // not changed once the agent runs
+	streams   inboundSet
+	links     linkSet
+	subs      subscribers
+	queries   queryRoutes
+	answers   answerIDs
+	lists     *livefile.Keeper // nil: no file is kept
+	tagsLock  sync.Mutex       // one change of tags at a time
+	tags      tagLayers        // guarded by tagsLock
 
 	packets, freePackets chan *packet // received
 	sends, freeSends     chan *packet // to be sent
@@ -414,7 +416,7 @@ func entries(members []serf.Member) []live.Entry {
 			tags[j] = live.Tag(t)
 		}
 		out[i] = live.Entry{Name: m.Name, Addr: m.Addr, Tags: tags, Status: liveStatus(m.Status), Since: m.Since,
-			Verdict: m.Verdict.String(), Degraded: m.Degraded}
+			Verdict: verdict(m.Verdict.String(), m.Restarting), Degraded: m.Degraded}
 	}
 	return out
 }

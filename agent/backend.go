@@ -116,7 +116,7 @@ func rpcMembers(members []serf.Member) []rpc.Member {
 			Name: m.Name, Addr: ipBytes(m.Addr.Addr()), Port: m.Addr.Port(), Tags: tags, Status: m.Status.String(),
 			ProtocolMin: m.Versions.PMin, ProtocolMax: m.Versions.PMax, ProtocolCur: m.Versions.PCur,
 			DelegateMin: m.Versions.DMin, DelegateMax: m.Versions.DMax, DelegateCur: m.Versions.DCur,
-			Verdict: m.Verdict.String(), Degraded: m.Degraded,
+			Verdict: verdict(m.Verdict.String(), m.Restarting), Degraded: m.Degraded,
 		}
 	}
 	return out
@@ -237,8 +237,8 @@ func (b backend) serfStats(s *serf.Stats) map[string]string {
 func (a *Agent) replaceTags(tags map[string]string) error {
 	list := sortedTags(tags)
 	// The file comes first, as in Serf, so nothing may be written that would be refused.
-	if len(wire.AppendTags(nil, list)) > wire.MetaMax {
-		return serf.ErrTagsTooLong
+	if err := a.try(func(time.Time) error { return a.machine.CheckTags(list) }); err != nil {
+		return err
 	}
 	if err := a.writeTagsFile(tags); err != nil {
 		a.logger.Error("agent: " + err.Error())

@@ -109,6 +109,9 @@ type Config struct {
 	NoVerifyIncoming, NoVerifyOutgoing bool
 	// Label keeps clusters apart.
 	Label string
+	// ClusterName does so too, and lets nodes in that name none, as Serf's do: it is told as
+	// a tag, and members with another one there are refused. Empty: everybody is let in.
+	ClusterName string
 	// NoCompression sends everything as it is.
 	NoCompression bool
 
@@ -202,7 +205,14 @@ func (c *Config) Validate() error {
 	if c.TagsFile != "" && len(c.Tags) > 0 {
 		fault("Tags config not allowed while using tag files")
 	}
-	if (c.Protocol == 0 || c.Protocol > 2) && len(wire.AppendTags(nil, c.Tags)) > wire.MetaMax {
+	tags := c.Tags
+	if c.ClusterName != "" {
+		tags = append(slices.Clip(tags), wire.Tag{Key: serf.ClusterTag, Value: c.ClusterName})
+		if c.Protocol == 1 || c.Protocol == 2 {
+			fault("a cluster name needs protocol 3 or later")
+		}
+	}
+	if (c.Protocol == 0 || c.Protocol > 2) && len(wire.AppendTags(nil, tags)) > wire.MetaMax {
 		faults = append(faults, serf.ErrTagsTooLong)
 	}
 	for _, spec := range c.EventHandlers {
@@ -328,6 +338,7 @@ func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
 	}
 	c.Tuning.serf(&s)
 	s.Swim.Name = c.Name
+	s.Swim.Cluster = c.ClusterName
 	s.Swim.Addr = addr
 	if s.Swim.PacketSize == 0 {
 		s.Swim.PacketSize = swim.LAN().PacketSize

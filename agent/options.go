@@ -67,6 +67,7 @@ type Options struct {
 	VerifyIncoming *bool  `json:"encrypt_verify_incoming"` // nil: true
 	VerifyOutgoing *bool  `json:"encrypt_verify_outgoing"` // nil: true
 	ClusterLabel   string `json:"cluster_label"`
+	ClusterName    string `json:"cluster_name"`
 
 	// Not Serf's: how quickly nodes of ibuki find each other dead, and whether to be one.
 	DetectWithin Duration `json:"detect_within"`
@@ -179,6 +180,7 @@ func (o Options) Merge(other Options) Options {
 	override(&o.VerifyIncoming, other.VerifyIncoming)
 	override(&o.VerifyOutgoing, other.VerifyOutgoing)
 	override(&o.ClusterLabel, other.ClusterLabel)
+	override(&o.ClusterName, other.ClusterName)
 	override(&o.DetectWithin, other.DetectWithin)
 	override(&o.Plain, other.Plain)
 	if len(other.Tags) > 0 {
@@ -252,7 +254,7 @@ func (o Options) Config() (c Config, warnings []string, err error) {
 		UserEventSizeLimit: o.UserEventSizeLimit,
 		SnapshotPath:       o.SnapshotPath, RejoinAfterLeave: o.RejoinAfterLeave,
 		Seeds:       joined(o.StartJoin, o.RetryJoin),
-		KeyringFile: o.KeyringFile, Label: o.ClusterLabel,
+		KeyringFile: o.KeyringFile, Label: o.ClusterLabel, ClusterName: o.ClusterName,
 		NoVerifyIncoming: isFalse(o.VerifyIncoming), NoVerifyOutgoing: isFalse(o.VerifyOutgoing),
 	}
 	if c.Name == "" {

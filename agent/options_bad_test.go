@@ -84,6 +84,7 @@ var badValues = map[string][][2]string{
 	"encrypt_verify_incoming": {{`1`, "key 'encrypt_verify_incoming'"}},
 	"encrypt_verify_outgoing": {{`1`, "key 'encrypt_verify_outgoing'"}},
 	"cluster_label":           {{`"` + strings.Repeat("l", 256) + `"`, "label is longer"}},
+	"cluster_name":            {{`"` + strings.Repeat("n", 600) + `"`, "Encoded length of tags"}, {`"n", "protocol": 2`, "a cluster name needs protocol 3"}},
 	"discover":                {{`1`, "key 'discover'"}, {`"` + strings.Repeat("d", 60) + `"`, "Invalid mDNS discovery name"}, {`"a..b"`, "Invalid mDNS discovery name"}, {`"d", "node_name": "a..b"`, "cannot be announced by mDNS"}},
 	"mdns": {{`"eth0"`, "key 'mdns'"}, {`{"iface": "eth0"}`, "key 'mdns'"}, {`{"interface": "lo"}`, "mDNS interface specified without enabling mDNS discovery"},
 		{`{"disable_ipv4": true, "disable_ipv6": true}, "discover": "d"`, "both IPv4 and IPv6 are disabled"},

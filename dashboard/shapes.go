@@ -16,7 +16,7 @@ type node struct {
 	Status  string            `json:"status"`
 	Since   *time.Time        `json:"since"` // when the status became what it is; null: not known
 	Tags    map[string]string `json:"tags"`
-	// Verdict is why it failed or is degraded: crashed, silent or hung.
+	// Verdict is why it failed or is degraded: crashed, silent, hung or restarting.
 	Verdict  string `json:"verdict,omitempty"`
 	Degraded bool   `json:"degraded,omitempty"`
 	// Protocol is Serf's, Memberlist that below it: what the node can speak and speaks.

@@ -64,7 +64,7 @@ type Entry struct {
 	Status Status
 	Since  time.Time // when Status became what it is
 	// Verdict is why the node failed or is Degraded, as far as can be told: "crashed",
-	// "silent", "hung" or nothing.
+	// "silent", "hung", "restarting" (as it had announced) or nothing.
 	Verdict string
 	// Degraded: the node does not answer as it should, and is not failed yet. Work had
 	// better go elsewhere for now; no member event tells of it.

@@ -158,8 +158,8 @@ type Member struct {
 	DelegateMin uint8
 	DelegateMax uint8
 	DelegateCur uint8
-	// Verdict is why the member failed or is Degraded: "crashed", "silent", "hung" or
-	// nothing. Degraded: it does not answer as it should, and is not failed yet. (Not Serf's.)
+	// Verdict is why the member failed or is Degraded: "crashed", "silent", "hung",
+	// "restarting" (as it had announced, and no event has told of it yet) or nothing. Degraded: it does not answer as it should, and is not failed yet. (Not Serf's.)
 	Verdict  string `codec:",omitempty"`
 	Degraded bool   `codec:",omitempty"`
 }

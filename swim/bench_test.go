@@ -23,7 +23,7 @@ func (silent) Sum() uint64                                                 { ret
 func (silent) Broadcasts(dst [][]byte, _, _ int) [][]byte                  { return dst }
 func (silent) AppendState(dst []byte, _ bool) []byte                       { return dst }
 func (silent) MergeState(time.Time, []byte, bool)                          {}
-func (silent) Cluster([]byte) string { return "" }
+func (silent) Cluster([]byte) string                                       { return "" }
 func (silent) AppendAckPayload(dst []byte) []byte                          { return dst }
 func (silent) PingDone(time.Time, string, time.Duration, []byte)           {}
 func (silent) Joined(time.Time, *Member)                                   {}

@@ -81,6 +81,8 @@ Options:
                             turning encryption on while the cluster runs.
   -cluster-label=NAME       Hear only nodes with the same label, which keeps
                             clusters apart.
+  -cluster-name=NAME        Name of the cluster: refuse nodes that have another one,
+                            but let those in that have none, as Serf's.
   -detect-within=1.3s       How soon at the latest a node that falls silent is to
                             be reported as failed. A lower bound reports shorter
                             pauses of healthy nodes too; the log says at the start
@@ -289,6 +291,7 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.Var(switchFlag{&o.VerifyIncoming}, "encrypt-verify-incoming", "")
 	fs.Var(switchFlag{&o.VerifyOutgoing}, "encrypt-verify-outgoing", "")
 	fs.StringVar(&o.ClusterLabel, "cluster-label", "", "")
+	fs.StringVar(&o.ClusterName, "cluster-name", "", "")
 	fs.Var((*listFlag)(&o.EventHandlers), "event-handler", "")
 	fs.Var((*listFlag)(&o.StartJoin), "join", "")
 	fs.Var((*listFlag)(&o.RetryJoin), "retry-join", "")
@@ -457,6 +460,10 @@ func (r *agentRun) wait(signals <-chan os.Signal) int {
 		}
 		tellService(daemon.SdNotifyStopping, "")
 		graceful := sig == os.Interrupt && !r.opts.SkipLeaveOnInt || sig == syscall.SIGTERM && r.opts.LeaveOnTerm
+		if graceful && r.agent.Restarting() {
+			r.output("A restart was announced: ending without a leave")
+			return 0
+		}
 		if !graceful {
 			return 1
 		}

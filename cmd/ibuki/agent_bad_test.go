@@ -69,6 +69,7 @@ func TestBadValuesOfEveryFlag(t *testing.T) {
 		"encrypt":             {"AAAA", "==> Invalid encryption key: "},
 		"keyring-file":        {dir, starting + "==> Failed to setup the Serf agent: Failed to read keyring file: "},
 		"cluster-label":       {long, "==> label is longer than 255 bytes"},
+		"cluster-name":        {long, "==> Encoded length of tags exceeds limit of 512 bytes"},
 		"detect-within":       {"10ms", "==> 'detect_within' is 10ms, which is less than 200ms"},
 		"plain":               {"x", boolean("plain")},
 		"profile":             {"moon", "==> Unknown profile: moon"},

@@ -32,6 +32,7 @@ var commands = []*command{
 	monitorCommand,
 	queryCommand,
 	reachabilityCommand,
+	restartWindowCommand,
 	rttCommand,
 	simCommand,
 	tagsCommand,
