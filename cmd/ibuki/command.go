@@ -22,6 +22,7 @@ var commands = []*command{
 	forceLeaveCommand,
 	gatewayCommand,
 	handleSerfEventCommand,
+	helpCommand,
 	infoCommand,
 	joinCommand,
 	keygenCommand,
@@ -47,8 +48,9 @@ type env struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	all    []*command // commands
-	cmd    *command   // the running one
+	all    []*command    // commands
+	cmd    *command      // the running one
+	set    *flag.FlagSet // what flags made last
 }
 
 // command is one subcommand. Each lives in a file of its own and is listed in
@@ -93,6 +95,7 @@ func (e *env) flags() *flag.FlagSet {
 	fs := flag.NewFlagSet(e.cmd.name, flag.ContinueOnError)
 	fs.SetOutput(e.stderr)
 	fs.Usage = func() { e.say("%s", e.text(e.cmd.help)) }
+	e.set = fs
 	return fs
 }
 

@@ -81,7 +81,7 @@ func (e *env) manOverview() string {
 	}
 	b.WriteString(".SH ENVIRONMENT\n.TP\n.B SERF_RPC_ADDR\nWhere the agent answers RPC, for commands without \\fB\\-rpc\\-addr\\fR.\n" +
 		".TP\n.B SERF_RPC_AUTH\nKey for the agent's RPC, for commands without \\fB\\-rpc\\-auth\\fR.\n" +
-		".SH EXIT STATUS\n0: done. 1: failed, or the command line is wrong. 127: there is no such command.\n")
+		".SH EXIT STATUS\n0: done. 1: failed, or the command line is wrong. 2: too few answers to a query. 127: there is no such command.\n")
 	return b.String()
 }
 

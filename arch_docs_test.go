@@ -1,0 +1,136 @@
+package ibuki
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// pages are the texts whose links have to lead somewhere.
+func pages(t *testing.T) (files []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "contrib/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			files = append(files, filepath.ToSlash(f))
+		}
+	}
+	return files
+}
+
+// prose is a page without its blocks of code.
+func prose(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fenced := false
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			fenced = !fenced
+			continue
+		}
+		if !fenced && !strings.HasPrefix(line, "    ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+var (
+	headingRE = regexp.MustCompile(`(?m)^#{1,6} +(.*?) *$`)
+	inText    = regexp.MustCompile("\\[([^\\]]*)\\]\\([^)]*\\)|[`*]") // what is not seen of a heading
+	notInName = regexp.MustCompile(`[^\p{L}\p{N}\p{M} _-]`)
+	codeSpan  = regexp.MustCompile("`[^`\n]*`")
+)
+
+// anchors are the names of the headings of a page, as GitHub makes them.
+func anchors(t *testing.T, file string) map[string]bool {
+	t.Helper()
+	names := make(map[string]bool)
+	for _, m := range headingRE.FindAllStringSubmatch(prose(t, file), -1) {
+		text := notInName.ReplaceAllString(strings.ToLower(inText.ReplaceAllString(m[1], "$1")), "")
+		name := strings.ReplaceAll(text, " ", "-")
+		for n, base := 1, name; names[name]; n++ {
+			name = fmt.Sprintf("%s-%d", base, n)
+		}
+		names[name] = true
+	}
+	return names
+}
+
+// badLink says what is wrong with a link in a page; "" if nothing is.
+func badLink(t *testing.T, page, link string) string {
+	t.Helper()
+	if strings.Contains(link, "://") || strings.HasPrefix(link, "mailto:") {
+		return "" // not ours to keep
+	}
+	name, heading, _ := strings.Cut(link, "#")
+	file := page
+	if name != "" {
+		file = path.Join(path.Dir(page), name)
+	}
+	info, err := os.Stat(file)
+	switch {
+	case err != nil:
+		return "there is no " + file
+	case heading == "":
+		return ""
+	case info.IsDir() || path.Ext(file) != ".md":
+		return file + " has no headings"
+	case !anchors(t, file)[heading]:
+		return file + " has no heading #" + heading
+	}
+	return ""
+}
+
+func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
+	links := 0
+	for _, page := range pages(t) {
+		text := codeSpan.ReplaceAllString(prose(t, page), "code")
+		for _, m := range linkTarget.FindAllStringSubmatch(text, -1) {
+			links++
+			if why := badLink(t, page, m[1]); why != "" {
+				t.Errorf("%s: the link %s: %s", page, m[1], why)
+			}
+		}
+	}
+	if links < 100 {
+		t.Errorf("only %d links were found", links)
+	}
+	for _, bad := range []string{"nosuch.md", "README.md#nosuch", "dist/build.sh#x"} {
+		if badLink(t, "README.md", bad) == "" {
+			t.Errorf("the link %s passes", bad)
+		}
+	}
+}
+
+// The index has each page once, and README leads to it.
+func TestDocsHaveAnIndex(t *testing.T) {
+	index := prose(t, "docs/README.md")
+	var listed []string
+	for _, m := range linkTarget.FindAllStringSubmatch(index, -1) {
+		listed = append(listed, m[1])
+	}
+	for _, page := range pages(t) {
+		name, ok := strings.CutPrefix(page, "docs/")
+		if !ok || name == "README.md" || strings.Contains(name, "/") {
+			continue
+		}
+		if n := strings.Count(" "+strings.Join(listed, " ")+" ", " "+name+" "); n != 1 {
+			t.Errorf("docs/README.md leads to %s %d times", name, n)
+		}
+	}
+	if !strings.Contains(prose(t, "README.md"), "(docs/README.md)") {
+		t.Error("README.md does not lead to docs/README.md")
+	}
+}
