@@ -332,6 +332,11 @@ func (a *agent) await(what string, check func() error) {
 
 func await(t *testing.T, what string, check func() error) {
 	t.Helper()
+	awaitFor(t, patience, what, check)
+}
+
+func awaitFor(t *testing.T, patience time.Duration, what string, check func() error) {
+	t.Helper()
 	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(25 * time.Millisecond) {
 		if err = check(); err == nil {

@@ -23,6 +23,7 @@ type traffic struct {
 	mu   sync.Mutex
 	by   *client.RPCClient
 	sent int // ticks 0 … sent-1 were taken by an agent
+	held bool
 	stop chan struct{}
 	done sync.WaitGroup
 }
@@ -49,6 +50,9 @@ func startTraffic(t *testing.T, by *agent) *traffic {
 func (tr *traffic) send() {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
+	if tr.held {
+		return
+	}
 	if err := tr.by.UserEvent(tick, []byte(strconv.Itoa(tr.sent)), false); err != nil {
 		tr.t.Errorf("tick %d: %v", tr.sent, err)
 		return
@@ -61,6 +65,13 @@ func (tr *traffic) from(a *agent) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.by = a.rpc
+}
+
+// hold lets the traffic rest, or go on.
+func (tr *traffic) hold(on bool) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.held = on
 }
 
 // count is how many ticks were sent: all those below it.
@@ -118,10 +129,14 @@ func ticks(saw []happening) (numbers []int) {
 }
 
 // hears waits until the node's stream and its handler have told every tick from
-// the beginning of its present life up to, and without, the given one.
+// the beginning of its present life up to, and without, the given one. A tick that
+// gossip lost comes with one of the exchanges that the agents have with each other every half
+// minute, if it is among the newest 512 events by then: so there are no new ones meanwhile.
 func (m *migration) hears(a *agent, end int) {
 	m.t.Helper()
 	begin := m.since[a]
+	m.traffic.hold(true)
+	defer m.traffic.hold(false)
 	complete := func(numbers []int) error {
 		there := map[int]bool{}
 		for _, n := range numbers {
@@ -139,10 +154,11 @@ func (m *migration) hears(a *agent, end int) {
 		}
 		return nil
 	}
-	a.await("each tick that was sent in its life, by its stream", func() error {
+	const exchanges = 4 * patience
+	awaitFor(m.t, exchanges, a.name+": each tick that was sent in its life, by its stream", func() error {
 		return complete(ticks(a.events(m.present(a).from)))
 	})
-	a.await("each tick that was sent in its life, by its handler", func() error {
+	awaitFor(m.t, exchanges, a.name+": each tick that was sent in its life, by its handler", func() error {
 		return complete(m.handled(a))
 	})
 }
