@@ -33,8 +33,9 @@ catalog:    |
 swim:       wire |
 serf:       wire swim coordinate |
 rpc:        access | github.com/hashicorp/go-msgpack/v2/codec
-dispatch:   live catalog | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
-gateway:    live livefile catalog dispatch | github.com/valyala/fasthttp
+sock:       | golang.org/x/sys/unix
+dispatch:   live catalog sock | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
+gateway:    live livefile catalog dispatch sock | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent:      wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix gopkg.in/natefinch/lumberjack.v2
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/catalog"
+	"github.com/ibuki-dev/ibuki/sock"
 )
 
 // dataset is one of the catalog's, with the servers of its volumes.
@@ -77,7 +78,7 @@ func (d *Dispatcher) volume(a catalog.Address) *volume {
 	}
 	v := &volume{
 		addr: addr, address: a, maxAnswer: d.cfg.MaxAnswer,
-		pool: pool{addr: addr, timeout: d.cfg.DialTimeout, open: d.cfg.dial, waits: dialWaits(addr)},
+		pool: pool{addr: addr, timeout: d.cfg.DialTimeout, open: d.cfg.dial, waits: sock.Waits(addr)},
 		wake: make(chan struct{}, 1), more: make(chan struct{}, 1),
 		since: time.Now(), heldBy: make(map[string]int64),
 	}

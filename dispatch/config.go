@@ -10,6 +10,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/catalog"
 	"github.com/ibuki-dev/ibuki/live"
+	"github.com/ibuki-dev/ibuki/sock"
 )
 
 // List is the live-node list that is followed (M16). Until its first version it
@@ -114,7 +115,7 @@ func (c Config) withDefaults() Config {
 		c.HedgeShare = 0.01
 	}
 	if c.dial == nil {
-		c.dial = dialTCP
+		c.dial = sock.Dial
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

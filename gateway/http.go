@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/sock"
 )
 
 // The headers between gateways.
@@ -92,7 +93,7 @@ type quiet struct{}
 func (quiet) Printf(string, ...any) {}
 
 // Serve answers clients until Stop is called. It closes l.
-func (s *Server) Serve(l net.Listener) error { return s.http.Serve(l) }
+func (s *Server) Serve(l net.Listener) error { return s.http.Serve(sock.Cheap(l)) }
 
 // Stop takes no more commands and waits for those under way, until ctx ends. What is
 // under way then is ended by whoever ends the Doer.

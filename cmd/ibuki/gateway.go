@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -98,11 +99,7 @@ func runGateway(e *env, args []string) int {
 	case f.list == "":
 		return e.usage("A live-node list must be specified.")
 	}
-	if os.Getenv("GOGC") == "" {
-		// The heap is small and what a search leaves behind is garbage at once: room for
-		// some 50 MB of it makes the collector seldom.
-		debug.SetGCPercent(400)
-	}
+	tuneGateway()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	g, err := f.open(ctx, e)
@@ -110,6 +107,20 @@ func runGateway(e *env, args []string) int {
 		return e.fail("Error: %s", err)
 	}
 	return g.serve(ctx, e)
+}
+
+// tuneGateway sets what the environment does not say of Go's runtime.
+func tuneGateway() {
+	if os.Getenv("GOGC") == "" {
+		// The heap is small and what a search leaves behind is garbage at once: room for
+		// some 50 MB of it makes the collector seldom.
+		debug.SetGCPercent(400)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		// A Groonga server works on the same machine. If it takes the processor of one of
+		// our threads, what is queued there goes on in another.
+		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
+	}
 }
 
 // gatewayProcess is a gateway that runs.
