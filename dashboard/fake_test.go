@@ -207,6 +207,31 @@ func (s *served) ask(method, path, token, body string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
+// askFor is ask for what may have no end: of an answer that is no error it reads nothing.
+func (s *served) askFor(method, path, token, body string) (int, string) {
+	s.t.Helper()
+	if path != "/v1/stream" {
+		return s.ask(method, path, token, body)
+	}
+	req, err := http.NewRequest(method, "http://"+s.addr+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == 200 {
+		return 200, ""
+	}
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
+}
+
 // follower is a client of the stream.
 type follower struct {
 	t    testing.TB

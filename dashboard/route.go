@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/ibuki-dev/ibuki/access"
@@ -153,6 +154,8 @@ func read(r *http.Request, into any) error {
 	switch {
 	case errors.As(err, &large):
 		return &problem{status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: "the request is too large"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &problem{status: http.StatusRequestTimeout, Code: "too_slow", Message: "the request took too long to come"}
 	case err != nil:
 		return badRequest("the request is no JSON object as it should be: " + err.Error())
 	}

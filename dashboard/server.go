@@ -35,14 +35,15 @@ type Config struct {
 	MaxQueries int
 	// Patience is how long one write may take that a client does not read: 10 s.
 	Patience time.Duration
+	// HeaderPatience and BodyPatience are how long a client may take to say what it wants,
+	// from its first byte to the end of the header, and to the end of the request: 5 s, 15 s.
+	HeaderPatience, BodyPatience time.Duration
 }
 
 // The limits that cannot be set.
 const (
 	maxBody        = 64 << 10 // bytes of a request's body
 	maxHeader      = 16 << 10
-	headerPatience = 5 * time.Second
-	bodyPatience   = 15 * time.Second
 	answerPatience = 30 * time.Second
 	idlePatience   = 2 * time.Minute
 )
@@ -77,9 +78,14 @@ func New(cfg Config) *Server {
 	def(&cfg.MaxConns, 1024)
 	def(&cfg.MaxStreams, 512)
 	def(&cfg.MaxQueries, 32)
-	if cfg.Patience <= 0 {
-		cfg.Patience = 10 * time.Second
+	patience := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
 	}
+	patience(&cfg.Patience, 10*time.Second)
+	patience(&cfg.HeaderPatience, 5*time.Second)
+	patience(&cfg.BodyPatience, 15*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -91,8 +97,8 @@ func New(cfg Config) *Server {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           s.handler(),
-		ReadHeaderTimeout: headerPatience,
-		ReadTimeout:       bodyPatience,
+		ReadHeaderTimeout: cfg.HeaderPatience,
+		ReadTimeout:       cfg.BodyPatience,
 		WriteTimeout:      answerPatience,
 		IdleTimeout:       idlePatience,
 		MaxHeaderBytes:    maxHeader,

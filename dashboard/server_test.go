@@ -97,6 +97,10 @@ func TestAccess(t *testing.T) {
 				{Name: "r", Secret: secret + "read", Verbs: access.Read},
 				{Name: "e", Secret: secret + "event", Verbs: access.Event},
 				{Name: "q", Secret: secret + "query", Verbs: access.Query},
+				{Name: "re", Secret: secret + "read+event", Verbs: access.Read | access.Event},
+				{Name: "rq", Secret: secret + "read+query", Verbs: access.Read | access.Query},
+				{Name: "eq", Secret: secret + "event+query", Verbs: access.Event | access.Query},
+				{Name: "a", Secret: secret + "admin", Verbs: access.Admin},
 			}
 			if err := c.Guard.Set(tokens, anonymous); err != nil {
 				t.Fatal(err)
@@ -104,15 +108,15 @@ func TestAccess(t *testing.T) {
 		})
 		right := map[access.Verbs]string{access.Read: "read", access.Event: "event", access.Query: "query"}
 		for _, one := range routes {
-			if one.verb == 0 || one.path == "/v1/stream" {
+			if one.verb == 0 {
 				continue
 			}
 			path := strings.Replace(one.path, "{name...}", "n1", 1)
 			body := `{"name": "q"}`
-			for _, token := range []string{"", "wrong", "read", "event", "query"} {
+			for _, token := range []string{"", "wrong", "read", "event", "query", "read+event", "read+query", "event+query", "admin"} {
 				want := 403
 				switch {
-				case token == right[one.verb], token == "" && anonymous.Has(access.Read) && one.verb == access.Read:
+				case token == "admin", token != "" && strings.Contains(token, right[one.verb]), token == "" && anonymous.Has(access.Read) && one.verb == access.Read:
 					want = 200
 				case token == "" || token == "wrong":
 					want = 401
@@ -121,7 +125,7 @@ func TestAccess(t *testing.T) {
 				if given != "" {
 					given = secret + given
 				}
-				status, answer := s.ask(one.method, path, given, body)
+				status, answer := s.askFor(one.method, path, given, body)
 				if status/100 == 2 {
 					status = 200
 				}
@@ -137,7 +141,7 @@ func TestAccess(t *testing.T) {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has a secret: %s", log)
 		}
-		for _, who := range []string{`token=""`, "token=r", "token=e", "token=q"} {
+		for _, who := range []string{`token=""`, "token=r", "token=e", "token=q", "token=re", "token=rq", "token=eq"} {
 			if n := strings.Count(log, who+" "); n != 1 {
 				t.Errorf("%d lines about %s: %s", n, who, log)
 			}
