@@ -102,9 +102,10 @@ func TestSoakTwoSlicesOfTwoReplicas(t *testing.T) {
 	w.soak(*soakFor / 2)
 }
 
-// costliest is how many times HAProxy's processor time a search may cost the gateway. That
-// is steadier than rates on a busy machine, and what decides them.
-const costliest = 1.15
+// costliest is how many times HAProxy's processor time a search may cost the gateway: what
+// a slip would exceed on the busiest machine. What it does cost is in docs/performance.md. (That
+// is steadier than rates on a busy machine, and what decides them.)
+const costliest = 1.5
 
 // calm measures the gateway, HAProxy and the servers themselves in turns.
 func (w *world) calm(proxy *process) {
