@@ -20,6 +20,9 @@ Usage: {prog} restart-window [options] duration
 
   Until then the agent also ends without a leave by an interrupt or SIGTERM, and so
   is back by its snapshot. 0 takes all that back.
+
+Options:
+
 ` + rpcHelp,
 	run: runRestartWindow,
 }
