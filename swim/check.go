@@ -180,7 +180,8 @@ func (m *Machine) handlePing(body []byte) {
 		m.payload = m.layer.AppendAckPayload(m.payload[:0])
 		m.msg.ack.Payload = m.payload
 	} else {
-		m.msg.ack.Wait = m.slots.next(m.clock.awake(), m.timing.every, m.from)
+		m.msg.ack.Wait = m.slots.next(m.clock.awake(), m.timing.every, m.from, m.pingTimes())
+		m.awaitPings()
 	}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
 	m.send(to, p.SourceNode, m.scratch)
@@ -214,6 +215,10 @@ func (m *Machine) handleIndirectPing(body []byte) {
 	x := &m.msg.indirect
 	if err := x.Decode(body, m); err != nil {
 		m.drop(dropOf(err), m.from, err)
+		return
+	}
+	if x.Seq == 0 && !m.cfg.Plain { // P234
+		m.askedToLook(x.Node)
 		return
 	}
 	target := m.mask(x.Target)

@@ -14,6 +14,8 @@ type Counts struct {
 	// Missed are pings of watches that were not answered in time, Inquiries what came of
 	// those and of evidence.
 	Missed, Inquiries uint64
+	// MissedSlots are pings of watchers that did not come when they were to.
+	MissedSlots uint64
 	// Gossips are rounds of gossip.
 	Gossips uint64
 	// Eager are packets that passed news on at once.

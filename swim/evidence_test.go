@@ -205,6 +205,10 @@ func TestP198_Verdicts(t *testing.T) {
 	} {
 		t.Run(c.verdict.String(), func(t *testing.T) {
 			r := watched(t, 3)
+			// Of all that watch it, self is the next to ping it.
+			for w := r.watches.of(r.members.get(nameOf(1))); w.due > r.clock.awake()+r.timing.every; {
+				r.run(w.due - r.clock.awake() - r.timing.every)
+			}
 			r.acks = func(to netip.AddrPort) bool { return to != addrOf(1) }
 			began := r.now
 			for r.state(1) == wire.StateAlive && r.now.Sub(began) < time.Minute {

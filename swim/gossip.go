@@ -114,6 +114,9 @@ func (m *Machine) nextGossip() {
 
 // waiting reports whether there is anything to pass on.
 func (m *Machine) waiting() bool {
+	if m.members.len() <= 1 { // nor is there anybody to pass it on to
+		return false
+	}
 	_, all := m.layer.Waiting(0)
 	return m.queue.Len() > 0 || all > 0
 }

@@ -67,7 +67,7 @@ func (m *Machine) inquire(w *watch) {
 	span := max(m.timing.burst, 2*m.patience(w))
 	w.phase = watchInquiry
 	w.inquiry = inquiry{began: now, ends: now + span}
-	m.askStream(w, span-streamGrace)
+	m.askStream(w, max(m.timing.hang, 2*m.trip(w)))
 	m.sendWatchPing(w)
 	m.arm(&w.timer, now+m.timing.again)
 }
@@ -95,6 +95,9 @@ func (m *Machine) inquiryTick(w *watch) {
 	if !w.inquiry.asked {
 		w.inquiry.asked = true
 		m.askOthersFor(w)
+	}
+	if left := w.inquiry.ends - now; w.inquiry.dial == 0 && !w.inquiry.connected && w.refused == 0 && left > streamGrace {
+		m.askStream(w, left-streamGrace)
 	}
 	if w.refused != 0 {
 		m.tellRefusal(w)
@@ -140,13 +143,27 @@ func (m *Machine) inquiryDialed(d *openDial, reply []byte, err error) {
 	case errors.Is(err, ErrRefused):
 		m.refusedBy(w)
 	case errors.Is(err, ErrUnanswered):
-		if !w.inquiry.connected && w.phase == watchAccused {
-			m.accuse(w, wire.VerdictHung)
-		}
-		w.inquiry.connected = true
+		m.hungs(w)
 	case !errors.Is(err, ErrConnect):
 		w.inquiry.redial = min(max(2*w.inquiry.redial, redialFirst), m.timing.again)
 		m.arm(&w.timer, m.clock.awake()+w.inquiry.redial)
+	}
+}
+
+// ownLate is how late this process may be for what it says of others' silence to count.
+const ownLate = 10 * time.Millisecond
+
+// hungs: the host of w's member took a stream on which nothing was said in time. That is
+// enough to accuse it, unless this process is late itself: then the end of the
+// inquiry decides.
+func (m *Machine) hungs(w *watch) {
+	news := !w.inquiry.connected
+	w.inquiry.connected = true
+	switch {
+	case w.phase == watchAccused && news:
+		m.accuse(w, wire.VerdictHung)
+	case w.phase == watchInquiry && m.late <= ownLate:
+		m.conclude(w)
 	}
 }
 

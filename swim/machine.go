@@ -43,7 +43,8 @@ type Machine struct {
 
 	heardAt time.Duration // when anybody was heard last, on the awake clock
 
-	probeTimer, gossipTimer, pushPullTimer timer
+	probeTimer, gossipTimer, pushPullTimer, slotTimer timer
+	late                                              time.Duration // how late the running input comes to the first timer
 
 	// now and from are those of the running input.
 	now  time.Time
@@ -97,7 +98,7 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.probeTimer.kind, m.gossipTimer.kind, m.pushPullTimer.kind = timerProbe, timerGossip, timerPushPull
 	m.timing = newTiming(&cfg)
 	m.watches.look.kind = timerRing
-	m.spreader.timer.kind = timerSpread
+	m.spreader.timer.kind, m.slotTimer.kind = timerSpread, timerSlot
 	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
 
 	if err := m.enter(); err != nil {
@@ -141,7 +142,11 @@ func (m *Machine) begin(now time.Time) {
 	m.out.begin()
 	m.now, m.hearing = now, false
 	next, armed := m.timers.next()
-	if slept := m.clock.advance(now, next, armed, m.tolerance()); slept > 0 {
+	slept := m.clock.advance(now, next, armed, m.tolerance())
+	if m.late = slept; armed && slept == 0 {
+		m.late = m.clock.awake() - next
+	}
+	if slept > 0 {
 		m.slept(slept)
 	}
 }
@@ -209,6 +214,8 @@ func (m *Machine) fire(t *timer) {
 		m.takeoverTick()
 	case timerSpread:
 		m.spread()
+	case timerSlot:
+		m.awaitPings()
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	timerTakeover                      // ping the old address of our name again, or take the name
 	timerRing                          // see whom to watch
 	timerSpread                        // pass on what is fresh
+	timerSlot                          // a ping that was to come is missed
 )
 
 // timer is one pending moment. It is embedded in what it belongs to, so that

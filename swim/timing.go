@@ -17,6 +17,8 @@ type timing struct {
 	answer     time.Duration // how long an answer may take at least
 	burst      time.Duration // how long a member that did not answer is tried on all ways, at least
 	again      time.Duration // from one ping of a burst to the next
+	hang       time.Duration // how long a stream may be connected and not answered, at least
+	late       time.Duration // how late the ping of a watcher may be at least
 	silent     suspicionSpan // if neither the member nor its host answers
 	hung       suspicionSpan // if only its host does
 	// crashed: its host says that nobody is there, and nobody else could be asked.
@@ -43,15 +45,17 @@ func newTiming(cfg *Config) timing {
 		silent, hung = time.Duration(scale*float64(silentWithin)), time.Duration(scale*float64(hungWithin))
 	}
 	t := timing{
-		every:      min(silent/4, 300*time.Millisecond),
+		every:      min(silent*5/13, 500*time.Millisecond),
 		everyPlain: min(silent/6, 200*time.Millisecond),
-		answer:     min(silent/25, 50*time.Millisecond),
+		answer:     min(silent/32, 40*time.Millisecond),
 		burst:      min(silent*11/100, 140*time.Millisecond),
 	}
 	t.again = t.burst / 4
+	t.hang, t.late = t.burst/3, t.answer*2/3
 	seen := t.every + t.answer + t.burst
 	t.silent = suspicionSpan{(silent - seen) * 2 / 3, silent - seen}
-	t.hung = suspicionSpan{hung - seen, hung - seen}
+	seenHung := t.every + t.answer + t.hang // that much sooner
+	t.hung = suspicionSpan{hung - seenHung, hung - seenHung}
 	t.crashed = suspicionSpan{t.burst, t.burst}
 	return t
 }
@@ -61,5 +65,5 @@ func newTiming(cfg *Config) timing {
 func (c Config) Patience() time.Duration {
 	c = c.withDefaults()
 	t := newTiming(&c)
-	return t.answer + t.burst + t.hung.least
+	return t.answer + t.hang + t.hung.least
 }

@@ -54,6 +54,7 @@ type watches struct {
 	horizon       uint32 // the distance up to which a change matters
 	nearestNative uint32 // its distance; 0 if there is none
 	scratch       []*member
+	times         []time.Duration // scratch
 }
 
 // of is the watch of e, nil if there is none.
@@ -138,6 +139,7 @@ func (m *Machine) watchFire(e *member) {
 	case watchAsked:
 		m.counts.Missed++
 		m.inquire(w)
+		m.askWatchers(w.e)
 	case watchInquiry:
 		m.inquiryTick(w)
 	case watchAccused:
@@ -167,10 +169,15 @@ func (m *Machine) series(w *watch) {
 
 // patience is how long an answer of w's member may take. (P193)
 func (m *Machine) patience(w *watch) time.Duration {
+	return min(max(m.timing.answer, m.trip(w)), m.cfg.ProbeTimeout)
+}
+
+// trip is how long a round trip to w's member takes at most, as far as is known.
+func (m *Machine) trip(w *watch) time.Duration {
 	if w.rtt == 0 {
 		return m.cfg.ProbeTimeout
 	}
-	return min(max(m.timing.answer, w.rtt+4*w.dev), m.cfg.ProbeTimeout)
+	return min(w.rtt+4*w.dev, m.cfg.ProbeTimeout)
 }
 
 // sendWatchPing sends one ping of the present series. A native is sent no more
@@ -248,6 +255,7 @@ func (m *Machine) answered(w *watch, wait uint8) {
 // voidWatches: this process did not run for a while. What it did not hear in
 // that time says nothing about others, so that everything begun before is void. (P196)
 func (m *Machine) voidWatches() {
+	m.slots.void()
 	for _, w := range m.watches.list {
 		m.inquiryOver(w)
 		w.refused, w.told = 0, 0

@@ -36,8 +36,8 @@ func TestP193_WatchPings(t *testing.T) {
 	r.run(30 * time.Second)
 	for i := 1; i <= 2; i++ {
 		pings := r.pingsTo(i)
-		// Two natives watch each of three: a ping each 600 ms.
-		if n := len(pings); n < 48 || n > 51 {
+		// Two natives watch each of three: a ping each second.
+		if n := len(pings); n < 29 || n > 31 {
 			t.Errorf("%d pings in 30 s to member %d", n, i)
 		}
 		if p := decodePing(t, pings[0].msg); p.SourceNode != "" || p.Source.IsValid() || p.Native == 0 || p.Node != nameOf(i) {
@@ -106,10 +106,10 @@ func TestP197_TimesAddUp(t *testing.T) {
 		cfg := c.cfg.withDefaults()
 		tm := newTiming(&cfg)
 		seen := tm.every + tm.answer + tm.burst
-		if seen+tm.silent.most != c.silent || seen+tm.hung.most != c.hung {
+		if seen+tm.silent.most != c.silent || tm.every+tm.answer+tm.hang+tm.hung.most != c.hung {
 			t.Errorf("%v: %+v", c.cfg.DetectWithin, tm)
 		}
-		for _, d := range []time.Duration{tm.every, tm.answer, tm.burst, tm.again, tm.silent.least, tm.hung.least, tm.crashed.least} {
+		for _, d := range []time.Duration{tm.every, tm.answer, tm.burst, tm.again, tm.hang, tm.late, tm.silent.least, tm.hung.least, tm.crashed.least} {
 			if d <= 0 {
 				t.Errorf("%v: %+v", c.cfg.DetectWithin, tm)
 			}
@@ -121,41 +121,5 @@ func TestP197_TimesAddUp(t *testing.T) {
 	bad := Config{Name: "x", Addr: addrOf(1), DetectWithin: time.Millisecond}
 	if err := bad.Validate(); err == nil {
 		t.Error("a millisecond is taken")
-	}
-}
-
-// P193: whoever watches a node and however it begins, the pings come evenly soon.
-func TestP193_Slots(t *testing.T) {
-	const every = 300 * time.Millisecond
-	for n := 1; n <= 5; n++ {
-		var s slots
-		next := make([]time.Duration, n) // when each watcher pings
-		for i := range next {
-			next[i] = time.Duration(i*i) * 7 * time.Millisecond
-		}
-		for range 20 { // who asks again and again, as after a pause, gets no more
-			s.next(0, every, addrOf(0))
-		}
-		var last, longest time.Duration
-		pings := 0
-		for now := time.Duration(0); now < time.Minute; {
-			first := 0
-			for i := range next {
-				if next[i] < next[first] {
-					first = i
-				}
-			}
-			now = next[first]
-			if now > 10*time.Second {
-				longest = max(longest, now-last)
-				pings++
-			}
-			last = now
-			next[first] = now + time.Duration(s.next(now, every, addrOf(first)))*wire.WaitUnit
-		}
-		// More than there should be are given no more room.
-		if longest > every+2*wire.WaitUnit || pings > 175 && n <= watchersEach+1 {
-			t.Errorf("%d watchers: %d pings in 50 s, up to %v apart", n, pings, longest)
-		}
 	}
 }

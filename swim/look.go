@@ -1,0 +1,85 @@
+package swim
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/wire"
+)
+
+// This file is how a native is watched by those whom it watches itself: it pings them at
+// times that they have said, and one whose ping does not come may be unable to
+// send any. So each ping says two things, and half as many are needed. (P234)
+
+// awaitPings sets the timer for the first ping that would be missed.
+func (m *Machine) awaitPings() {
+	at, any := m.slots.missed(m.clock.awake(), m.timing.late, m.missedPing)
+	if any {
+		m.arm(&m.slotTimer, at)
+	} else {
+		m.timers.stop(&m.slotTimer)
+	}
+}
+
+// missedPing: the watcher at this address did not ping when it was to.
+func (m *Machine) missedPing(from netip.AddrPort) {
+	if m.late > ownLate { // so may be what reads our socket
+		return
+	}
+	at := pack(from)
+	m.members.watchersOf(m.local, m.local, func(e *member) {
+		if e.addr == at {
+			m.counts.MissedSlots++
+			m.askToLook(e)
+		}
+	})
+}
+
+// askToLook has those who watch e ping it now: they know how long its answers take.
+func (m *Machine) askToLook(e *member) {
+	if w := m.watches.of(e); w != nil {
+		m.look(w)
+		return
+	}
+	m.askWatchers(e)
+}
+
+// askWatchers asks the others who watch e. An indirect ping of number 0 wants no answer:
+// nobody's number is 0.
+func (m *Machine) askWatchers(e *member) {
+	m.msg.indirect = wire.IndirectPing{Target: e.at(), Node: e.name, Source: m.local.at(), SourceNode: m.local.name}
+	m.scratch = m.msg.indirect.AppendTo(m.scratch[:0])
+	m.members.watchersOf(e, m.local, func(w *member) {
+		if w != e {
+			m.send(w.at(), w.name, m.scratch)
+		}
+	})
+}
+
+// askedToLook: somebody missed a ping of that member.
+func (m *Machine) askedToLook(name string) {
+	if e := m.members.get(name); e != nil {
+		if w := m.watches.of(e); w != nil {
+			m.look(w)
+		}
+	}
+}
+
+// look pings a watched member before its time, unless that was done just now.
+func (m *Machine) look(w *watch) {
+	if w.phase == watchIdle && w.e.present() && m.clock.real-w.sent >= m.timing.again {
+		m.watchPing(w)
+	}
+}
+
+// pingTimes is when this node is to ping natives.
+func (m *Machine) pingTimes() []time.Duration {
+	ws := &m.watches
+	ws.times = ws.times[:0]
+	for _, w := range ws.list {
+		if w.e.native > 0 && w.phase == watchIdle {
+			ws.times = append(ws.times, w.due)
+		}
+	}
+	return ws.times
+}
