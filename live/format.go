@@ -110,10 +110,8 @@ func (r *Rendering) Render(v *View) ([]byte, error) {
 	var out []byte
 	var err error
 	switch r.format() {
-	case FormatLiveNodes:
-		out, err = appendNodes(v, false)
-	case FormatAllNodes:
-		out, err = appendNodes(v, true)
+	case FormatLiveNodes, FormatAllNodes:
+		return (&Renderer{Rendering: *r}).Render(v)
 	case FormatClusterState:
 		out, err = appendClusterState(v)
 	case FormatFileSD:

@@ -11,26 +11,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// appendNodes renders the nodes, or only those that are alive, one a line. A name
-// that is no text cannot be a JSON key and is left out.
-func appendNodes(v *View, all bool) ([]byte, error) {
-	b := make([]byte, 0, 256*v.Len())
-	b = append(b, '{')
-	first := true
-	for e := range v.All() {
-		if !all && e.Status != Alive || !utf8.ValidString(e.Name) {
-			continue
-		}
-		if !first {
-			b = append(b, ',')
-		}
-		first = false
-		b = append(b, "\n  "...)
-		b = appendString(b, e.Name)
-		b = append(b, ": "...)
-		b = appendNode(b, e)
-	}
-	return append(b, "\n}\n"...), nil
+// appendMember appends a node with its name as the key, in a line of its own.
+func appendMember(b []byte, e *Entry) []byte {
+	b = append(b, "\n  "...)
+	b = appendString(b, e.Name)
+	b = append(b, ": "...)
+	return appendNode(b, e)
 }
 
 // appendNode appends a node as an object. More keys may be added; readers skip

@@ -97,6 +97,24 @@ func (l *List) Load(now time.Time, entries []Entry) *View {
 	return l.publish(&f)
 }
 
+// Amend is Load for a part of the list: of the nodes that gone names, those remain that
+// entries have, which are taken as they are; all others stay.
+func (l *List) Amend(now time.Time, gone []string, entries []Entry) *View {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := fold{now: now, entries: l.Current().entries}
+	fresh := loaded(entries)
+	for _, name := range gone {
+		if _, ok := find(fresh, name); !ok {
+			f.remove(name)
+		}
+	}
+	for _, e := range fresh {
+		f.set(e)
+	}
+	return l.publish(&f)
+}
+
 // loaded are entries as a list has them: copied, sorted, each name once.
 func loaded(entries []Entry) []*Entry {
 	copies := slices.Clone(entries)
@@ -112,10 +130,17 @@ func loaded(entries []Entry) []*Entry {
 		tags = append(tags, e.Tags...)
 		e.Tags = tags[from:len(tags):len(tags)]
 		sortTags(e.Tags)
-		all[len(all)-1-i] = e // so that of two with one name the later is first
+		all[i] = e
 	}
-	slices.SortStableFunc(all, func(a, b *Entry) int { return strings.Compare(a.Name, b.Name) })
-	return slices.CompactFunc(all, func(a, b *Entry) bool { return a.Name == b.Name })
+	byName := func(a, b *Entry) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(all, byName) {
+		slices.SortStableFunc(all, byName)
+	}
+	// Of two with one name the later counts.
+	slices.Reverse(all)
+	all = slices.CompactFunc(all, func(a, b *Entry) bool { return a.Name == b.Name })
+	slices.Reverse(all)
+	return all
 }
 
 // sortedTags is a sorted copy.
@@ -230,6 +255,20 @@ func (f *fold) put(e *Entry) {
 	}
 	f.own()
 	f.entries[i] = &next
+}
+
+// set adds or replaces an entry as it is.
+func (f *fold) set(e *Entry) {
+	i, ok := find(f.entries, e.Name)
+	switch {
+	case ok && e.same(f.entries[i]) && e.Since.Equal(f.entries[i].Since):
+	case ok:
+		f.own()
+		f.entries[i] = e
+	default:
+		f.own()
+		f.entries = slices.Insert(f.entries, i, e)
+	}
 }
 
 func (f *fold) remove(name string) {

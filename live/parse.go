@@ -33,7 +33,10 @@ var (
 
 // Parse reads FormatLiveNodes, FormatAllNodes and FormatClusterState. A list that is
 // broken anywhere is refused as a whole. The entries are in the order of the text.
-func Parse(text []byte) ([]Entry, error) {
+func Parse(text []byte) ([]Entry, error) { return parse(text, func(int) {}) }
+
+// parse is Parse that tells where the value of each node ends.
+func parse(text []byte, ended func(int)) ([]Entry, error) {
 	switch {
 	case len(text) > MaxFile:
 		return nil, ErrTooLarge
@@ -41,7 +44,7 @@ func Parse(text []byte) ([]Entry, error) {
 		return nil, ErrEmpty
 	}
 	p := parser{jsontext.NewDecoder(bytes.NewBuffer(text)), make(map[string]string)}
-	entries, err := p.list()
+	entries, err := p.list(ended)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fmt.Errorf("the list is cut short: %w", err)
@@ -81,7 +84,7 @@ func (p parser) share(text []byte) string {
 	return s
 }
 
-func (p parser) list() (entries []Entry, err error) {
+func (p parser) list(ended func(int)) (entries []Entry, err error) {
 	err = p.object("the list", newString, func(name string) error {
 		if name == "" || len(name) > maxNodeName {
 			return fmt.Errorf("%.40q cannot be a node's name", name)
@@ -94,6 +97,7 @@ func (p parser) list() (entries []Entry, err error) {
 			return fmt.Errorf("node %q: %w", name, err)
 		}
 		entries = append(entries, e)
+		ended(int(p.InputOffset()))
 		return nil
 	})
 	return entries, err

@@ -131,6 +131,27 @@ func (v *View) Get(name string) *Entry {
 	return nil
 }
 
+// With returns the View with these entries in place of those with their names. What is
+// of no node in v is left out.
+func (v *View) With(entries ...Entry) *View {
+	next := *v
+	next.entries = slices.Clone(v.entries)
+	for i := range entries {
+		at, ok := find(next.entries, entries[i].Name)
+		if !ok {
+			continue
+		}
+		if next.entries[at].Status == Alive {
+			next.alive--
+		}
+		if entries[i].Status == Alive {
+			next.alive++
+		}
+		next.entries[at] = &entries[i]
+	}
+	return &next
+}
+
 // find returns where name is in entries, or where it would have to be.
 func find(entries []*Entry, name string) (int, bool) {
 	return slices.BinarySearchFunc(entries, name, func(e *Entry, n string) int { return strings.Compare(e.Name, n) })

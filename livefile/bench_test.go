@@ -23,28 +23,35 @@ func manyNodes(n int) []live.Entry {
 	return entries
 }
 
-// rewrite writes a list of n nodes and reads it back, the one node alive and failed
+// rewrite writes a list of n nodes, as a handler does, which knows nothing of the one
+// before, and reads it back, as who watches it does: the one node alive and failed
 // in turn, and returns how long each of the rounds took.
 func rewrite(tb testing.TB, n, rounds int) []time.Duration {
 	tb.Helper()
 	f := target(tb, live.FormatAllNodes)
 	entries := manyNodes(n)
 	var list live.List
+	var reader live.Reader
 	var took []time.Duration
 	for i := range rounds {
 		entries[n/2].Status = live.Alive + live.Status(i%2)*3
 		begun := time.Now()
 		f.mustUpdate(tb, Order{}, says(entries...))
-		text, _, err := read(f.Path)
+		text, _, err := read(f.Path, nil)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		back, err := live.Parse(text)
+		back, _, err := reader.Read(text)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if v := list.Load(t0, back); v.Len() != n {
-			tb.Fatalf("%d nodes", v.Len())
+		if back.Whole {
+			list.Load(t0, back.Entries)
+		} else {
+			list.Amend(t0, back.Gone, back.Entries)
+		}
+		if v := list.Current(); v.Len() != n || v.NumAlive() != n-i%2 {
+			tb.Fatalf("%d nodes, %d alive", v.Len(), v.NumAlive())
 		}
 		took = append(took, time.Since(begun))
 	}

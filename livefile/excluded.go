@@ -40,7 +40,7 @@ func excludedPath(list string) string { return list + ".excluded" }
 func readExclusions(list string) (exclusions, error) {
 	x := make(exclusions)
 	path := excludedPath(list)
-	text, info, err := read(path)
+	text, info, err := read(path, nil)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return x, nil
@@ -144,27 +144,27 @@ func (x exclusions) write(list string) error {
 	return err
 }
 
-// take marks the excluded among entries. If nobody who is alive would be left, they
+// on is the view with the excluded marked. If nobody who is alive would be left, they
 // stay: a list without a node helps nobody, and readers do not believe it.
-func (x exclusions) take(entries []live.Entry) {
-	alive, left := 0, 0
-	for i := range entries {
-		if entries[i].Status != live.Alive {
+func (x exclusions) on(view *live.View) *live.View {
+	left := view.NumAlive()
+	var out []live.Entry
+	for _, name := range x.names() {
+		e := view.Get(name)
+		if e == nil {
 			continue
 		}
-		alive++
-		if e := x[entries[i].Name]; e == nil || !e.Excluded {
-			left++
+		if e.Status == live.Alive {
+			left--
 		}
+		excluded := *e
+		excluded.Status, excluded.Since = live.Excluded, x[name].Since
+		out = append(out, excluded)
 	}
-	if alive > 0 && left == 0 {
-		return
+	if len(out) == 0 || left == 0 && view.NumAlive() > 0 {
+		return view
 	}
-	for i := range entries {
-		if e := x[entries[i].Name]; e != nil && e.Excluded {
-			entries[i].Status, entries[i].Since = live.Excluded, e.Since
-		}
-	}
+	return view.With(out...)
 }
 
 // names are those that are excluded, sorted.

@@ -48,10 +48,11 @@ type Keeper struct {
 // kept is one file. Its goroutine is the only one to touch what has no comment.
 type kept struct {
 	Target
-	k      *Keeper
-	views  <-chan *live.View
-	orders chan ordered
-	run    chan struct{} // to whoever runs the command; has room for one
+	k        *Keeper
+	renderer live.Renderer
+	views    <-chan *live.View
+	orders   chan ordered
+	run      chan struct{} // to whoever runs the command; has room for one
 
 	faultLock sync.Mutex
 	faults    [2]bool // of writing and of the command
@@ -76,7 +77,7 @@ func Keep(ctx context.Context, cfg KeeperConfig) *Keeper {
 	}
 	k := &Keeper{cfg: cfg}
 	for _, t := range cfg.Targets {
-		one := &kept{Target: t, k: k, views: cfg.List.Watch(ctx),
+		one := &kept{Target: t, k: k, renderer: live.Renderer{Rendering: t.Rendering}, views: cfg.List.Watch(ctx),
 			orders: make(chan ordered, ordersWaiting), run: make(chan struct{}, 1)}
 		k.targets = append(k.targets, one)
 		k.wg.Go(func() { one.keep(ctx) })
@@ -157,15 +158,11 @@ func (t *kept) update(ctx context.Context, o Order) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, updateMax)
 	defer cancel()
-	return t.Update(ctx, o, func(ctx context.Context) (Cluster, error) {
-		c := Cluster{Clocks: t.k.cfg.Clocks(ctx)}
-		view := t.k.cfg.List.Current()
-		c.Entries = make([]live.Entry, 0, view.Len())
-		for e := range view.All() {
-			c.Entries = append(c.Entries, *e)
-		}
-		return c, nil
-	})
+	ask := func(ctx context.Context) (Cluster, error) {
+		clocks := t.k.cfg.Clocks(ctx)
+		return Cluster{Clocks: clocks, View: t.k.cfg.List.Current()}, nil
+	}
+	return t.Target.update(ctx, o, ask, t.renderer.Render)
 }
 
 func (t *kept) wantRun() {

@@ -51,7 +51,9 @@ type List struct {
 	mu     sync.Mutex
 	health Health
 
-	last   lastRead  // of the watching goroutine, as the fields below
+	reader live.Reader // of the watching goroutine, as the fields below
+	spare  []byte      // to read the file into
+	last   lastRead
 	broken time.Time // since when the file cannot be used; zero: it can
 	fault  error     // what is wrong with it
 	told   bool      // Report was called for it
@@ -141,34 +143,39 @@ func (l *List) look(now time.Time, changed bool) {
 		}
 		return
 	}
-	text, info, err := read(l.path)
+	text, info, err := read(l.path, l.spare)
 	if err != nil {
 		l.last = lastRead{}
 		l.bad(now, err)
 		return
 	}
-	same := l.last.sum.is(text) && l.broken.IsZero()
-	l.last = newLastRead(now, info, text)
-	if same {
+	l.spare = text
+	l.last = newLastRead(now, info)
+	if l.broken.IsZero() && l.reader.Same(text) {
 		l.confirmed(info.ModTime())
 		return
 	}
-	entries, err := live.Parse(text)
+	reading, spare, err := l.reader.Read(text)
 	if err != nil {
 		l.bad(now, err)
 		return
 	}
-	l.good(now, info.ModTime(), entries)
+	l.spare = spare
+	l.good(now, info.ModTime(), reading)
 }
 
 // good takes over a list.
-func (l *List) good(now, written time.Time, entries []live.Entry) {
-	l.list.Load(now, entries)
+func (l *List) good(now, written time.Time, r live.Reading) {
+	if r.Whole {
+		l.list.Load(now, r.Entries)
+	} else {
+		l.list.Amend(now, r.Gone, r.Entries)
+	}
 	l.broken, l.fault = time.Time{}, nil
 	l.mu.Lock()
 	h := &l.health
 	h.Loaded, h.Missing, h.Fault, h.FaultSince = true, false, nil, time.Time{}
-	h.Written, h.Confirmed, h.Alone = written, written, len(entries) == 1
+	h.Written, h.Confirmed, h.Alone = written, written, r.Nodes == 1
 	l.mu.Unlock()
 	if l.told {
 		l.told = false

@@ -3,6 +3,7 @@ package livefile
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 )
@@ -23,11 +24,21 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	case l := <-got:
 		return l.unlock, l.err
 	case <-ctx.Done():
-		go func() { // it may still come, and nobody wants it any more
-			if l := <-got; l.err == nil {
-				l.unlock()
-			}
-		}()
-		return nil, fmt.Errorf("%s.lock: %w", path, ctx.Err())
 	}
+	// It may still come, and nobody wants it any more. One that is free comes at once:
+	// then nothing goes on after this.
+	gone := make(chan struct{})
+	go func() {
+		if l := <-got; l.err == nil {
+			l.unlock()
+		}
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(lockGrace):
+	}
+	return nil, fmt.Errorf("%s.lock: %w", path, ctx.Err())
 }
+
+const lockGrace = 20 * time.Millisecond

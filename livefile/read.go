@@ -2,7 +2,6 @@ package livefile
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"io"
 	"os"
 	"time"
@@ -10,8 +9,9 @@ import (
 	"github.com/ibuki-dev/ibuki/live"
 )
 
-// read returns the whole file, within live.MaxFile, and what it was read of.
-func read(path string) ([]byte, os.FileInfo, error) {
+// read returns the whole file, within live.MaxFile, and what it was read of. It is
+// read into buf if there is room.
+func read(path string, buf []byte) ([]byte, os.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -27,21 +27,15 @@ func read(path string) ([]byte, os.FileInfo, error) {
 	if info.Size() > live.MaxFile {
 		return nil, nil, live.ErrTooLarge
 	}
-	var text bytes.Buffer
+	text := bytes.NewBuffer(buf[:0])
 	text.Grow(int(info.Size()) + bytes.MinRead) // within live.MaxFile
 	_, err = text.ReadFrom(io.LimitReader(f, live.MaxFile+1))
 	return text.Bytes(), info, err
 }
 
-// digest is the sum of what a file held. The zero digest is of nothing read.
-type digest [sha256.Size]byte
-
-func (d digest) is(text []byte) bool { return d == sha256.Sum256(text) }
-
 // lastRead tells whether a file may be another than the one that was read.
 type lastRead struct {
 	info os.FileInfo
-	sum  digest
 	// racy: the file was so new when it was read that it may have been written to
 	// since without getting another time.
 	racy bool
@@ -50,8 +44,8 @@ type lastRead struct {
 // timeGrain is the coarsest grain of a file's time, with room.
 const timeGrain = 2 * time.Second
 
-func newLastRead(now time.Time, info os.FileInfo, text []byte) lastRead {
-	return lastRead{info: info, sum: sha256.Sum256(text), racy: now.Sub(info.ModTime()) < timeGrain}
+func newLastRead(now time.Time, info os.FileInfo) lastRead {
+	return lastRead{info: info, racy: now.Sub(info.ModTime()) < timeGrain}
 }
 
 // covers reports whether info is surely what was read.

@@ -17,7 +17,9 @@ type Clocks struct{ Event, Query uint64 }
 type Cluster struct {
 	// Entries are all members. Where Since is zero, it is what the file said, or now.
 	Entries []live.Entry
-	Clocks  Clocks
+	// View is all members in place of Entries, from somebody who knows all of it.
+	View   *live.View
+	Clocks Clocks
 }
 
 // Result is what an update came to.
@@ -34,6 +36,11 @@ type Result struct {
 // file as it was. ctx bounds the wait for the lock, and ask. With an error there may be a
 // result all the same, if the list itself could be written.
 func (t *Target) Update(ctx context.Context, order Order, ask func(context.Context) (Cluster, error)) (Result, error) {
+	return t.update(ctx, order, ask, t.Render)
+}
+
+func (t *Target) update(ctx context.Context, order Order, ask func(context.Context) (Cluster, error),
+	render func(*live.View) ([]byte, error)) (Result, error) {
 	unlock, err := lock(ctx, t.Path)
 	if err != nil {
 		return Result{}, err
@@ -47,11 +54,14 @@ func (t *Target) Update(ctx context.Context, order Order, ask func(context.Conte
 	removeTemporary(excludedPath(t.Path))
 	now := time.Now()
 	x, orderErr := t.follow(now, &order, cluster.Clocks)
-	t.fillSince(now, cluster.Entries)
-	x.take(cluster.Entries)
-	var list live.List
-	r := Result{View: list.Load(now, cluster.Entries), Excluded: x.names()}
-	text, err := t.Render(r.View)
+	view := cluster.View
+	if view == nil {
+		t.fillSince(now, cluster.Entries)
+		var list live.List
+		view = list.Load(now, cluster.Entries)
+	}
+	r := Result{View: x.on(view), Excluded: x.names()}
+	text, err := render(r.View)
 	if err == nil {
 		r.Changed, err = replace(t.Path, text)
 	}
@@ -99,7 +109,7 @@ func (t *Target) fillSince(now time.Time, entries []live.Entry) {
 // inFile is the list as the file has it; empty if there is none that is good.
 func (t *Target) inFile() map[string]live.Entry {
 	was := make(map[string]live.Entry)
-	text, _, err := read(t.Path)
+	text, _, err := read(t.Path, nil)
 	if err != nil {
 		return was
 	}

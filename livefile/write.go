@@ -17,7 +17,7 @@ func replace(path string, text []byte) (changed bool, err error) {
 	if len(text) > live.MaxFile {
 		return false, live.ErrTooLarge
 	}
-	old, _, err := read(path)
+	old, _, err := read(path, nil)
 	if err == nil && bytes.Equal(old, text) {
 		return false, nil
 	}
