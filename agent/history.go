@@ -26,7 +26,7 @@ type history struct {
 // they are few, and say by which path nothing came.
 var historyKinds = map[swim.TraceKind]string{
 	swim.TracePingFailed: "ping-failed", swim.TracePingUnsent: "ping-unsent",
-	swim.TraceStreamPingFailed: "stream-ping-failed", swim.TraceStreamOnly: "stream-only",
+	swim.TraceStreamPingFailed: "stream-ping-failed", swim.TraceStreamOnly: "stream-only", swim.TraceIndirectOnly: "indirect-only",
 	swim.TraceSuspect: "suspect", swim.TraceAccused: "accused", swim.TraceConfirmed: "confirmed",
 	swim.TraceCleared: "cleared", swim.TraceFailed: "failed", swim.TraceToldDead: "told-dead",
 	swim.TraceRefused: "refused", swim.TraceCrashed: "crashed",
@@ -34,6 +34,7 @@ var historyKinds = map[swim.TraceKind]string{
 	swim.TraceSlept:      "slept",
 	serf.TraceMemberJoin: "member-join", serf.TraceMemberLeave: "member-leave",
 	serf.TraceMemberFailed: "member-failed", serf.TraceMemberFlap: "flap",
+	serf.TraceRestartAway: "restart-away",
 }
 
 // historyVerdict is the verdict in a record of a kind whose N is a wire.Verdict.

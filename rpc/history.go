@@ -21,7 +21,8 @@ type History struct {
 }
 
 // HistoryRecord is one thing that a node saw. Kind is one of: ping-failed, ping-unsent,
-// stream-ping-failed, stream-only (only TCP was answered), suspect, failed, refused,
+// stream-ping-failed, stream-only (only TCP was answered), indirect-only (only others
+// reached it), restart-away (it is gone, as it had announced), suspect, failed, refused,
 // crashed: seen by the node itself; accused, confirmed, told-dead: said by the member
 // From; cleared: the member has refuted; refute-suspect, refute-dead: the node itself
 // has, what From said of it; slept: the node itself did not run for Took;

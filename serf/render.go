@@ -93,6 +93,8 @@ func renderExchange(t *swim.Trace) string {
 		return fmt.Sprintf("Initiating push/pull sync with: %s %s", t.Node, t.Addr)
 	case swim.TracePushPullFailed:
 		return fmt.Sprintf("Push/Pull with %s failed: %v", t.Node, t.Err)
+	case swim.TraceIndirectOnly:
+		return fmt.Sprintf("Reached %s through others only, network may be misconfigured", t.Node)
 	case swim.TraceClusterRefused:
 		return fmt.Sprintf("Not taking in %s %s: %v", t.Node, t.Addr, t.Err)
 	case swim.TraceMergeRefused:

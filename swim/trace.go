@@ -82,6 +82,8 @@ const (
 	TracePushPull
 	// TracePushPullFailed: a periodic exchange of states failed. ERR: Node, Addr, Err.
 	TracePushPullFailed
+	// TraceIndirectOnly: a watched native answered to others only, told once in a while. DEBUG: Node, Addr, Dur (of the inquiry).
+	TraceIndirectOnly
 	// TraceClusterRefused: a member of another cluster was not taken in. WARN: Node, Addr, Err.
 	TraceClusterRefused
 	// TraceMergeRefused: the states of an asker could not be merged. ERR: Addr, Err.
@@ -143,6 +145,7 @@ var traceNames = [numTraceKinds]string{
 	TraceStream:           "stream",
 	TracePushPull:         "push-pull",
 	TracePushPullFailed:   "push-pull-failed",
+	TraceIndirectOnly:     "indirect-only",
 	TraceClusterRefused:   "cluster-refused",
 	TraceMergeRefused:     "merge-refused",
 	TraceJoin:             "join",

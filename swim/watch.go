@@ -43,7 +43,8 @@ type watch struct {
 	told    time.Duration
 	hush    time.Duration // hints are not followed before; grows by hushing with each that was wrong
 	hushing time.Duration
-	lost    bool // the link broke: if it lives, states are to be exchanged
+	lost    bool          // the link broke: if it lives, states are to be exchanged
+	around  time.Duration // when it was last noted that only others reach it; 0: never
 }
 
 // watches are those whom this node watches, in the order of the ring.
@@ -218,10 +219,27 @@ func (m *Machine) watchAck(a *wire.Ack) bool {
 		if direct && w.asleep == m.clock.asleep {
 			w.measured(m.clock.real - w.sent)
 		}
+		if w.inquiry.asked && a.Native == 0 && w.e.native > 0 {
+			m.onlyAround(w)
+		}
 		m.answered(w, a.Wait)
 		return true
 	}
 	return false
+}
+
+// aroundEvery is how often it is noted that a member is reached through others only.
+const aroundEvery = 10 * time.Second
+
+// onlyAround notes that neither a ping nor a stream reached w's member directly, or no
+// answer came back, while another member reaches it: packets get lost on the way.
+func (m *Machine) onlyAround(w *watch) {
+	now := m.clock.awake()
+	if w.around != 0 && now-w.around < aroundEvery {
+		return
+	}
+	w.around = max(now, 1)
+	m.trace(Trace{Kind: TraceIndirectOnly, Level: LevelDebug, Node: w.e.name, Addr: w.e.at(), Dur: now - w.inquiry.began})
 }
 
 // measured takes a round trip into account, as TCP does. (RFC 6298)

@@ -123,3 +123,36 @@ func TestP197_TimesAddUp(t *testing.T) {
 		t.Error("a millisecond is taken")
 	}
 }
+
+// Who gets no answer from a native that answers others says so, now and then, and accuses
+// nobody.
+func TestOnlyAround(t *testing.T) {
+	w := newWorld(t)
+	for range 4 {
+		w.add(func(c *Config) { c.Plain = false })
+	}
+	for _, x := range w.nodes[1:] {
+		x.Join(w.now, w.nodes[0].addr, "")
+		w.settle(x)
+		w.run(50 * hop)
+	}
+	w.run(10 * time.Second)
+	a, b := w.nodes[0], w.nodes[1]
+	if n := a.count(TraceIndirectOnly); n > 0 {
+		t.Errorf("noted %d times while all ways were good", n)
+	}
+	w.drop = func(from, to *node, _ []byte) bool { return from == b && to == a }
+	w.noDial = func(from, to *node) bool { return from == a && to == b || from == b && to == a }
+	w.run(35 * time.Second)
+	if n := a.count(TraceIndirectOnly) + b.count(TraceIndirectOnly); n < 2 || n > 8 {
+		t.Errorf("noted %d times in 35 s", n)
+	}
+	for _, x := range w.nodes {
+		if x != a && x != b && x.count(TraceIndirectOnly) > 0 {
+			t.Errorf("%s noted it too", x.Local().Name)
+		}
+		if x.count(TraceSuspect) > 0 {
+			t.Errorf("%s accused somebody", x.Local().Name)
+		}
+	}
+}

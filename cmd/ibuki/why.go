@@ -134,6 +134,10 @@ func (e *whyEntry) text(node string) string {
 		return "connected over TCP, and got no answer"
 	case "stream-only":
 		return "reached it over TCP only"
+	case "indirect-only":
+		return "reached it through others only"
+	case "restart-away":
+		return "missed it, and knew that it restarts"
 	case "suspect":
 		if e.observer == node {
 			return "itself got no answer from " + e.Node + verdict
@@ -154,6 +158,9 @@ func (e *whyEntry) text(node string) string {
 	case "failed":
 		return "waited in vain for it to refute"
 	case "refute-suspect", "refute-dead":
+		if e.From == node { // what came in a state names nobody else
+			return "refuted that it is gone"
+		}
 		return "refuted what " + e.From + " said"
 	case "slept":
 		return "did not run itself for " + time.Duration(e.Took).Round(time.Millisecond).String()

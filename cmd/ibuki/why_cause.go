@@ -45,7 +45,7 @@ func newWhyCase(node, status string, histories []rpc.History, asked int, since t
 // itself: what only repeats another's word is none.
 func (e *whyEntry) accusation(node string) bool {
 	switch e.Kind {
-	case "suspect", "refused", "crashed", "failed", "stream-only":
+	case "suspect", "refused", "crashed", "failed", "stream-only", "indirect-only":
 		return e.Node == node && e.observer != node
 	}
 	return false
@@ -117,13 +117,15 @@ type whyFacts struct {
 	rejoined           time.Duration            // after its failure; 0: it did not
 	sleepers           map[string]time.Duration // accusers that were asleep themselves
 	streamOnly         []string                 // who reached it by TCP only
+	aroundOnly         map[string]bool          // who reached it through others only
+	announced          bool                     // it had said that it restarts
 	itself             int                      // how many others the member suspected
 	started            time.Time                // the member's agent
 	firstSeen, endSeen time.Time
 }
 
 func (c *whyCase) facts(incident []whyEntry) whyFacts {
-	f := whyFacts{verdicts: map[string]bool{}, sleepers: map[string]time.Duration{}}
+	f := whyFacts{verdicts: map[string]bool{}, sleepers: map[string]time.Duration{}, aroundOnly: map[string]bool{}}
 	f.accusers = slices.Sorted(maps.Keys(c.accusers(incident)))
 	var failed time.Time
 	suspected := make(map[string]bool)
@@ -147,6 +149,10 @@ func (c *whyCase) facts(incident []whyEntry) whyFacts {
 			f.refuted = true
 		case "stream-only":
 			f.streamOnly = append(f.streamOnly, e.observer)
+		case "indirect-only":
+			f.aroundOnly[e.observer] = true
+		case "restart-away":
+			f.announced = true
 		case "member-failed":
 			failed = e.Time()
 		case "member-join":
@@ -184,6 +190,8 @@ func (c *whyCase) cause(incident []whyEntry) string {
 	f := c.facts(incident)
 	others := strings.Join(f.accusers, ", ")
 	switch {
+	case f.announced:
+		return "a restart that it had announced"
 	case f.verdicts["crashed"] && !f.started.IsZero() && f.started.After(f.firstSeen.Add(-whySlack)):
 		return fmt.Sprintf("restarted: its process ended, and was there again %s later (its agent began at %s); "+
 			"connects were refused meanwhile", f.rejoined.Round(time.Millisecond), f.started.Format(time.TimeOnly))
@@ -200,6 +208,8 @@ func (c *whyCase) cause(incident []whyEntry) string {
 		return "frozen or hung: its host answers, its process does not"
 	case len(f.streamOnly) > 0:
 		return fmt.Sprintf("lost packets: it answers over TCP, and UDP gets lost between it and %s", strings.Join(f.streamOnly, ", "))
+	case len(f.aroundOnly) > 0 && !f.back:
+		return fmt.Sprintf("lost packets on some ways: %s reached it through others only", strings.Join(slices.Sorted(maps.Keys(f.aroundOnly)), ", "))
 	case f.refuted && !f.back && c.reached(f.accusers):
 		return fmt.Sprintf("lost packets on some ways: %s got no answer, others did, and it refuted", others)
 	case f.verdicts["silent"] || len(f.accusers) > 0:

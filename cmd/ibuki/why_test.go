@@ -56,6 +56,13 @@ func TestWhyNamesTheCause(t *testing.T) {
 			account("b", said(10, "accused", "x", "a", "", 0), said(11, "cleared", "x", "", "", 0)),
 			account("x", said(10.5, "refute-suspect", "x", "a", "", 0)),
 		}},
+		{"one-way loss, through others", "lost packets on some ways: a reached it through others only", []rpc.History{
+			account("a", said(10, "ping-failed", "x", "", "", 0), said(10, "indirect-only", "x", "", "", 0)), account("b"), account("x"),
+		}},
+		{"an announced restart", "a restart that it had announced", []rpc.History{
+			account("a", said(10, "refused", "x", "", "", 0), said(10, "crashed", "x", "", "", 0), said(10, "restart-away", "x", "", "", 0)),
+			restarted,
+		}},
 		{"UDP lost", "lost packets: it answers over TCP, and UDP gets lost between it and a", []rpc.History{
 			account("a", said(10, "stream-only", "x", "", "", 0)), account("x"),
 		}},
