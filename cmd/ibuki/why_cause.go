@@ -28,6 +28,10 @@ type whyCase struct {
 // whySlack is how far apart records of one incident may lie, by clocks that differ.
 const whySlack = 10 * time.Second
 
+// whyApart is how far apart two accusations are at least that belong to two incidents,
+// if the member was listed as alive again between them.
+const whyApart = time.Second
+
 func newWhyCase(node, status string, histories []rpc.History, asked int, since time.Time) *whyCase {
 	c := &whyCase{node: node, status: status, histories: histories, asked: asked}
 	for _, h := range histories {
@@ -64,7 +68,8 @@ func (e *whyEntry) accuser(node string) string {
 }
 
 // incident is the last time that the member was accused, as a part of the entries:
-// from its first accusation on, with what lies around it.
+// from its first accusation on, with what lies around it. Who was back in between has had
+// two incidents.
 func (c *whyCase) incident() []whyEntry {
 	last := -1
 	for i := range c.entries {
@@ -75,17 +80,25 @@ func (c *whyCase) incident() []whyEntry {
 	if last < 0 {
 		return nil
 	}
-	first := last
+	first, back := last, time.Time{}
 	for i := last; i >= 0; i-- {
-		if c.entries[i].accuser(c.node) == "" {
+		e := &c.entries[i]
+		if e.Kind == "member-join" && e.Node == c.node && e.observer != c.node && back.IsZero() {
+			back = e.Time()
+		}
+		if e.accuser(c.node) == "" {
 			continue
 		}
-		if c.entries[first].Time().Sub(c.entries[i].Time()) > whySlack {
+		pause := c.entries[first].Time().Sub(e.Time())
+		if pause > whySlack || !back.IsZero() && pause > whyApart {
 			break
 		}
-		first = i
+		first, back = i, time.Time{}
 	}
 	from, to := c.entries[first].Time().Add(-whySlack), c.entries[last].Time().Add(6*whySlack)
+	if back.After(from) { // what was before that is another story
+		from = back
+	}
 	return slices.DeleteFunc(slices.Clone(c.entries), func(e whyEntry) bool {
 		return e.Time().Before(from) || e.Time().After(to)
 	})

@@ -75,6 +75,13 @@ func TestWhyNamesTheCause(t *testing.T) {
 			account("a", said(10, "suspect", "x", "", "hung", 0), said(500, "refused", "x", "", "", 0), said(500, "crashed", "x", "", "", 0)),
 			account("x", said(11, "slept", "", "", "", 3*time.Second)),
 		}},
+		{"restarted, then frozen", "frozen: its process did not run for 3s", []rpc.History{
+			account("a", said(10, "refused", "x", "", "", 0), said(10, "crashed", "x", "", "", 0), said(10, "member-failed", "x", "", "", 0),
+				said(12, "member-join", "x", "", "", 0), said(15, "suspect", "x", "", "hung", 0), said(17, "member-failed", "x", "", "", 0),
+				said(18, "member-join", "x", "", "", 0)),
+			account("b", said(12.1, "member-join", "x", "", "", 0), said(17, "told-dead", "x", "a", "hung", 0)),
+			{From: "x", Started: restarted.Started, Records: []rpc.HistoryRecord{said(18, "slept", "", "", "", 3*time.Second), said(18, "refute-dead", "x", "a", "", 0)}},
+		}},
 		{"a plain accuser", "cut off, or its host is down: neither it nor its host answered serf1", []rpc.History{
 			account("a", said(10, "accused", "x", "serf1", "", 0), said(14, "member-failed", "x", "", "", 0)),
 		}},

@@ -29,7 +29,10 @@ mkdir -p "$STAGE/man" "$STAGE/completions" "$STAGE/doc/examples" "$STAGE/serf-do
 "$STAGE/host" man -dir "$STAGE/man"
 gzip -n -9 "$STAGE"/man/*
 for shell in bash zsh fish; do "$STAGE/host" completion "$shell" >"$STAGE/completions/ibuki.$shell"; done
-cp dist/packages/copyright README.md "$STAGE/doc/"
+cp dist/packages/copyright README.md README.ja.md ARCHITECTURE.md "$STAGE/doc/"
+mkdir -p "$STAGE/doc/docs" "$STAGE/doc/dist"
+cp docs/*.md "$STAGE/doc/docs/" # where README's links lead
+cp -R dist/prometheus dist/grafana "$STAGE/doc/dist/"
 cp dist/packages/copyright "$STAGE/serf-doc/"
 gzip -n -9 -c CHANGELOG.md >"$STAGE/doc/changelog.gz"
 cp -R contrib/ansible contrib/chef "$STAGE/doc/examples/"
