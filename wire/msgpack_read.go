@@ -47,6 +47,22 @@ func (r *reader) take(n int) []byte {
 // read has failed already.
 func (r *reader) wrong() { r.fail(ErrValue) }
 
+// passes passes over these bytes if they come next.
+func (r *reader) passes(s string) bool {
+	if len(r.b)-r.pos < len(s) || string(r.b[r.pos:r.pos+len(s)]) != s {
+		return false
+	}
+	r.pos += len(s)
+	return true
+}
+
+// want fails if these bytes do not come next.
+func (r *reader) want(s string) {
+	if !r.passes(s) {
+		r.wrong()
+	}
+}
+
 // tryNil passes over a nil.
 func (r *reader) tryNil() bool {
 	if r.pos < len(r.b) && r.b[r.pos] == 0xc0 {
@@ -77,6 +93,10 @@ func (r *reader) skip() {
 // bytes reads a string or binary value without copying it; nil gives nil. The
 // peers also take an array of small numbers for it, so this does (copying).
 func (r *reader) bytes() []byte {
+	if r.pos < len(r.b) && r.b[r.pos]&0xe0 == 0xa0 { // the most frequent: a short one
+		r.pos++
+		return r.take(int(r.b[r.pos-1] & 0x1f))
+	}
 	t := r.token()
 	switch t.kind {
 	case kindRaw:
@@ -133,6 +153,10 @@ func (r *reader) bool() bool {
 // number reads an integer of either sign and any width: its bits, and whether
 // it is negative.
 func (r *reader) number() (v uint64, negative bool) {
+	if r.pos < len(r.b) && r.b[r.pos] <= 0x7f { // the most frequent: a small one
+		r.pos++
+		return uint64(r.b[r.pos-1]), false
+	}
 	t := r.token()
 	switch {
 	case t.kind == kindInt && t.n == 0:

@@ -87,7 +87,51 @@ func (p *PushPull) UserState() ([]byte, error) {
 	return p.r.b[p.r.pos:end:end], nil
 }
 
+// pushNode reads one member. Of a big cluster's state nearly all are in the form that
+// usualNode knows, which is read several times as fast.
 func (r *reader) pushNode(n *PushNodeState) {
+	if from := r.pos; !r.usualNode(n) {
+		r.pos, r.err = from, nil
+		r.anyNode(n)
+	}
+	if len(n.Meta) > MetaMax {
+		// The peers let such a member in. It must not keep us from all the others.
+		n.Meta, n.State = nil, NodeStateUnknown
+	}
+}
+
+// usualNode reads a member whose keys are just those that the peers write, or
+// natives, in their order. It reports false for any other and for one that cannot be
+// read: what is wrong with that, anyNode says.
+func (r *reader) usualNode(n *PushNodeState) bool {
+	n.Native = 0
+	native := r.passes("\x88")
+	if !native {
+		r.want("\x87")
+	}
+	r.want("\xa4Addr")
+	addr := r.addr()
+	r.want("\xabIncarnation")
+	n.Incarnation = r.uint32()
+	r.want("\xa4Meta")
+	n.Meta = r.bytes()
+	if native {
+		r.want("\xa1N")
+		n.Native = r.extra()
+	}
+	r.want("\xa4Name")
+	n.Name = r.str()
+	r.want("\xa4Port")
+	n.Addr = netip.AddrPortFrom(addr, r.uint16())
+	r.want("\xa5State")
+	n.State = r.nodeState()
+	r.want("\xa3Vsn")
+	n.Versions = r.versions()
+	return r.err == nil
+}
+
+// anyNode reads a member in whatever order and form its fields are.
+func (r *reader) anyNode(n *PushNodeState) {
 	*n = PushNodeState{}
 	var addr netip.Addr
 	var port uint16
@@ -112,10 +156,6 @@ func (r *reader) pushNode(n *PushNodeState) {
 		}
 	}
 	n.Addr = netip.AddrPortFrom(addr, port)
-	if len(n.Meta) > MetaMax {
-		// The peers let such a member in. It must not keep us from all the others.
-		n.Meta, n.State = nil, NodeStateUnknown
-	}
 }
 
 func (r *reader) nodeState() NodeState {
