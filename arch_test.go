@@ -50,6 +50,8 @@ pgregory.net/rapid
 github.com/cockroachdb/datadriven
 github.com/rogpeppe/go-internal
 go.uber.org/goleak
+github.com/chromedp/chromedp
+github.com/chromedp/cdproto
 github.com/hashicorp/go-msgpack/v2/codec
 golang.org/x/sys/unix
 `

@@ -46,6 +46,8 @@ type Config struct {
 	// TLS. The agent itself does not serve it: whoever runs it does (package dashboard).
 	HTTPAddr string
 	HTTPTLS  bool
+	// Gateway is HOST:PORT of the gateway beside this agent, for the dashboard; "": none.
+	Gateway string
 	// Socket says who may open the agent's Unix sockets.
 	Socket access.Socket
 	// AddrFile gets the addresses that are listened at, while the agent runs. Empty: none does.

@@ -70,6 +70,9 @@ func (a *Agent) ownHistory(node string) rpc.History {
 	return rpc.History{From: a.cfg.Name, Started: a.began.UnixNano(), Records: a.history.of(node, node == a.cfg.Name)}
 }
 
+// OwnHistory is what this agent itself has seen of a member, and 0 for its health.
+func (a *Agent) OwnHistory(node string) rpc.History { return a.ownHistory(node) }
+
 // History implements rpc.Historian. Only natives are asked, each alone, so that no
 // agent of Serf's sees the query. What those have said is in what the natives heard.
 func (b backend) History(ctx context.Context, node string) ([]rpc.History, int, error) {

@@ -89,6 +89,7 @@ type Options struct {
 	RPCTLS      bool           `json:"rpc_tls"`
 	HTTPAddr    string         `json:"http"`
 	HTTPTLS     bool           `json:"http_tls"`
+	Gateway     string         `json:"gateway_status"`
 	SocketMode  string         `json:"socket_mode"`
 	SocketOwner string         `json:"socket_owner"`
 	AddrFile    string         `json:"addr_file"`
@@ -143,7 +144,7 @@ func (o Options) Merge(other Options) Options {
 		{&o.Discover, &other.Discover}, {&o.Interface, &other.Interface}, {&o.SyslogFacility, &other.SyslogFacility},
 		{&o.StatsiteAddr, &other.StatsiteAddr}, {&o.StatsdAddr, &other.StatsdAddr},
 		{&o.LogFormat, &other.LogFormat}, {&o.LogFile, &other.LogFile},
-		{&o.SocketMode, &other.SocketMode}, {&o.SocketOwner, &other.SocketOwner}, {&o.AddrFile, &other.AddrFile},
+		{&o.SocketMode, &other.SocketMode}, {&o.SocketOwner, &other.SocketOwner}, {&o.AddrFile, &other.AddrFile}, {&o.Gateway, &other.Gateway},
 	} {
 		override(p.to, *p.from)
 	}

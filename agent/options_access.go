@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -89,6 +90,12 @@ func (o *Options) access(c *Config) error {
 			faults = append(faults, fmt.Errorf("Invalid HTTP address: %w", err))
 		}
 	}
+	if o.Gateway != "" {
+		c.Gateway = httpAddr(o.Gateway)
+		if err := gatewayAddr(c.Gateway); err != nil {
+			faults = append(faults, fmt.Errorf("Invalid gateway address: %w", err))
+		}
+	}
 	c.Socket.Owner = o.SocketOwner
 	if o.SocketMode != "" {
 		mode, err := strconv.ParseUint(o.SocketMode, 8, 32)
@@ -108,6 +115,21 @@ func httpAddr(addr string) string {
 		return "127.0.0.1:" + port
 	}
 	return addr
+}
+
+// gatewayAddr checks the address of a gateway: it is HOST:PORT, and its port is not 0.
+func gatewayAddr(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("'%s' is no port", port)
+	}
+	if host == "" || strings.ContainsAny(host, "/?#@ ") {
+		return fmt.Errorf("'%s' is no host", host)
+	}
+	return nil
 }
 
 // maxSecretFile bounds what is read of a secret's file, in bytes.

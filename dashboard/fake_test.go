@@ -245,14 +245,16 @@ type got struct {
 	data     map[string]any
 }
 
-func (s *served) follow(lastID string) *follower {
+func (s *served) follow(lastID string) *follower { return s.followPath("/v1/stream", lastID) }
+
+func (s *served) followPath(path, lastID string) *follower {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { conn.Close() })
-	head := "GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n"
+	head := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\n"
 	if lastID != "" {
 		head += "Last-Event-ID: " + lastID + "\r\n"
 	}

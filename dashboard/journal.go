@@ -79,6 +79,13 @@ func (j *journal) since(seq uint64, limit int) (records []record, missed uint64,
 	return records, missed, j.wake
 }
 
+// last is the number of the record with which the last n begin, or as many as there are.
+func (j *journal) last(n uint64) uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.next - min(n, uint64(len(j.ring)))
+}
+
 // end is the number of the next record.
 func (j *journal) end() uint64 {
 	j.mu.Lock()

@@ -190,6 +190,7 @@ type agentAnswer struct {
 	Now     time.Time                    `json:"now"`
 	Begun   time.Time                    `json:"begun"`
 	Stats   map[string]map[string]string `json:"stats"` // as `ibuki info` has them
+	Figures []figureJSON                 `json:"figures"`
 	Streams int                          `json:"streams"`
 	Records uint64                       `json:"records"` // of the stream, so far
 }
@@ -197,7 +198,7 @@ type agentAnswer struct {
 // agentInfo answers with what there is to know of this node.
 func (s *Server) agentInfo(w http.ResponseWriter, _ *http.Request) error {
 	answer(w, http.StatusOK, agentAnswer{Name: s.cfg.Name, Version: s.cfg.Version, Now: time.Now().UTC(), Begun: s.begun.UTC(),
-		Stats: s.agent.Stats(), Streams: len(s.streams), Records: s.journal.end() - 1})
+		Stats: s.agent.Stats(), Figures: s.figures(), Streams: len(s.streams), Records: s.journal.end() - 1})
 	return nil
 }
 

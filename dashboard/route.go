@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/ibuki-dev/ibuki/access"
@@ -28,7 +29,10 @@ var routes = []route{
 	{"GET", "/v1/members/{name...}", access.Read, (*Server).member},
 	{"GET", "/v1/live", access.Read, (*Server).live},
 	{"GET", "/v1/coordinates", access.Read, (*Server).coordinates},
+	{"GET", "/v1/why/{name...}", access.Read, (*Server).whySeenHere},
+	{"POST", "/v1/why/{name...}", access.Read | access.Query, (*Server).whyAskAll},
 	{"GET", "/v1/agent", access.Read, (*Server).agentInfo},
+	{"GET", "/v1/gateway", access.Read, (*Server).gateway},
 	{"GET", "/v1/stream", access.Read, (*Server).stream},
 	{"POST", "/v1/event", access.Event, (*Server).event},
 	{"POST", "/v1/query", access.Query, (*Server).query},
@@ -39,7 +43,7 @@ var routes = []route{
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, one := range routes {
+	for _, one := range slices.Concat(routes, pageRoutes) {
 		mux.Handle(one.method+" "+one.path, s.route(one))
 	}
 	mux.Handle("/", s.route(route{serve: (*Server).nothing}))
@@ -66,14 +70,14 @@ func (s *Server) route(one route) http.Handler {
 
 // nothing is what there is at all other paths.
 func (s *Server) nothing(_ http.ResponseWriter, r *http.Request) error {
-	allow := ""
-	for _, one := range routes {
+	var methods []string
+	for _, one := range slices.Concat(routes, pageRoutes) {
 		pattern, rest, _ := strings.Cut(one.path, "{")
-		if r.URL.Path == pattern || rest != "" && strings.HasPrefix(r.URL.Path, pattern) {
-			allow = one.method
+		if r.URL.Path == pattern || strings.HasSuffix(rest, "...}") && strings.HasPrefix(r.URL.Path, pattern) {
+			methods = append(methods, one.method)
 		}
 	}
-	if allow != "" {
+	if allow := strings.Join(methods, ", "); allow != "" && !slices.Contains(methods, r.Method) {
 		return &problem{status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "this is for " + allow, allow: allow}
 	}
 	return notFound("there is no such path; /openapi.json lists those that there are")

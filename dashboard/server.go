@@ -24,6 +24,11 @@ type Config struct {
 	TLS *tls.Config
 	// Figures are what /metrics tells beside what the API knows itself. nil: nothing.
 	Figures func() []Figure
+	// Why explains a member, as a value for JSON: by what this agent has seen, or by what
+	// all members have, if all. nil: it cannot be told.
+	Why func(ctx context.Context, node string, all bool) (any, error)
+	// Gateway is HOST:PORT of the gateway whose /status is shown. "": there is none.
+	Gateway string
 	// Logger gets who was refused, once a minute each. nil: nobody.
 	Logger *slog.Logger
 
@@ -62,6 +67,8 @@ type Server struct {
 	http      *http.Server
 	streams   chan struct{} // one for each client that may come
 	queries   chan struct{} // one for each query
+	whys      chan struct{} // one for each question to all members
+	beside    gatewayCache
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -93,6 +100,8 @@ func New(cfg Config) *Server {
 		streams: make(chan struct{}, cfg.MaxStreams), queries: make(chan struct{}, cfg.MaxQueries)}
 	s.epoch = epochOf(s.begun)
 	s.histories.nodes = make(map[string]*past)
+	s.whys = make(chan struct{}, maxWhys)
+	s.beside.init(cfg.Gateway)
 	s.meters.init(s)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.http = &http.Server{
@@ -128,6 +137,7 @@ func (s *Server) Close() {
 	s.cancel()
 	s.http.Close()
 	s.wg.Wait()
+	s.beside.close()
 }
 
 // bounded is a listener that lets only so many connections be there at once. Who

@@ -28,8 +28,8 @@ type streamer struct {
 	next uint64 // the number of the next record for this client
 }
 
-// stream writes what happens as server-sent events, from now on, or from where a
-// client left off that says so (Last-Event-ID). A client that does not read is
+// stream writes what happens as server-sent events, from now on, or with the ?last=
+// records from before, or from where a client left off that says so (Last-Event-ID). A client that does not read is
 // dropped; what it missed is there when it is back, or is said to be missing.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	select {
@@ -38,7 +38,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return busy("too many streams")
 	}
-	t := &streamer{s: s, w: w, c: http.NewResponseController(w), next: s.journal.end()}
+	last, err := lastOf(r)
+	if err != nil {
+		return err
+	}
+	t := &streamer{s: s, w: w, c: http.NewResponseController(w), next: s.journal.last(last)}
 	_ = t.c.SetReadDeadline(time.Time{})
 	gap := t.resume(r.Header.Get("Last-Event-ID"))
 	h := w.Header()
@@ -52,6 +56,19 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// lastOf is how many records from before a client wants that has none yet.
+func lastOf(r *http.Request) (uint64, error) {
+	text := r.URL.Query().Get("last")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, badRequest("last is a number of records")
+	}
+	return n, nil
+}
+
 // resume finds where the client left off, and what is missing since.
 func (t *streamer) resume(id string) *gapRecord {
 	if id == "" {
@@ -59,7 +76,7 @@ func (t *streamer) resume(id string) *gapRecord {
 	}
 	epoch, number, _ := strings.Cut(id, "-")
 	seq, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || epoch != t.s.epoch || seq >= t.next {
+	if err != nil || epoch != t.s.epoch || seq >= t.s.journal.end() {
 		return &gapRecord{Reason: "restarted"} // numbers of another process
 	}
 	t.next = seq + 1

@@ -102,6 +102,31 @@ func TestStreamResumes(t *testing.T) {
 	}
 }
 
+// TestStreamFromBefore: who has seen nothing yet may ask for what was.
+func TestStreamFromBefore(t *testing.T) {
+	s := serve(t, nil)
+	eventually(t, "the first list is told", func() bool { return s.journal.end() == 5 })
+	for n := range 3 {
+		s.agent.publish(user(n))
+	}
+	eventually(t, "the events are told", func() bool { return s.journal.end() == 8 })
+	for path, want := range map[string][]float64{"?last=2": {5, 6, 7}, "?last=100": {0, 1, 2, 3, 4, 5, 6, 7}, "?last=0": {7}} {
+		f := s.followPath("/v1/stream"+path, "")
+		for i, seq := range want {
+			if g := f.next(); g.data["seq"] != seq || (i == 0) != (g.kind == "hello") {
+				t.Errorf("%s: record %d: %+v, want number %v", path, i, g, seq)
+			}
+		}
+		f.conn.Close()
+	}
+	// What was seen counts more.
+	f := s.followPath("/v1/stream?last=7", s.epoch+"-6")
+	f.next()
+	if g := f.next(); g.data["seq"] != 7.0 {
+		t.Errorf("%+v", g)
+	}
+}
+
 // TestStalledStreams: half of 200 clients do not read. The others get everything in time, and
 // the memory stays bounded: records are there once, whoever reads them.
 func TestStalledStreams(t *testing.T) {

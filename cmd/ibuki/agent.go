@@ -67,8 +67,10 @@ Options:
   -rpc-auth=KEY             Key that RPC clients have to present.
   -addr-file=PATH           Write the addresses that are listened at into this file,
                             while the agent runs: for port 0.
-  -http=ADDR                Serve the HTTP API here: PORT (of 127.0.0.1), HOST:PORT or
-                            unix:PATH.
+  -http=ADDR                Serve the HTTP API and the dashboard here: PORT (of
+                            127.0.0.1), HOST:PORT or unix:PATH.
+  -gateway-status=ADDR      Show the gateway that serves HTTP here (PORT of 127.0.0.1,
+                            or HOST:PORT) on the dashboard.
   -encrypt=KEY              Key for the cluster's traffic: 16, 24 or 32 bytes in
                             base64, as keygen prints it.
   -keyring-file=PATH        Keep the keys in this file, as the command keys changes
@@ -313,6 +315,7 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.Var(&tags, "tag", "")
 	fs.StringVar(&o.TagsFile, "tags-file", "", "")
 	fs.StringVar(&o.HTTPAddr, "http", "", "")
+	fs.StringVar(&o.Gateway, "gateway-status", "", "")
 	fs.Var((*specsFlag)(&o.LiveNodes), "live-nodes", "")
 	fs.StringVar(&o.Discover, "discover", "", "")
 	fs.StringVar(&o.Interface, "iface", "", "")

@@ -58,6 +58,7 @@ func TestBadValuesOfEveryFlag(t *testing.T) {
 		"rejoin":              {"x", boolean("rejoin")},
 		"event-handler":       {"member-joined=x", "==> Invalid event script: "},
 		"http":                {"nohost", "==> Invalid HTTP address: "},
+		"gateway-status":      {"nohost", "==> Invalid gateway address: "},
 		"log-format":          {"xml", "==> Invalid log format: 'xml'"},
 		"log-file":            {dir, "==> log file: open "},
 		"live-nodes":          {"haproxy:x", "==> Invalid live-node list 'x': format haproxy needs the port"},

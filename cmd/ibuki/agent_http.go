@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/agent"
@@ -53,6 +55,7 @@ func (r *agentRun) serveHTTP() (stop func()) {
 		Agent: httpAgent{r.agent.Backend(), r.agent}, Guard: r.agent.Guard(), Name: r.cfg.Name,
 		Version: version, Logger: r.agent.Log().Logger(),
 		Figures: func() []dashboard.Figure { return figures(r.agent) },
+		Why:     whyOf(r.agent), Gateway: r.cfg.Gateway,
 	})
 	done := make(chan struct{})
 	go func() {
@@ -65,6 +68,31 @@ func (r *agentRun) serveHTTP() (stop func()) {
 		<-done
 	}
 }
+
+// whyOf explains members to clients of the HTTP API as the command why does.
+func whyOf(a *agent.Agent) func(context.Context, string, bool) (any, error) {
+	return func(ctx context.Context, node string, all bool) (any, error) {
+		histories, asked := []rpc.History{a.OwnHistory(node)}, 1
+		if all {
+			teller, ok := a.Backend().(rpc.Historian)
+			if !ok {
+				return nil, rpc.ErrUnsupportedCommand
+			}
+			var err error
+			if histories, asked, err = teller.History(ctx, node); err != nil {
+				return nil, err
+			}
+		}
+		status := ""
+		if e := a.Live().Current().Get(node); e != nil {
+			status = e.Status.String()
+		}
+		return newWhyCase(node, status, histories, asked, time.Now().Add(-whyAge)).report(), nil
+	}
+}
+
+// whyAge is how far back clients of the HTTP API are told.
+const whyAge = 24 * time.Hour
 
 // httpURL is where the API is, as users type it.
 func (r *agentRun) httpURL() string {

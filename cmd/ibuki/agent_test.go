@@ -69,7 +69,12 @@ func testHost(t *testing.T) string {
 // startAgent runs an agent on an address of its own until it says that it runs.
 func startAgent(t *testing.T, name string, args ...string) *agentProcess {
 	t.Helper()
-	host := testHost(t)
+	return startAgentAt(t, testHost(t), name, args...)
+}
+
+// startAgentAt is startAgent on a given address.
+func startAgentAt(t *testing.T, host, name string, args ...string) *agentProcess {
+	t.Helper()
 	p := &agentProcess{rpc: host + ":7373", addr: host + ":7946"}
 	p.Cmd = program(t, append([]string{"agent", "-node=" + name, "-bind=" + host, "-rpc-addr", p.rpc, "-profile=local"}, args...)...)
 	p.Stdout, p.Stderr = p, p

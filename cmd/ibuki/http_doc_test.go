@@ -53,6 +53,8 @@ func TestHTTPPage(t *testing.T) {
 		"/v1/live":       `"num_alive":1`,
 		"/coordinates":   `"node0":{"vec"`,
 		"/v1/agent":      `"stats":{`,
+		"/v1/why/node0":  `"node":"node0","status":"alive"`,
+		"stream?last=":   "event: member",
 		"/v1/event":      `{"status":"sent"}`,
 		"/v1/query":      `"responses":[{"from":"node0","payload":"up\n","exit":0}],"finished":true`,
 		"/v1/stream":     "event: hello",
