@@ -314,8 +314,7 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 	fs.StringVar(&o.SnapshotPath, "snapshot", "", "")
 	fs.Var(&tags, "tag", "")
 	fs.StringVar(&o.TagsFile, "tags-file", "", "")
-	fs.StringVar(&o.HTTPAddr, "http", "", "")
-	fs.StringVar(&o.Gateway, "gateway-status", "", "")
+	httpFlags(fs, &o)
 	fs.Var((*specsFlag)(&o.LiveNodes), "live-nodes", "")
 	fs.StringVar(&o.Discover, "discover", "", "")
 	fs.StringVar(&o.Interface, "iface", "", "")
@@ -349,6 +348,12 @@ func (r *agentRun) parse() (o agent.Options, files []string, err error) {
 		return o, nil, errSaid
 	}
 	return o, paths, nil
+}
+
+// httpFlags are those about the HTTP API.
+func httpFlags(fs *flag.FlagSet, o *agent.Options) {
+	fs.StringVar(&o.HTTPAddr, "http", "", "")
+	fs.StringVar(&o.Gateway, "gateway-status", "", "")
 }
 
 // logFlags are those about the log.
