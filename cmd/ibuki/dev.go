@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,7 +21,8 @@ const devHelpText = `Usage: {prog} dev [options]
   Starts a cluster of real agents on this machine's loopback addresses and shows
   who sees whom, and every event, as they change: as a table with an input line on
   a terminal, as plain lines otherwise. Commands (help lists them) kill, freeze and
-  restart agents and send events and queries. Nothing is left behind at the end,
+  restart agents and send events and queries. Each agent has a dashboard for the
+  browser, whose address is printed. Nothing is left behind at the end,
   however it comes.
 
 Options:
@@ -162,7 +164,7 @@ func devStart(o devOptions, tell func(devNews)) (*devCluster, error) {
 			c.close()
 			return nil, err
 		}
-		n.args = c.localArgs(n, append(append(c.joinArgs(n), "-event-handler="+handler), c.listArgs(n)...)...)
+		n.args = c.localArgs(n, slices.Concat(c.joinArgs(n), []string{"-event-handler=" + handler}, c.listArgs(n), c.pageArgs(n))...)
 	}
 	return c, nil
 }
@@ -177,6 +179,26 @@ func (c *devCluster) startAll() error {
 		return c.search.begin()
 	}
 	return nil
+}
+
+// pageURL is where the first node's dashboard is, "" if there is none.
+func (c *devCluster) pageURL() string {
+	if c.program != c.self {
+		return ""
+	}
+	return "http://" + c.nodes[0].place.httpAddr() + "/"
+}
+
+// pageArgs make an agent serve its dashboard, with the gateway beside it. Another
+// program has none.
+func (c *devCluster) pageArgs(n *devNode) []string {
+	switch {
+	case c.pageURL() == "":
+		return nil
+	case c.search == nil:
+		return []string{"-http=" + n.place.httpAddr()}
+	}
+	return []string{"-http=" + n.place.httpAddr(), "-gateway-status=" + devAt(n, devGatewayPort)}
 }
 
 // devPlain is dev without a terminal: lines in, lines out.
@@ -195,6 +217,9 @@ func devPlain(ctx context.Context, e *env, o devOptions) error {
 	}
 	for _, n := range c.nodes {
 		c.say(n.name, "started on %s, RPC on %s", n.place.bind(), n.place.rpcAddr())
+	}
+	if at := c.pageURL(); at != "" {
+		c.say("", "the dashboard: %s (every node has one, on its own address)", at)
 	}
 	c.say("", "logs are in %s; commands: help", c.dir)
 	lines := devLines(ctx, e.stdin)

@@ -12,6 +12,7 @@ import (
 const (
 	devGossipPort = 7946 // Serf's own
 	devRPCPort    = 7373 // Serf's own
+	devHTTPPort   = 8080
 	devFirstHost  = 50   // the mission's node0 is 192.168.100.50
 	devMaxNodes   = 100  // hosts .50 to .149 of one block
 )
@@ -21,10 +22,14 @@ type devPlace struct {
 	host string
 	port int
 	rpc  int
+	http int
 }
 
 func (p devPlace) bind() string    { return net.JoinHostPort(p.host, strconv.Itoa(p.port)) }
 func (p devPlace) rpcAddr() string { return net.JoinHostPort(p.host, strconv.Itoa(p.rpc)) }
+
+// httpAddr is where the node's dashboard is.
+func (p devPlace) httpAddr() string { return net.JoinHostPort(p.host, strconv.Itoa(p.http)) }
 
 // target is what a person would type to join this node: the port only where it
 // is not Serf's own.
@@ -63,7 +68,7 @@ func devBlock(block, n int) ([]devPlace, io.Closer, error) {
 	}
 	places := make([]devPlace, n)
 	for i := range places {
-		p := devPlace{host: fmt.Sprintf("127.0.%d.%d", block, devFirstHost+i), port: devGossipPort, rpc: devRPCPort}
+		p := devPlace{host: fmt.Sprintf("127.0.%d.%d", block, devFirstHost+i), port: devGossipPort, rpc: devRPCPort, http: devHTTPPort}
 		if err := p.free(); err != nil {
 			lock.Close()
 			return nil, nil, err
@@ -80,7 +85,7 @@ func (p devPlace) free() error {
 		return err
 	}
 	u.Close()
-	for _, addr := range []string{p.bind(), p.rpcAddr()} {
+	for _, addr := range []string{p.bind(), p.rpcAddr(), p.httpAddr()} {
 		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			return err
@@ -90,7 +95,7 @@ func (p devPlace) free() error {
 	return nil
 }
 
-// devPorts takes n pairs of free ports of 127.0.0.1. All stay held until the last
+// devPorts takes n times three free ports of 127.0.0.1. All stay held until the last
 // was found, so that none is found twice.
 func devPorts(n int) ([]devPlace, error) {
 	var held []io.Closer
@@ -127,7 +132,11 @@ func devPorts(n int) ([]devPlace, error) {
 		if err != nil {
 			return nil, err
 		}
-		places[i] = devPlace{host: "127.0.0.1", port: port, rpc: rpcPort}
+		httpPort, err := free(false)
+		if err != nil {
+			return nil, err
+		}
+		places[i] = devPlace{host: "127.0.0.1", port: port, rpc: rpcPort, http: httpPort}
 	}
 	return places, nil
 }

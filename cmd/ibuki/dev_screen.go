@@ -176,6 +176,9 @@ var (
 func (m *devModel) View() tea.View {
 	title := fmt.Sprintf("ibuki dev · %d nodes · %s · logs in %s", len(m.rows),
 		time.Since(m.cluster.began).Truncate(time.Second), m.cluster.dir)
+	if at := m.cluster.pageURL(); at != "" {
+		title += " · " + at
+	}
 	if m.busy > 0 {
 		title += " · working"
 	}

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -174,8 +175,12 @@ func devCommandsTest(t *testing.T, bin string) {
 	t.Parallel()
 	d := startDev(t, bin, "dev")
 	d.expect(`node2 +started on 127\.`)
+	page := strings.Fields(strings.SplitN(d.expect(`the dashboard: http://127\S+`), ": ", 2)[1])[0]
 	d.send("wait all alive")
 	d.expect(`all: alive everywhere`)
+	if status, body := get(t, http.DefaultClient, page); status != 200 || !strings.Contains(body, "<title>ibuki</title>") {
+		t.Errorf("%s: %d %.200s", page, status, body)
+	}
 	d.send("help")
 	for _, v := range devVerbs() {
 		d.expect(`(?m)^ +[0-9.]+s +` + v.name + ` `)
@@ -356,7 +361,7 @@ func TestDevPlaces(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, p := range append(append(one, two...), ports...) {
-		for _, addr := range []string{p.bind(), p.rpcAddr()} {
+		for _, addr := range []string{p.bind(), p.rpcAddr(), p.httpAddr()} {
 			if seen[addr] {
 				t.Errorf("%s twice", addr)
 			}
