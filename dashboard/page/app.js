@@ -207,7 +207,7 @@ async function poll() {
     const info = await ask("v1/agent");
     model.offset = Date.parse(info.now) - (begun + Date.now()) / 2;
     if (Math.abs(model.offset) < 1000) model.offset = 0;
-    health.take(info);
+    if (!paused) health.take(info);
     if (link.state === "silent") connected();
     if (hasGateway !== false) await pollGateway();
   } catch (err) {
@@ -222,8 +222,9 @@ async function poll() {
 
 async function pollGateway() {
   try {
-    gateway.take(await ask("v1/gateway"));
+    const answer = await ask("v1/gateway");
     hasGateway = true;
+    if (!paused) gateway.take(answer);
   } catch (err) {
     if (!(err instanceof Refused) || err.status !== 404) return;
     hasGateway = false;

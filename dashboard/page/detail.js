@@ -83,7 +83,7 @@ export class Detail {
       el("p", { class: "note" }, all ? `${report.answered.length} of ${report.asked} members have answered.` : "By what this agent itself has seen. "),
       more,
       el("ol", { class: "entries plain account" }, (report.timeline ?? []).slice(-100).map((l) => el("li", {},
-        el("time", { datetime: l.time }, clock(new Date(l.time), true)), el("b", {}, l.observer), el("span", {}, l.text)))),
+        el("time", { datetime: l.time, title: day(new Date(l.time)) }, clock(new Date(l.time), true)), el("b", {}, l.observer), el("span", {}, l.text)))),
     );
   }
 

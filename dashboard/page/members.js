@@ -207,7 +207,7 @@ export class Members {
       p.atCell.title = m.at ? "since " + day(new Date(m.at)) : "not known";
     }
     put(p.atCell, m.at ? ago(now - m.at) : "–");
-    put(p.rttCell, m.name === this.model.node ? "–" : millis(this.model.rtt.get(m.name)));
+    put(p.rttCell, m.name === this.model.node || m.status !== "alive" ? "–" : millis(this.model.rtt.get(m.name)));
     const [why, title] = this.why(m);
     put(p.whyCell, why);
     if (p.whyCell.title !== title) p.whyCell.title = title;
@@ -221,7 +221,9 @@ export class Members {
     if (m.state === "failed" || m.state === "degraded") words.push(m.verdict || "not known");
     else if (m.state === "left") words.push("left by itself");
     if (flaps) words.push(`flapped ${flaps}×`);
-    return [words.join(" · "), (m.state === "failed" || m.state === "degraded") && VERDICTS[m.verdict] || ""];
+    const text = words.join(" · ");
+    const meaning = m.state === "failed" || m.state === "degraded" ? VERDICTS[m.verdict] : "";
+    return [text, meaning ? `${text}: ${meaning}` : text];
   }
 
   totals() {

@@ -73,6 +73,7 @@ export class Timeline {
   drawStrip() {
     const width = this.strip.clientWidth;
     if (!width) return;
+    this.drawn = performance.now();
     const span = Number(this.span.value) * 1000;
     const room = width - LABEL - 2;
     const bins = Math.max(20, Math.min(120, Math.floor(room / 5)));
@@ -86,6 +87,7 @@ export class Timeline {
     for (let i = this.model.marks.length - 1; i >= 0; i--) {
       const m = this.model.marks[i];
       const bin = Math.floor((m.at - begin) / size);
+      if (bin < -1) break; // all before are older
       if (bin < 0) continue;
       if (m.kind === "gap") gaps.push(Math.min(bin, bins - 1));
       else if (lane[m.kind] !== undefined) counts[lane[m.kind]][Math.min(bin, bins - 1)]++;
@@ -114,6 +116,7 @@ export class Timeline {
   }
 
   draw() {
+    if (performance.now() - (this.drawn ?? -Infinity) > 250) this.drawStrip();
     sync(this.list, this.items, this.model.timeline, (e) => this.item(e));
     show(byID("timeline-empty"), this.model.timeline.length === 0);
     show(byID("timeline-scroll"), this.model.timeline.length > 0);
