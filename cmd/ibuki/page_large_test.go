@@ -94,7 +94,10 @@ func servePage(t *testing.T, a dashboard.Agent, name string, guard *access.Guard
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := dashboard.New(dashboard.Config{Agent: a, Guard: guard, Name: name, Version: "1", Logger: slog.New(slog.DiscardHandler)})
+	s := dashboard.New(dashboard.Config{Agent: a, Guard: guard, Name: name, Version: "1", Logger: slog.New(slog.DiscardHandler),
+		Why: func(_ context.Context, node string, _ bool) (any, error) {
+			return newWhyCase(node, "alive", nil, 1, time.Now().Add(-time.Hour)).report(), nil
+		}})
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Serve(l) })
 	t.Cleanup(func() { s.Close(); wg.Wait() })
@@ -142,7 +145,7 @@ const measureFrames = `new Promise((done) => {
 		took.push(now - last);
 		last = now;
 		if (SCROLL) scroller.scrollTop = (scroller.scrollTop + 60) % 30000;
-		if (now - begun < 2500) return requestAnimationFrame(next);
+		if (now - begun < 1500) return requestAnimationFrame(next);
 		took.shift();
 		took.sort((a, b) => a - b);
 		const drawn = ibukiDrawn.slice().sort((a, b) => a - b);
@@ -206,6 +209,8 @@ func handledPage(t *testing.T, b browser) {
 	a := newPageAgent(1000)
 	p := b.open(t, servePage(t, a, a.Members()[0].Name, nil), 1280, 900, false)
 	p.until("there are 1,000", `document.getElementById("members-foot").textContent.startsWith("1,000")`)
+	a.events <- rpc.Event{Type: "user", Name: "deploy"}
+	p.until("there is an event", `document.querySelectorAll("#traffic .e-event").length === 1`)
 	at := func() string {
 		return eval[string](p, `(() => { const e = document.activeElement; return e === document.body ? "" : e.id || e.className || e.textContent.trim(); })()`)
 	}

@@ -13,7 +13,8 @@ import { Traffic } from "./traffic.js";
 
 const BEFORE = 2000; // records from before this page came
 const POLL = 4000; // the agent's figures, in milliseconds
-const COORDINATES = 10000;
+const COORDINATES = 10000; // and of round trips, once they are known
+const UNKNOWN = 2500; // until then; the agent looks again every 5 s
 const HIDDEN = 300000; // a page that nobody sees keeps its stream for so long
 const CALM = 4000; // between two announcements to a screen reader
 
@@ -204,7 +205,7 @@ async function poll() {
   if (link.state === "locked" || document.hidden && link.state === "resting") return;
   const begun = Date.now();
   try {
-    const info = await ask("v1/agent");
+    const info = await ask("v1/agent", { patience: 3000 });
     model.offset = Date.parse(info.now) - (begun + Date.now()) / 2;
     if (Math.abs(model.offset) < 1000) model.offset = 0;
     if (!paused) health.take(info);
@@ -232,9 +233,13 @@ async function pollGateway() {
   }
 }
 
+// refreshCoordinates asks for the coordinates if it is time to.
 let coordinatesAsked = 0;
 async function refreshCoordinates() {
-  if (link.state !== "live" || document.hidden || Date.now() - coordinatesAsked < 1000) return;
+  if (link.state !== "live" || document.hidden || model.waiting) return;
+  const { alive, degraded } = model.counts();
+  const pause = model.rtt.size < alive + degraded ? UNKNOWN : COORDINATES;
+  if (Date.now() - coordinatesAsked < pause) return;
   coordinatesAsked = Date.now();
   try {
     heat.take((await ask("v1/coordinates")).coordinates);
@@ -298,5 +303,5 @@ function begin() {
 byID("forget").hidden = token.get() === "";
 setInterval(tick, 1000);
 setInterval(poll, POLL);
-setInterval(refreshCoordinates, COORDINATES);
+setInterval(refreshCoordinates, 500);
 begin();

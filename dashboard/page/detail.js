@@ -37,10 +37,11 @@ export class Detail {
   async load() {
     const name = this.name;
     try {
-      const [m, why] = await Promise.all([ask(memberPath("v1/members/", name)), ask(memberPath("v1/why/", name))]);
+      const [m, why] = await Promise.all([ask(memberPath("v1/members/", name)), ask(memberPath("v1/why/", name)).catch((err) => err)]);
       if (name !== this.name) return;
       this.show(m);
-      this.why(why, false);
+      if (why instanceof Error) this.whyBox.replaceChildren(el("p", { class: "note" }, "It cannot be told: " + said(why)));
+      else this.why(why, false);
     } catch (err) {
       if (name === this.name) this.body.replaceChildren(el("p", { class: "note bad" }, said(err)));
     }

@@ -15,6 +15,11 @@ export class Health {
 
   take(info) {
     const figures = info.figures;
+    if (this.begun !== info.begun) { // another run of the agent: it counts anew
+      this.begun = info.begun;
+      this.late = [];
+      for (const q of QUEUES) this.queues[q] = [];
+    }
     const one = (name) => figures.find((f) => f.name === "ibuki_" + name);
     const value = (name) => one(name)?.value ?? 0;
     for (const f of figures) {

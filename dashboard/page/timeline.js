@@ -110,7 +110,7 @@ export class Timeline {
     }
     this.holes.setAttribute("d", d);
     this.ticks.forEach((t, i) => {
-      put(t, i === 3 ? "now" : ago(span * (3 - i) / 3) + " ago");
+      put(t, i === 3 ? "now" : room < 320 && i > 0 ? "" : ago(span * (3 - i) / 3) + " ago");
       t.setAttribute("x", LABEL + room * i / 3);
     });
   }
