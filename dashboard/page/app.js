@@ -244,7 +244,7 @@ async function refreshCoordinates() {
   try {
     heat.take((await ask("v1/coordinates")).coordinates);
   } catch (err) {
-    heat.take({}); // there are none, or not now
+    if (err instanceof Refused) heat.take({}); // there are none
   }
   redraw("members");
 }
