@@ -13,8 +13,8 @@ const (
 	devGossipPort = 7946 // Serf's own
 	devRPCPort    = 7373 // Serf's own
 	devHTTPPort   = 8080
-	devFirstHost  = 50   // the mission's node0 is 192.168.100.50
-	devMaxNodes   = 100  // hosts .50 to .149 of one block
+	devFirstHost  = 50  // the mission's node0 is 192.168.100.50
+	devMaxNodes   = 100 // hosts .50 to .149 of one block
 )
 
 // devPlace is where one node of the dev cluster lives.
