@@ -18,6 +18,8 @@ const (
 	metricsService = "serf-agent"
 	// metricsFlush is how often what was measured is handed on.
 	metricsFlush = time.Second
+	// metricsQuiet is that if they go nowhere and are only kept for who asks.
+	metricsQuiet = 5 * time.Second
 	// maxSamples is how many values of one flush are kept one by one.
 	maxSamples = 4096
 	// maxMetricNames is how many different names from the network or of commands

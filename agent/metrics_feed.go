@@ -122,11 +122,14 @@ func (a *Agent) startMetrics() {
 }
 
 func (a *Agent) handMetricsOn() {
-	host := ""
+	// With nobody to hand them to, metrics are put together more rarely: each time
+	// wakes the process.
+	host, every, runtimeEvery := "", metricsQuiet, 2
 	if len(a.sinks) > 0 { // several agents may report to one place
 		host, _ = os.Hostname()
+		every, runtimeEvery = metricsFlush, 1
 	}
-	ticker := time.NewTicker(metricsFlush)
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	var list []metric
 	var rt runtimeMetrics
@@ -136,7 +139,7 @@ func (a *Agent) handMetricsOn() {
 	for tick := 0; ; tick++ {
 		select {
 		case now := <-ticker.C:
-			if len(a.sinks) > 0 || tick%10 == 0 { // it stops the world for a moment
+			if tick%runtimeEvery == 0 { // it stops the world for a moment
 				rt.measure(a.meter)
 			}
 			if !now.Before(queues) {

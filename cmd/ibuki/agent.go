@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +21,10 @@ import (
 // updateAfterChange is the environment variable for agent.Config.UpdateAfterChange:
 // its user, the Droonga engine, writes the agent's command line itself.
 const updateAfterChange = "IBUKI_UPDATE_AFTER_CHANGE"
+
+// settled is how long after its start an agent has usually joined and been told of all
+// members.
+const settled = 10 * time.Second
 
 var agentCommand = &command{
 	name:     "agent",
@@ -192,6 +197,8 @@ func runAgent(e *env, args []string) int {
 	r.agent.Log().Open()
 	tellService(daemon.SdNotifyReady, r.status())
 	defer watchService(r.agent.Alive)()
+	// A start needs more memory than what follows, and Go would keep it.
+	defer time.AfterFunc(settled, debug.FreeOSMemory).Stop()
 	return r.wait(signals)
 }
 
