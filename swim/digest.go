@@ -151,7 +151,7 @@ func (m *Machine) appendDigest(dst []byte, d *digest) []byte {
 }
 
 // answerDigest answers a comparison: with what differs, or by taking what did.
-func (m *Machine) answerDigest(body, user []byte, raw []byte) []byte {
+func (m *Machine) answerDigest(in *checked, raw []byte) []byte {
 	var d digest
 	if err := d.read(raw); err != nil {
 		m.dropAs(TraceBadStream, dropOf(err), m.from, err)
@@ -168,7 +168,7 @@ func (m *Machine) answerDigest(body, user []byte, raw []byte) []byte {
 	}
 	out := m.appendDigest(nil, &reply)
 	if d.kind == digestPart {
-		m.merge(body, user, false)
+		m.merge(in, false)
 	}
 	return out
 }
@@ -182,7 +182,7 @@ func (m *Machine) compared(o *openDial, reply []byte, err error) error {
 	if err != nil {
 		return err
 	}
-	user, _, err := m.check(reply[1:])
+	in, err := m.check(reply[1:])
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (m *Machine) compared(o *openDial, reply []byte, err error) error {
 	}
 	part := digest{kind: digestPart, buckets: d.buckets, differ: d.differ, layerly: d.layerly}
 	mine := m.appendDigest(nil, &part)
-	m.merge(reply[1:], user, false)
+	m.merge(&in, false)
 	_, err = m.dial(dialCompare, o.to, o.node, mine, m.cfg.StreamTimeout)
 	return err
 }

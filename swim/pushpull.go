@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -269,20 +270,28 @@ func (m *Machine) exchanged(reply []byte, err error, join bool) (n int, _ error)
 	if err != nil {
 		return 0, err
 	}
-	user, n, err := m.check(reply[1:])
+	in, err := m.check(reply[1:])
 	if err != nil {
 		return 0, err
 	}
-	m.merge(reply[1:], user, join)
-	return n, nil
+	m.merge(&in, join)
+	return in.nodes, nil
+}
+
+// checked is a push/pull that can be merged. It aliases the message.
+type checked struct {
+	body, user []byte
+	nodes      int
+	news       bool // about a member; otherwise this node holds just the same of all in it
 }
 
 // check reads a whole push/pull without using it, so that half of one, or one
 // from a cluster that we could not talk to, changes nothing. (P54, P55)
-func (m *Machine) check(body []byte) (user []byte, nodes int, err error) {
+func (m *Machine) check(body []byte) (checked, error) {
+	in := checked{body: body}
 	pp, err := wire.ReadPushPull(body, m)
 	if err != nil {
-		return nil, 0, err
+		return in, err
 	}
 	v := everyVersion()
 	for i := range m.members.len() {
@@ -294,23 +303,38 @@ func (m *Machine) check(body []byte) (user []byte, nodes int, err error) {
 	for {
 		ok, err := pp.Next(n)
 		if err != nil {
-			return nil, 0, err
+			return in, err
 		}
 		if !ok {
 			break
 		}
-		nodes++
+		in.nodes++
+		in.news = in.news || !m.holds(n)
 		v.add(n.Versions, n.State)
 		m.addKin(&kin, n)
 	}
-	user, err = pp.UserState()
-	if err != nil {
-		return nil, 0, err
+	if in.user, err = pp.UserState(); err != nil {
+		return in, err
 	}
 	if err := kin.check(); err != nil {
-		return nil, 0, err
+		return in, err
 	}
-	return user, nodes, v.check()
+	return in, v.check()
+}
+
+// holds reports whether n is just what this node holds of that member, so that to
+// merge it would change nothing and tell nobody. That is so with nearly all.
+func (m *Machine) holds(n *wire.PushNodeState) bool {
+	e := m.members.get(n.Name)
+	if e == nil || n.State != e.state || n.Incarnation != e.incarnation || n.State == wire.StateSuspect {
+		return false
+	}
+	if e.gone() {
+		return e != m.local
+	}
+	at := m.mask(n.Addr)
+	return at.Addr().IsValid() && pack(at) == e.addr && n.Versions == e.versions &&
+		bytes.Equal(n.Meta, e.meta) && (n.Native == 0 || n.Native == e.native || m.cfg.Plain)
 }
 
 // versionCheck compares what is understood with what is spoken, over both sides.
@@ -360,7 +384,18 @@ func (c *versionCheck) check() error {
 }
 
 // merge treats a checked push/pull as messages. (P52)
-func (m *Machine) merge(body, user []byte, join bool) {
+func (m *Machine) merge(in *checked, join bool) {
+	if in.news {
+		m.mergeMembers(in.body)
+	}
+	if len(in.user) > 0 {
+		m.layer.MergeState(m.now, in.user, join)
+	}
+	// What they were decoded from may be 20 MB, and is not ours to hold.
+	m.msg.node, m.msg.alive = wire.PushNodeState{}, wire.Alive{}
+}
+
+func (m *Machine) mergeMembers(body []byte) {
 	pp, _ := wire.ReadPushPull(body, m)
 	n := &m.msg.node
 	for {
@@ -382,16 +417,11 @@ func (m *Machine) merge(body, user []byte, join bool) {
 			m.suspect(wire.Suspect{Node: n.Name, Incarnation: n.Incarnation, From: m.local.name})
 		}
 	}
-	if len(user) > 0 {
-		m.layer.MergeState(m.now, user, join)
-	}
-	// What they were decoded from may be 20 MB, and is not ours to hold.
-	m.msg.node, m.msg.alive = wire.PushNodeState{}, wire.Alive{}
 }
 
 // answerPushPull answers with what we knew before, then merges. (P51)
 func (m *Machine) answerPushPull(body []byte) []byte {
-	user, _, err := m.check(body)
+	in, err := m.check(body)
 	if errors.Is(err, ErrCluster) {
 		m.drops.counts[DropCluster]++
 		m.trace(Trace{Kind: TraceMergeRefused, Level: LevelError, Addr: m.from, Err: err})
@@ -405,7 +435,7 @@ func (m *Machine) answerPushPull(body []byte) []byte {
 	}
 	pp, _ := wire.ReadPushPull(body, m)
 	if m.eager() && len(pp.Header.Digest) > 0 && !incompatible {
-		return m.answerDigest(body, user, pp.Header.Digest)
+		return m.answerDigest(&in, pp.Header.Digest)
 	}
 	join := pp.Header.Join
 	reply := m.appendState(nil, join)
@@ -414,6 +444,6 @@ func (m *Machine) answerPushPull(body []byte) []byte {
 		m.trace(Trace{Kind: TraceMergeRefused, Level: LevelError, Addr: m.from, Err: err})
 		return reply
 	}
-	m.merge(body, user, join)
+	m.merge(&in, join)
 	return reply
 }
