@@ -263,7 +263,7 @@ func (m *Machine) relay(a *answer, msg []byte) {
 		return
 	}
 	for _, mem := range m.randomRelays(k, a.node) {
-		m.swim.SendUser(mem.addr(), mem.name, raw)
+		m.swim.SendUser(mem.Addr(), mem.Name(), raw)
 	}
 }
 
@@ -276,8 +276,8 @@ func (m *Machine) randomRelays(k int, asker string) []*member {
 	var out []*member
 	try := func(i int) bool {
 		mem := m.members.at(i)
-		if mem.status == StatusAlive && mem.versions.PMax >= relayVersion &&
-			mem.name != m.cfg.Swim.Name && mem.name != asker && !slices.Contains(out, mem) {
+		if mem.status == StatusAlive && mem.Versions().PMax >= relayVersion &&
+			mem.Name() != m.cfg.Swim.Name && mem.Name() != asker && !slices.Contains(out, mem) {
 			out = append(out, mem)
 		}
 		return len(out) < k

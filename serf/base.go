@@ -21,10 +21,10 @@ func (m *Machine) Base() *Base {
 	b := &Base{swim: m.swim.Base(), places: make(map[string]int32, m.members.len())}
 	for i := range m.members.len() {
 		if mem := m.members.at(i); mem.status == StatusAlive {
-			r := mem.record
+			r := *mem
 			r.shared, r.since = true, 0
-			b.places[r.name] = int32(len(b.list))
-			b.list = append(b.list, member{record: r})
+			b.places[r.Name()] = int32(len(b.list))
+			b.list = append(b.list, r)
 		}
 	}
 	return b
@@ -42,7 +42,7 @@ func (m *Machine) enter() {
 	l := &m.members
 	l.base, l.diff = m.cfg.Base, make(map[*member]*member, 1)
 	own := l.own(l.get(m.cfg.Swim.Name))
-	m.tellMember(EventMemberJoin, TraceMemberJoin, &own.record)
+	m.tellMember(EventMemberJoin, TraceMemberJoin, own)
 }
 
 // own returns the entry that may be changed in place of e, which may be shared.
@@ -71,7 +71,7 @@ func (l *memberList) changed() []*member {
 	for _, e := range l.diff { // order-free: they are sorted
 		l.mine = append(l.mine, e)
 	}
-	slices.SortFunc(l.mine, func(a, b *member) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(l.mine, func(a, b *member) int { return strings.Compare(a.Name(), b.Name()) })
 	return l.mine
 }
 

@@ -12,16 +12,20 @@ import (
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-// aState is a push/pull from a node that knows n members with three tags each.
-func aState(n int) []byte { return aStateOf(0, n) }
+// aState is a push/pull from a node that knows n members with three tags each, one
+// of which no other member has.
+func aState(n int) []byte { return aStateOf(0, n, ownID) }
 
-func aStateOf(from, to int) []byte {
+func ownID(i int) string { return fmt.Sprintf("%08d", i) }
+
+// aStateOf is one of the members from to to; id is their third tag.
+func aStateOf(from, to int, id func(int) string) []byte {
 	var state wire.SerfState
 	state.LTime = wire.LTime(to + 2)
 	var nodes []byte
 	for i := from; i < to; i++ {
 		name := fmt.Sprintf("node-%05d", i)
-		meta := wire.AppendTags(nil, tags("dc", fmt.Sprintf("tokyo-%d", i%8), "role", "search", "id", fmt.Sprintf("%08d", i)))
+		meta := wire.AppendTags(nil, tags("dc", fmt.Sprintf("tokyo-%d", i%8), "role", "search", "id", id(i)))
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7946)
 		nodes = wire.AppendPushNodeState(nodes, &wire.PushNodeState{Name: name, Addr: addr, Meta: meta, Incarnation: 1, Versions: fullVersions})
 		state.Status = append(state.Status, wire.StatusLTime{Node: name, LTime: wire.LTime(i + 1)})
@@ -56,30 +60,39 @@ func heap0() uint64 {
 	return s.HeapAlloc
 }
 
-// TestMemoryPerMember: what a member costs, swim's part included, when the
-// gossip about 10,000 joins is over; they come a few at a time or all at once.
-// Serf needs about 850 bytes.
+// TestMemoryPerMember: what a member costs, name and three tags and swim's part included, when
+// the gossip about 10,000 joins is over; they come a few at a time or all at once, and have tags
+// that others have too, or one of their own. Serf needs about 850 bytes.
 func TestMemoryPerMember(t *testing.T) {
 	const n = 10_000
-	for _, step := range []int{100, n} {
-		t.Run(fmt.Sprintf("by %d", step), func(t *testing.T) {
-			before := heap0()
-			m := large(t, aState(0))
-			for i := 0; i < n; i += step {
-				m.HandleStream(m.now, strangers, aStateOf(i, i+step))
-				m.Output()
-				settle0(m)
-			}
-			per := float64(heap0()-before) / n
-			t.Logf("%.0f bytes per member", per)
-			if got := m.members.len(); got != n+1 {
-				t.Fatalf("%d members", got)
-			}
-			if per > 425 {
-				t.Errorf("%.0f bytes per member are more than half of Serf's", per)
-			}
-			runtime.KeepAlive(m)
-		})
+	for _, c := range []struct {
+		name string
+		id   func(int) string
+		most float64
+	}{
+		{"tags that others have", func(int) string { return "00000000" }, 200},
+		{"one tag of its own", ownID, 260},
+	} {
+		for _, step := range []int{100, n} {
+			t.Run(fmt.Sprintf("%s, by %d", c.name, step), func(t *testing.T) {
+				before := heap0()
+				m := large(t, aState(0))
+				for i := 0; i < n; i += step {
+					m.HandleStream(m.now, strangers, aStateOf(i, i+step, c.id))
+					m.Output()
+					settle0(m)
+				}
+				per := float64(heap0()-before) / n
+				t.Logf("%.0f bytes per member", per)
+				if got := m.members.len(); got != n+1 {
+					t.Fatalf("%d members", got)
+				}
+				if per > c.most {
+					t.Errorf("%.0f bytes per member, more than %.0f", per, c.most)
+				}
+				runtime.KeepAlive(m)
+			})
+		}
 	}
 }
 

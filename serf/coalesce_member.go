@@ -26,7 +26,7 @@ type heldMembers struct {
 
 // chain is what happened to one member in the window.
 type chain struct {
-	before record // as it was before the first update, if steps begins with one
+	before member // as it was before the first update, if steps begins with one
 	gone   bool   // it was down before the window, and steps begins with a leave by force
 	steps  []step
 }
@@ -34,7 +34,7 @@ type chain struct {
 // step is one event: the member as it was right after it.
 type step struct {
 	typ EventType
-	rec record
+	rec member
 }
 
 // down reports whether the event takes a member out of the live ones.
@@ -44,7 +44,7 @@ func (t EventType) down() bool { return t == EventMemberLeave || t == EventMembe
 func (t EventType) up() bool { return t == EventMemberJoin || t == EventMemberUpdate }
 
 // add appends an event, then shortens the chain.
-func (c *chain) add(s step, before *record) {
+func (c *chain) add(s step, before *member) {
 	n := len(c.steps)
 	if n == 0 {
 		if s.typ == EventMemberUpdate {
@@ -88,7 +88,7 @@ func (m *Machine) final(c *chain) []step {
 
 // memberEvent tells a member event, now or at the end of the window. before is
 // the member before an update, or before a leave if it was down already.
-func (m *Machine) memberEvent(t EventType, r, before *record) {
+func (m *Machine) memberEvent(t EventType, r, before *member) {
 	windows := m.cfg.CoalescePeriod > 0 && m.cfg.QuiescentPeriod > 0
 	if !windows && m.cfg.LeadingEdge <= 0 || m.over() {
 		m.tell(Event{Type: t, Members: []Member{m.public(r)}})
@@ -101,10 +101,10 @@ func (m *Machine) memberEvent(t EventType, r, before *record) {
 	if h.byName == nil {
 		h.byName = make(map[string]*chain)
 	}
-	c := h.byName[r.name]
+	c := h.byName[r.Name()]
 	if c == nil {
 		c = new(chain)
-		h.byName[r.name] = c
+		h.byName[r.Name()] = c
 	}
 	c.add(step{t, *r}, before)
 	if windows {
@@ -136,7 +136,7 @@ func (m *Machine) flushMembers() {
 	}
 	m.held.byName = nil
 	m.held.edge.told(m.now, m.cfg.LeadingEdge)
-	slices.SortFunc(chains, func(a, b []step) int { return strings.Compare(a[0].rec.name, b[0].rec.name) })
+	slices.SortFunc(chains, func(a, b []step) int { return strings.Compare(a[0].rec.Name(), b[0].rec.Name()) })
 	for len(chains) > 0 {
 		for _, t := range flushOrder {
 			m.tellRound(t, chains)

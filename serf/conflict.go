@@ -52,11 +52,11 @@ func (m *Machine) answerConflict(a *answer, payload []byte) {
 	if mem == nil {
 		return
 	}
-	addr := mem.addr()
-	v := mem.versions
+	addr := mem.Addr()
+	v := mem.Versions()
 	resp := wire.ConflictResponse{
-		Name: mem.name, Addr: addr.Addr(), Port: addr.Port(),
-		Tags: m.decodeTags(mem.meta), Status: int(mem.status),
+		Name: mem.Name(), Addr: addr.Addr(), Port: addr.Port(),
+		Tags: m.decodeTags(mem.Meta()), Status: int(mem.status),
 		ProtocolMin: v.PMin, ProtocolMax: v.PMax, ProtocolCur: v.PCur,
 		DelegateMin: v.DMin, DelegateMax: v.DMax, DelegateCur: v.DCur,
 	}

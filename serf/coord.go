@@ -51,23 +51,26 @@ func (m *Machine) observe(name string, rtt time.Duration, payload []byte) {
 	before := m.coords.Get()
 	m.before = append(m.before[:0], before.Vec...)
 	before.Vec = m.before // Update writes into its own
-	after, err := m.coords.Update(mem.name, coordinate.Coordinate(c), rtt)
+	after, err := m.coords.Update(mem.Name(), coordinate.Coordinate(c), rtt)
 	if err != nil {
 		m.trace(swim.Trace{Kind: TraceCoordinateRejected, Level: swim.LevelTrace, Node: name, Err: err})
 		return
 	}
 	m.countAdjustment(before, after, rtt)
-	if mem = m.members.own(mem); mem.coord == nil {
-		mem.coord = new(coord)
+	of := m.coordsOf[mem.Name()]
+	if of == nil {
+		of = new(coord)
+		m.coordsOf[mem.Name()] = of
 	}
-	*mem.coord = coord{err: c.Error, adjustment: c.Adjustment, heightOf: c.Height}
-	copy(mem.coord.vec[:], c.Vec)
+	*of = coord{err: c.Error, adjustment: c.Adjustment, heightOf: c.Height}
+	copy(of.vec[:], c.Vec)
 }
 
 // forgetCoordinate drops what was measured of a member (P129).
 func (m *Machine) forgetCoordinate(name string) {
 	if m.coords != nil {
 		m.coords.Forget(name)
+		delete(m.coordsOf, name)
 	}
 }
 
@@ -79,11 +82,10 @@ func (m *Machine) Coordinate(name string) (wire.Coordinate, bool) {
 	if name == m.cfg.Swim.Name {
 		return wire.Coordinate(m.coords.Get().Clone()), true
 	}
-	mem := m.members.get(name)
-	if mem == nil || mem.coord == nil {
+	c := m.coordsOf[name]
+	if c == nil {
 		return wire.Coordinate{}, false
 	}
-	c := mem.coord
 	return wire.Coordinate{
 		Vec: slices.Clone(c.vec[:]), Error: c.err, Adjustment: c.adjustment, Height: c.heightOf,
 	}, true

@@ -54,16 +54,16 @@ func (n *node) sound() {
 	n.w.t.Helper()
 	failed, left := 0, 0
 	for i, mem := range n.members.list {
-		if i > 0 && n.members.list[i-1].name >= mem.name {
-			n.w.t.Fatalf("%q before %q", n.members.list[i-1].name, mem.name)
+		if i > 0 && n.members.list[i-1].Name() >= mem.Name() {
+			n.w.t.Fatalf("%q before %q", n.members.list[i-1].Name(), mem.Name())
 		}
-		sm := n.swim.Member(mem.name)
+		sm := n.swim.Member(mem.Name())
 		alive := sm != nil && (sm.State == wire.StateAlive || sm.State == wire.StateSuspect)
 		if here := mem.status == StatusAlive || mem.status == StatusLeaving; here != alive {
-			n.w.t.Fatalf("%s is %v, to swim alive=%v", mem.name, mem.status, alive)
+			n.w.t.Fatalf("%s is %v, to swim alive=%v", mem.Name(), mem.status, alive)
 		}
 		if mem.ltime >= n.Machine.clock.time() {
-			n.w.t.Fatalf("%s is at %d, the clock at %d", mem.name, mem.ltime, n.Machine.clock.time())
+			n.w.t.Fatalf("%s is at %d, the clock at %d", mem.Name(), mem.ltime, n.Machine.clock.time())
 		}
 		switch mem.status {
 		case StatusFailed:

@@ -64,8 +64,8 @@ func (m *Machine) joinIntent(j *wire.Join, said bool) bool {
 	mem.ltime = j.LTime
 	if mem.status == StatusLeaving {
 		// The leave was for an older life, or it is refuted (P67).
-		m.setStatus(&mem.record, StatusAlive)
-		m.unprune(mem.name)
+		m.setStatus(mem, StatusAlive)
+		m.unprune(mem.Name())
 	}
 	return true
 }
@@ -98,17 +98,17 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 	mem.ltime = l.LTime
 	switch mem.status {
 	case StatusAlive:
-		m.setStatus(&mem.record, StatusLeaving)
+		m.setStatus(mem, StatusLeaving)
 	case StatusFailed:
-		was := mem.record
+		was := *mem
 		before := &was
-		if m.restarting(mem.name) {
+		if m.restarting(mem.Name()) {
 			before = nil // as far as was told, it was alive
 		}
-		m.endRestart(mem.name)
-		m.setStatus(&mem.record, StatusLeft)
-		m.trace(swim.Trace{Kind: TraceMemberLeaveForced, Level: swim.LevelInfo, Node: mem.name, Addr: mem.addr()})
-		m.memberEvent(EventMemberLeave, &mem.record, before)
+		m.endRestart(mem.Name())
+		m.setStatus(mem, StatusLeft)
+		m.trace(swim.Trace{Kind: TraceMemberLeaveForced, Level: swim.LevelInfo, Node: mem.Name(), Addr: mem.Addr()})
+		m.memberEvent(EventMemberLeave, mem, before)
 	}
 	if l.Prune {
 		m.prune(mem)

@@ -89,7 +89,7 @@ func (m *Machine) QueryMember(now time.Time, to, name string, payload []byte, ti
 	if err != nil {
 		return QueryID{}, err
 	}
-	m.swim.SendUser(mem.addr(), to, msg[1:])
+	m.swim.SendUser(mem.Addr(), to, msg[1:])
 	m.settle()
 	return a.id, nil
 }

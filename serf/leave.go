@@ -140,7 +140,7 @@ func (m *Machine) ForceLeave(now time.Time, name string, prune bool) error {
 	if mem == nil {
 		return ErrUnknownMember
 	}
-	l := wire.Leave{LTime: m.clock.tick(), Node: mem.name, Prune: prune}
+	l := wire.Leave{LTime: m.clock.tick(), Node: mem.Name(), Prune: prune}
 	// About this node itself it is refuted at once, and there is nothing to tell.
 	// The member that it is about counts among those who are told (Serf forgets
 	// it): if it is alive, it has to hear of it to refute it.
@@ -162,16 +162,16 @@ type pruned struct {
 // says meanwhile that it stays, it stays. (Serf removes it in either case, and
 // a live member that is removed is not listed again until it dies.)
 func (m *Machine) prune(mem *member) {
-	if mem.name == m.cfg.Swim.Name {
+	if mem.Name() == m.cfg.Swim.Name {
 		return
 	}
-	m.unprune(mem.name)
+	m.unprune(mem.Name())
 	if mem.status == StatusLeft {
-		m.pruneNow(mem.name)
+		m.pruneNow(mem.Name())
 		return
 	}
 	at := m.now.Add(m.cfg.BroadcastTimeout + m.cfg.LeavePropagateDelay)
-	m.prunes = append(m.prunes, pruned{mem.name, at})
+	m.prunes = append(m.prunes, pruned{mem.Name(), at})
 }
 
 // unprune: the member stays.
@@ -210,11 +210,11 @@ func (m *Machine) pruneNow(name string) {
 	if !ok {
 		return
 	}
-	r := m.members.at(i).record
-	m.trace(swim.Trace{Kind: TraceMemberReapForced, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
+	r := *m.members.at(i)
+	m.trace(swim.Trace{Kind: TraceMemberReapForced, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
 	m.eraseMember(i)
 	// The echo of an older leave must not be news about an unknown name: it
 	// would take the place of the prune in the queue. Kept as a join, which does
 	// not make the member leave again if it comes back.
-	m.rememberIntent(r.name, r.ltime, false)
+	m.rememberIntent(r.Name(), r.ltime, false)
 }

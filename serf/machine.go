@@ -66,9 +66,10 @@ type Machine struct {
 	held      heldMembers
 	heldUsers heldUsers
 
-	coords *coordinate.Client // nil: no coordinates
-	vec    []float64          // scratch, for one coordinate
-	before []float64          // scratch, for this node's own one
+	coords   *coordinate.Client // nil: no coordinates
+	coordsOf map[string]*coord  // of the members that told theirs
+	vec      []float64          // scratch, for one coordinate
+	before   []float64          // scratch, for this node's own one
 
 	counts Counts
 
@@ -123,6 +124,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 	m.answers.init()
 	if !cfg.NoCoordinates {
 		var err error
+		m.coordsOf = make(map[string]*coord)
 		if m.coords, err = newCoordinates(rng); err != nil {
 			return nil, err
 		}

@@ -307,7 +307,7 @@ func TestSwimReplacesMetadata(t *testing.T) {
 	n.alive("b", 1, "k", "old")
 	var kept [][]byte
 	for _, name := range []string{"self", "b"} {
-		kept = append(kept, n.members.get(name).meta)
+		kept = append(kept, n.members.get(name).Meta())
 	}
 	copies := [][]byte{bytes.Clone(kept[0]), bytes.Clone(kept[1])}
 	n.alive("b", 2, "k", "new")

@@ -2,7 +2,6 @@ package serf
 
 import (
 	"bytes"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -10,83 +9,36 @@ import (
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-// record is what is known of a member, packed: there may be ten thousand of
-// them, and tags are looked at far less often than members exist, so that they
-// stay encoded until somebody asks.
+// member is what is known of one beyond its face, kept small: there may be ten thousand
+// of them. Tags are looked at far less often than members exist, so that they stay
+// encoded until somebody asks.
 //
 // Invariant: status is Alive or Leaving if and only if swim holds the member
 // for alive or suspect.
-type record struct {
-	name     string
-	meta     []byte        // encoded tags; never written into
-	ltime    wire.LTime    // of the last intent
-	since    time.Duration // when it got its status, from Machine.epoch on
-	ip       [16]byte
-	port     uint16
-	versions wire.Versions
-	status   Status
-	family   family
-	shared   bool // in a Base: own says what to change in its place
-	verdict  wire.Verdict
-	degraded bool
-}
-
-// family says how to read record.ip.
-type family uint8
-
-const (
-	noAddr family = iota
-	ipv4
-	ipv6
-)
-
-// member is a record and what only present members need.
 type member struct {
-	record
-	coord *coord // its network coordinate, nil until one was measured
+	*swim.Face               // what it showed when swim last told of it
+	ltime      wire.LTime    // of the last intent
+	since      time.Duration // when it got its status, from Machine.epoch on
+	status     Status
+	shared     bool // in a Base: own says what to change in its place
+	verdict    wire.Verdict
+	degraded   bool
 }
 
-func (r *record) setAddr(a netip.AddrPort) {
-	r.port = a.Port()
-	ip := a.Addr().Unmap()
-	switch {
-	case ip.Is4():
-		r.family = ipv4
-		b := ip.As4()
-		r.ip = [16]byte{b[0], b[1], b[2], b[3]}
-	case ip.Is6():
-		r.family = ipv6
-		r.ip = ip.As16()
-	default:
-		r.family = noAddr
-		r.ip = [16]byte{}
-	}
-}
-
-func (r *record) addr() netip.AddrPort {
-	switch r.family {
-	case ipv4:
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(r.ip[:4])), r.port)
-	case ipv6:
-		return netip.AddrPortFrom(netip.AddrFrom16(r.ip), r.port)
-	}
-	return netip.AddrPort{}
-}
-
-// public is the record as users see it; everything in it is new.
-func (m *Machine) public(r *record) Member {
+// public is the member as users see it; everything in it is new.
+func (m *Machine) public(r *member) Member {
 	return Member{
-		Name:     r.name,
-		Addr:     r.addr(),
-		Tags:     m.decodeTags(r.meta),
+		Name:     r.Name(),
+		Addr:     r.Addr(),
+		Tags:     m.decodeTags(r.Meta()),
 		Status:   r.status,
-		Versions: r.versions,
+		Versions: r.Versions(),
 		LTime:    r.ltime,
 		Since:    m.epoch.Add(r.since),
 		Verdict:  r.verdict,
 		Degraded: r.degraded,
 
-		Restarting: r.status == StatusFailed && m.restarting(r.name),
+		Restarting: r.status == StatusFailed && m.restarting(r.Name()),
 	}
 }
 
@@ -104,21 +56,12 @@ func (m *Machine) sameTags(a, b []byte) bool {
 }
 
 // sameFace reports whether two records of a member look the same from outside (P117).
-func (m *Machine) sameFace(a, b *record) bool {
-	return a.ip == b.ip && a.port == b.port && a.versions == b.versions && m.sameTags(a.meta, b.meta)
-}
-
-// take copies what swim knows of a member. Name and metadata are shared with
-// swim, which replaces metadata but never writes into them: to have them twice
-// would be the largest part of what a member costs.
-func (r *record) take(sm *swim.Member) {
-	r.name, r.meta = sm.Name, sm.Meta
-	r.setAddr(sm.Addr)
-	r.versions = sm.Versions
+func (m *Machine) sameFace(a, b *member) bool {
+	return a.Face == b.Face || a.Addr() == b.Addr() && a.Versions() == b.Versions() && m.sameTags(a.Meta(), b.Meta())
 }
 
 // doubt takes over what swim thinks of a member that may not be well.
-func (r *record) doubt(sm *swim.Member) { r.verdict, r.degraded = sm.Verdict, sm.Degraded }
+func (r *member) doubt(sm *swim.Member) { r.verdict, r.degraded = sm.Verdict, sm.Degraded }
 
 // memberDoubted: swim suspects a member, or not any more. No event tells of it,
 // only the list.
@@ -130,9 +73,9 @@ func (m *Machine) memberDoubted(sm *swim.Member) {
 }
 
 // setStatus changes a member's status and what is counted by it.
-func (m *Machine) setStatus(r *record, s Status) {
+func (m *Machine) setStatus(r *member, s Status) {
 	if r.shared {
-		panic("serf: a shared entry is to be changed: " + r.name)
+		panic("serf: a shared entry is to be changed: " + r.Name())
 	}
 	m.members.count(r.status, -1)
 	m.members.count(s, +1)
@@ -154,26 +97,26 @@ func (m *Machine) memberJoined(sm *swim.Member) {
 		m.memberUpdated(sm)
 		return
 	}
-	if mem.status == StatusFailed && m.sinceStatus(&mem.record) < m.cfg.FlapTimeout {
-		m.trace(swim.Trace{Kind: TraceMemberFlap, Level: swim.LevelDebug, Node: mem.name})
+	if mem.status == StatusFailed && m.sinceStatus(mem) < m.cfg.FlapTimeout {
+		m.trace(swim.Trace{Kind: TraceMemberFlap, Level: swim.LevelDebug, Node: mem.Name()})
 	}
-	m.setStatus(&mem.record, StatusAlive)
-	mem.take(sm)
+	m.setStatus(mem, StatusAlive)
+	mem.Face = sm.Face
 	mem.doubt(sm)
-	m.unprune(mem.name)
-	if m.backInTime(&mem.record) {
+	m.unprune(mem.Name())
+	if m.backInTime(mem) {
 		return
 	}
-	m.noteRestart(&mem.record, nil)
-	m.tellMember(EventMemberJoin, TraceMemberJoin, &mem.record)
+	m.noteRestart(mem, nil)
+	m.tellMember(EventMemberJoin, TraceMemberJoin, mem)
 }
 
 // addMember puts a new member at place i of the list. An intent that came
 // before it takes effect now (P72).
 func (m *Machine) addMember(i int, sm *swim.Member) {
-	mem := &member{record: record{name: sm.Name}}
+	mem := &member{Face: sm.Face}
 	m.members.insert(i, mem)
-	mem.take(sm)
+	mem.Face = sm.Face
 	status := StatusAlive
 	if in, ok := m.intents[sm.Name]; ok {
 		mem.ltime = in.ltime
@@ -181,9 +124,9 @@ func (m *Machine) addMember(i int, sm *swim.Member) {
 			status = StatusLeaving
 		}
 	}
-	m.setStatus(&mem.record, status)
-	m.noteRestart(&mem.record, nil)
-	m.tellMember(EventMemberJoin, TraceMemberJoin, &mem.record)
+	m.setStatus(mem, status)
+	m.noteRestart(mem, nil)
+	m.tellMember(EventMemberJoin, TraceMemberJoin, mem)
 }
 
 // memberGone: swim holds a member for dead or left (P61). Which of the two is
@@ -195,7 +138,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 	if !known {
 		return
 	}
-	r := &m.members.own(m.members.at(i)).record
+	r := m.members.own(m.members.at(i))
 	before := *r
 	r.doubt(sm)
 	status := r.status
@@ -205,7 +148,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 	switch status {
 	case StatusLeaving:
 		m.setStatus(r, StatusLeft)
-		m.endRestart(r.name)
+		m.endRestart(r.Name())
 		m.tellMember(EventMemberLeave, TraceMemberLeave, r)
 	case StatusAlive:
 		m.setStatus(r, StatusFailed)
@@ -214,7 +157,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 			m.tellMember(EventMemberFailed, TraceMemberFailed, r)
 		}
 	default:
-		m.trace(swim.Trace{Kind: TraceGoneBad, Level: swim.LevelWarn, Node: r.name, N: int(r.status)})
+		m.trace(swim.Trace{Kind: TraceGoneBad, Level: swim.LevelWarn, Node: r.Name(), N: int(r.status)})
 	}
 }
 
@@ -225,21 +168,21 @@ func (m *Machine) memberUpdated(sm *swim.Member) {
 	if !known {
 		return
 	}
-	r := &m.members.own(m.members.at(i)).record
+	r := m.members.own(m.members.at(i))
 	before := *r
-	r.take(sm)
+	r.Face = sm.Face
 	if m.sameFace(&before, r) {
 		return
 	}
 	m.changes++
-	m.noteRestart(r, before.meta)
-	m.trace(swim.Trace{Kind: TraceMemberUpdate, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
+	m.noteRestart(r, before.Meta())
+	m.trace(swim.Trace{Kind: TraceMemberUpdate, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
 	m.memberEvent(EventMemberUpdate, r, &before)
 }
 
 // tellMember traces and emits a member event.
-func (m *Machine) tellMember(t EventType, k swim.TraceKind, r *record) {
-	m.trace(swim.Trace{Kind: k, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
+func (m *Machine) tellMember(t EventType, k swim.TraceKind, r *member) {
+	m.trace(swim.Trace{Kind: k, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
 	m.memberEvent(t, r, nil)
 }
 
@@ -249,13 +192,13 @@ func (m *Machine) eraseMember(i int) {
 	m.members.count(mem.status, -1)
 	m.members.remove(i)
 	m.changes++
-	m.endRestart(mem.name)
-	m.forgetCoordinate(mem.name)
-	m.memberEvent(EventMemberReap, &mem.record, nil)
+	m.endRestart(mem.Name())
+	m.forgetCoordinate(mem.Name())
+	m.memberEvent(EventMemberReap, mem, nil)
 }
 
 // sinceStatus is how long a member has had its status.
-func (m *Machine) sinceStatus(r *record) time.Duration {
+func (m *Machine) sinceStatus(r *member) time.Duration {
 	return m.now.Sub(m.epoch) - r.since
 }
 
@@ -263,7 +206,7 @@ func (m *Machine) sinceStatus(r *record) time.Duration {
 func (m *Machine) Members() []Member {
 	out := make([]Member, m.members.len())
 	for i := range out {
-		out[i] = m.public(&m.members.at(i).record)
+		out[i] = m.public(m.members.at(i))
 	}
 	return out
 }
@@ -274,7 +217,7 @@ func (m *Machine) Member(name string) (Member, bool) {
 	if !ok {
 		return Member{}, false
 	}
-	return m.public(&m.members.at(i).record), true
+	return m.public(m.members.at(i)), true
 }
 
 // Local is this node's own member.
@@ -290,7 +233,7 @@ func (m *Machine) othersAlive() bool { return m.others(StatusAlive, StatusAlive)
 func (m *Machine) others(a, b Status) bool {
 	for i := range m.members.len() {
 		mem := m.members.at(i)
-		if (mem.status == a || mem.status == b) && mem.name != m.cfg.Swim.Name {
+		if (mem.status == a || mem.status == b) && mem.Name() != m.cfg.Swim.Name {
 			return true
 		}
 	}

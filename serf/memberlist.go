@@ -25,7 +25,7 @@ type memberList struct {
 func (l *memberList) find(name string) (int, bool) {
 	if l.base != nil {
 		for i := l.hint; i < len(l.base.list) && i < l.hint+2; i++ {
-			if l.base.list[i].name == name {
+			if l.base.list[i].Name() == name {
 				l.hint = i
 				return i, true
 			}
@@ -34,11 +34,11 @@ func (l *memberList) find(name string) (int, bool) {
 			l.hint = int(i)
 			return int(i), true
 		}
-		i, _ := slices.BinarySearchFunc(l.base.list, name, func(m member, name string) int { return strings.Compare(m.name, name) })
+		i, _ := slices.BinarySearchFunc(l.base.list, name, func(m member, name string) int { return strings.Compare(m.Name(), name) })
 		return i, false
 	}
 	for i := l.hint; i < len(l.list) && i < l.hint+2; i++ {
-		if l.list[i].name == name {
+		if l.list[i].Name() == name {
 			l.hint = i
 			return i, true
 		}
@@ -46,13 +46,13 @@ func (l *memberList) find(name string) (int, bool) {
 	lo, hi := 0, len(l.list)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if l.list[mid].name < name {
+		if l.list[mid].Name() < name {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	found := lo < len(l.list) && l.list[lo].name == name
+	found := lo < len(l.list) && l.list[lo].Name() == name
 	if found {
 		l.hint = lo
 	}
@@ -66,26 +66,26 @@ func (l *memberList) known(b []byte) (string, bool) {
 		if !ok {
 			return "", false
 		}
-		return l.base.list[i].name, true
+		return l.base.list[i].Name(), true
 	}
 	for i := l.hint; i < len(l.list) && i < l.hint+2; i++ {
-		if l.list[i].name == string(b) {
+		if l.list[i].Name() == string(b) {
 			l.hint = i
-			return l.list[i].name, true
+			return l.list[i].Name(), true
 		}
 	}
 	lo, hi := 0, len(l.list)
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
-		if l.list[mid].name < string(b) {
+		if l.list[mid].Name() < string(b) {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	if lo < len(l.list) && l.list[lo].name == string(b) {
+	if lo < len(l.list) && l.list[lo].Name() == string(b) {
 		l.hint = lo
-		return l.list[lo].name, true
+		return l.list[lo].Name(), true
 	}
 	return "", false
 }

@@ -47,11 +47,11 @@ func (m *Machine) expect(a *ask, p *QueryParam, msg []byte) {
 	a.msg, a.pause, a.again = slices.Clone(msg), askAgainAfter, m.now.Add(askAgainAfter)
 	for i := range m.members.len() {
 		mem := m.members.at(i)
-		if mem.status != StatusAlive || len(p.Nodes) > 0 && !slices.Contains(p.Nodes, mem.name) {
+		if mem.status != StatusAlive || len(p.Nodes) > 0 && !slices.Contains(p.Nodes, mem.Name()) {
 			continue
 		}
 		if m.tagsPass(mem, p.Tags, filters) {
-			a.waits[mem.name] = expected{ack: p.Ack, answer: true}
+			a.waits[mem.Name()] = expected{ack: p.Ack, answer: true}
 		}
 	}
 	a.expected = len(a.waits)
@@ -61,7 +61,7 @@ func (m *Machine) tagsPass(mem *member, tags []wire.Tag, filters []*regexp.Regex
 	if len(tags) == 0 {
 		return true
 	}
-	have := m.decodeTags(mem.meta)
+	have := m.decodeTags(mem.Meta())
 	for i := range tags {
 		if !filters[i].MatchString(findTag(have, tags[i].Key)) {
 			return false
@@ -151,15 +151,15 @@ func (m *Machine) askAgain(a *ask) {
 	start := m.rng.IntN(max(n, 1))
 	for i, sent := 0, 0; i < n && sent < askAgainCount; i++ {
 		mem := m.members.at((start + i) % n)
-		w, ok := a.waits[mem.name]
-		if !ok || mem.name == m.cfg.Swim.Name {
+		w, ok := a.waits[mem.Name()]
+		if !ok || mem.Name() == m.cfg.Swim.Name {
 			continue
 		}
-		sm := m.swim.Member(mem.name)
+		sm := m.swim.Member(mem.Name())
 		if sm == nil || sm.Native == 0 && (a.acks == nil || !w.ack) {
 			continue // a plain one that was heard of says nothing again
 		}
-		m.swim.SendUser(mem.addr(), mem.name, msg)
+		m.swim.SendUser(mem.Addr(), mem.Name(), msg)
 		sent++
 	}
 }

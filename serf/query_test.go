@@ -311,7 +311,7 @@ func TestP96_WhoRelays(t *testing.T) {
 	for range 50 {
 		got := map[string]bool{}
 		for _, mem := range n.randomRelays(5, "asker") {
-			got[mem.name] = true
+			got[mem.Name()] = true
 		}
 		if len(got) != 2 || !got["r1"] || !got["r2"] {
 			t.Fatalf("%v", got)

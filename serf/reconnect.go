@@ -33,9 +33,9 @@ func (m *Machine) reconnectDue() {
 			pick--
 			continue
 		}
-		m.trace(swim.Trace{Kind: TraceReconnect, Level: swim.LevelInfo, Node: mem.name, Addr: mem.addr()})
+		m.trace(swim.Trace{Kind: TraceReconnect, Level: swim.LevelInfo, Node: mem.Name(), Addr: mem.Addr()})
 		// Name and address stay apart: a name may hold anything (P64).
-		m.joins[m.swim.Join(m.now, mem.addr(), mem.name)] = reconnected
+		m.joins[m.swim.Join(m.now, mem.Addr(), mem.Name())] = reconnected
 		return
 	}
 }
@@ -55,7 +55,7 @@ func (m *Machine) reapDue() {
 				i++
 				continue
 			}
-			m.trace(swim.Trace{Kind: TraceMemberReap, Level: swim.LevelInfo, Node: mem.name, Addr: mem.addr()})
+			m.trace(swim.Trace{Kind: TraceMemberReap, Level: swim.LevelInfo, Node: mem.Name(), Addr: mem.Addr()})
 			m.eraseMember(i)
 		}
 	}
@@ -69,7 +69,7 @@ func (m *Machine) goneTooLong(mem *member) bool {
 		timeout = m.cfg.TombstoneTimeout
 	}
 	gone := mem.status == StatusFailed || mem.status == StatusLeft
-	return gone && mem.name != m.cfg.Swim.Name && m.sinceStatus(&mem.record) > timeout
+	return gone && mem.Name() != m.cfg.Swim.Name && m.sinceStatus(mem) > timeout
 }
 
 // askLeaving asks members that have been leaving for longer than a leave takes
@@ -80,11 +80,11 @@ func (m *Machine) goneTooLong(mem *member) bool {
 func (m *Machine) askLeaving() {
 	longest := 2 * (m.cfg.BroadcastTimeout + m.cfg.LeavePropagateDelay)
 	for _, mem := range m.members.changed() {
-		if mem.status != StatusLeaving || mem.name == m.cfg.Swim.Name || m.sinceStatus(&mem.record) <= longest {
+		if mem.status != StatusLeaving || mem.Name() == m.cfg.Swim.Name || m.sinceStatus(mem) <= longest {
 			continue
 		}
-		l := wire.Leave{LTime: mem.ltime + 1, Node: mem.name}
+		l := wire.Leave{LTime: mem.ltime + 1, Node: mem.Name()}
 		m.buf = l.AppendTo(m.buf[:0])
-		m.swim.SendUser(mem.addr(), mem.name, m.buf)
+		m.swim.SendUser(mem.Addr(), mem.Name(), m.buf)
 	}
 }

@@ -64,7 +64,7 @@ func (m *Machine) windowDue() {
 type restart struct {
 	until  time.Time
 	gone   bool   // it has failed, and no event has told so
-	before record // as it was told last, if gone
+	before member // as it was told last, if gone
 }
 
 // restarts are the announced ones, by name. Invariant: timerRestarts is set to the
@@ -85,21 +85,21 @@ func (m *Machine) windowOf(meta []byte) time.Duration {
 
 // noteRestart looks whether a member that is alive announces a restart. before is what
 // its metadata were if it was alive before, too.
-func (m *Machine) noteRestart(r *record, before []byte) {
-	if m.cfg.Swim.Plain || r.name == m.cfg.Swim.Name {
+func (m *Machine) noteRestart(r *member, before []byte) {
+	if m.cfg.Swim.Plain || r.Name() == m.cfg.Swim.Name {
 		return
 	}
-	d := m.windowOf(r.meta)
+	d := m.windowOf(r.Meta())
 	switch {
 	case d == 0:
-		m.endRestart(r.name)
+		m.endRestart(r.Name())
 	case d != m.windowOf(before):
 		if m.restarts == nil {
 			m.restarts = make(restarts)
 		}
-		m.restarts[r.name] = &restart{until: m.now.Add(d)}
+		m.restarts[r.Name()] = &restart{until: m.now.Add(d)}
 		m.armRestarts()
-		m.trace(swim.Trace{Kind: TraceRestartSoon, Level: swim.LevelInfo, Node: r.name, Addr: r.addr(), Dur: d})
+		m.trace(swim.Trace{Kind: TraceRestartSoon, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr(), Dur: d})
 	}
 }
 
@@ -121,26 +121,26 @@ func (m *Machine) armRestarts() {
 
 // holdFailure reports whether the failure of r, which was before until now, is not to
 // be told yet.
-func (m *Machine) holdFailure(r, before *record) bool {
-	x := m.restarts[r.name]
+func (m *Machine) holdFailure(r, before *member) bool {
+	x := m.restarts[r.Name()]
 	if x == nil || !x.until.After(m.now) {
 		return false
 	}
 	x.gone, x.before = true, *before
-	m.trace(swim.Trace{Kind: TraceRestartAway, Level: swim.LevelInfo, Node: r.name, Addr: r.addr(), Dur: x.until.Sub(m.now)})
+	m.trace(swim.Trace{Kind: TraceRestartAway, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr(), Dur: x.until.Sub(m.now)})
 	return true
 }
 
 // backInTime tells that a member is alive again whose failure was not told, and reports
 // whether it is one. (P242)
-func (m *Machine) backInTime(r *record) bool {
-	x := m.restarts[r.name]
+func (m *Machine) backInTime(r *member) bool {
+	x := m.restarts[r.Name()]
 	if x == nil || !x.gone {
 		return false
 	}
 	x.gone = false
-	m.trace(swim.Trace{Kind: TraceRestartBack, Level: swim.LevelInfo, Node: r.name, Addr: r.addr()})
-	m.noteRestart(r, x.before.meta)
+	m.trace(swim.Trace{Kind: TraceRestartBack, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
+	m.noteRestart(r, x.before.Meta())
 	if !m.sameFace(&x.before, r) {
 		m.memberEvent(EventMemberUpdate, r, &x.before)
 	}
@@ -171,7 +171,7 @@ func (m *Machine) restartsDue() {
 		delete(m.restarts, name)
 		if gone {
 			m.changes++
-			m.tellMember(EventMemberFailed, TraceMemberFailed, &m.members.get(name).record)
+			m.tellMember(EventMemberFailed, TraceMemberFailed, m.members.get(name))
 		}
 	}
 	m.armRestarts()

@@ -16,9 +16,9 @@ func (m *Machine) appendState(dst []byte) []byte {
 	}
 	for i := range m.members.len() {
 		mem := m.members.at(i)
-		s.Status[i] = wire.StatusLTime{Node: mem.name, LTime: mem.ltime}
+		s.Status[i] = wire.StatusLTime{Node: mem.Name(), LTime: mem.ltime}
 		if mem.status == StatusLeft {
-			s.Left = append(s.Left, mem.name)
+			s.Left = append(s.Left, mem.Name())
 		}
 	}
 	for i := range m.events.slots {
@@ -37,10 +37,10 @@ func (m *Machine) appendPart(dst []byte, in func(string) bool, events bool) []by
 		mem := m.members.at(i)
 		left := mem.status == StatusLeft
 		if left {
-			s.Left = append(s.Left, mem.name)
+			s.Left = append(s.Left, mem.Name())
 		}
-		if left || in(mem.name) {
-			s.Status = append(s.Status, wire.StatusLTime{Node: mem.name, LTime: mem.ltime})
+		if left || in(mem.Name()) {
+			s.Status = append(s.Status, wire.StatusLTime{Node: mem.Name(), LTime: mem.ltime})
 		}
 	}
 	for i := range m.events.slots {

@@ -75,14 +75,14 @@ func (m *Machine) updateTries() {
 		return
 	}
 	for _, mem := range m.members.changed() {
-		if mem.status != StatusFailed || !m.swim.Owns(mem.name) {
+		if mem.status != StatusFailed || !m.swim.Owns(mem.Name()) {
 			continue
 		}
-		t := try{name: mem.name, due: m.now, pause: tryEvery}
-		if i, ok := slices.BinarySearchFunc(old, mem.name, byTryName); ok {
+		t := try{name: mem.Name(), due: m.now, pause: tryEvery}
+		if i, ok := slices.BinarySearchFunc(old, mem.Name(), byTryName); ok {
 			t = old[i]
 		}
-		i, _ := slices.BinarySearchFunc(m.tries.list, mem.name, byTryName)
+		i, _ := slices.BinarySearchFunc(m.tries.list, mem.Name(), byTryName)
 		m.tries.list = slices.Insert(m.tries.list, i, t)
 	}
 }
@@ -116,6 +116,6 @@ func (m *Machine) tryNow(t *try) {
 	}
 	t.due = m.now.Add(t.pause)
 	t.pause = min(2*t.pause, tryMost)
-	m.trace(swim.Trace{Kind: TraceReconnect, Level: swim.LevelDebug, Node: mem.name, Addr: mem.addr()})
-	m.joins[m.swim.Join(m.now, mem.addr(), mem.name)] = reconnected
+	m.trace(swim.Trace{Kind: TraceReconnect, Level: swim.LevelDebug, Node: mem.Name(), Addr: mem.Addr()})
+	m.joins[m.swim.Join(m.now, mem.Addr(), mem.Name())] = reconnected
 }

@@ -95,13 +95,12 @@ func (t *members) detach() {
 		return
 	}
 	n := len(t.base.list)
-	t.byName = make(map[string]*member, n)
 	t.all = make([]*member, n)
 	t.ring = make([]*member, n)
 	for i := range t.base.list {
-		e := t.own(&t.base.list[i])
-		t.byName[e.name], t.all[i] = e, e
+		t.all[i] = t.own(&t.base.list[i])
 	}
+	t.index.fill(t.all)
 	for i := range n {
 		t.ring[i] = t.all[t.order.at(i)]
 	}

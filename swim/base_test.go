@@ -25,7 +25,7 @@ func frozen(b *Base) []member { return slices.Clone(b.list) }
 func sameMembers(a, b []member) bool {
 	return slices.EqualFunc(a, b, func(x, y member) bool {
 		return x.name == y.name && x.state == y.state && x.incarnation == y.incarnation && x.addr == y.addr &&
-			x.suspicion == y.suspicion && x.changed == y.changed && x.native == y.native && x.shared && y.shared
+			x.changed == y.changed && x.native == y.native && x.shared && y.shared
 	})
 }
 

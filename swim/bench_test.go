@@ -204,13 +204,13 @@ func bytesPerMember(tb testing.TB, n int) float64 {
 	return float64(after.HeapAlloc-before.HeapAlloc) / float64(n)
 }
 
-// What a member costs: at most 200 bytes and its name (24 here); metadata that
+// What a member costs: at most 136 bytes and its name (24 here); metadata that
 // members share costs nothing.
 func TestBytesPerMember(t *testing.T) {
 	for _, n := range []int{1000, 10000} {
 		got := bytesPerMember(t, n)
 		t.Logf("%d members: %.0f bytes each, name included", n, got)
-		if got > 224+20000/float64(n) { // and what a machine of any size has
+		if got > 160+20000/float64(n) { // and what a machine of any size has
 			t.Errorf("%d members: %.0f bytes each", n, got)
 		}
 	}

@@ -1,7 +1,6 @@
 package swim
 
 import (
-	"bytes"
 	"math"
 	"net/netip"
 
@@ -80,9 +79,7 @@ func (m *Machine) alive(a *wire.Alive) {
 			m.drop(DropMembers, m.from, nil)
 			return
 		}
-		e = m.members.add(a.Node, m.rng)
-		e.addr = pack(a.Addr)
-		m.revive(e, a)
+		m.revive(m.members.add(&Face{a.Node, m.members.keep(a.Meta), pack(a.Addr), a.Versions}, m.rng), a)
 	case ignore:
 		if e == nil {
 			m.drop(DropIncarnation, m.from, nil)
@@ -131,20 +128,13 @@ func (m *Machine) revive(e *member, a *wire.Alive) {
 	}
 	m.toldNative(e, a.Native)
 	m.scratch = a.AppendTo(m.scratch[:0])
-	if addr := pack(a.Addr); e.addr != addr {
+	if e.addr != pack(a.Addr) {
 		m.trace(Trace{Kind: TraceAddressUpdate, Level: LevelInfo, Node: e.name, Addr: a.Addr, Old: e.at()})
 		m.scratch = m.moved(m.scratch[:0], e.incarnation, a) // P109
-		e.addr = addr
 	}
 	m.broadcast(e.name, nil)
-	if a.Versions != (wire.Versions{}) {
-		e.versions = a.Versions
-	}
 	e.incarnation = a.Incarnation
-	updated := !bytes.Equal(e.meta, a.Meta)
-	if updated {
-		e.meta = m.members.keep(a.Meta)
-	}
+	updated := m.members.show(e, a)
 	m.counts.Alive++
 	joined, doubted := e.gone(), e.state == wire.StateSuspect
 	e.verdict = wire.VerdictNone
@@ -205,7 +195,7 @@ func (m *Machine) beginSuspicion(e *member, by *wire.Suspect) {
 	s := &suspicion{timer: timer{kind: timerSuspicion, who: e}, verdict: by.Verdict, mine: by.From == m.local.name}
 	s.began = m.clock.awake()
 	s.from = append(s.from, by.From)
-	e.suspicion = s
+	m.members.suspects[e] = s
 	m.respan(e)
 	if !m.cfg.Plain {
 		m.layer.Doubted(m.now, m.view(&m.told, e))
@@ -214,7 +204,7 @@ func (m *Machine) beginSuspicion(e *member, by *wire.Suspect) {
 
 // confirm adds an accusation to the suspicion of e, and reports whether it counts.
 func (m *Machine) confirm(e *member, by *wire.Suspect) bool {
-	s := e.suspicion
+	s := m.members.suspects[e]
 	if by.Verdict != wire.VerdictNone {
 		return m.agree(e, by.From, by.Verdict)
 	}
@@ -226,15 +216,15 @@ func (m *Machine) confirm(e *member, by *wire.Suspect) bool {
 }
 
 func (m *Machine) endSuspicion(e *member) {
-	if e.suspicion != nil {
-		m.timers.stop(&e.suspicion.timer)
-		e.suspicion = nil
+	if s := m.members.suspects[e]; s != nil {
+		m.timers.stop(&s.timer)
+		delete(m.members.suspects, e)
 	}
 }
 
 // suspicionEnd: e did not refute in time. (P26)
 func (m *Machine) suspicionEnd(e *member) {
-	s := e.suspicion
+	s := m.members.suspects[e]
 	m.trace(Trace{Kind: TraceFailed, Level: LevelInfo, Node: e.name, Addr: e.at(), Incarnation: e.incarnation,
 		N: s.confirmations(), Of: s.want})
 	m.dead(wire.Dead{Node: e.name, Incarnation: e.incarnation, From: m.local.name, Verdict: s.verdict})
@@ -267,8 +257,8 @@ func (m *Machine) bury(e *member, d wire.Dead) {
 	m.counts.Dead++
 	if m.cfg.Plain {
 		d.Verdict = wire.VerdictNone
-	} else if d.Verdict == wire.VerdictNone && e.suspicion != nil {
-		d.Verdict = e.suspicion.verdict
+	} else if s := m.members.suspects[e]; d.Verdict == wire.VerdictNone && s != nil {
+		d.Verdict = s.verdict
 	}
 	state := wire.StateDead
 	if d.From == e.name {

@@ -58,6 +58,7 @@ type Layer interface {
 // Member is the machine's knowledge of one member. A pointer to one is valid
 // during the call that handed it out.
 type Member struct {
+	Face        *Face // the next four fields, to be kept
 	Name        string
 	Addr        netip.AddrPort
 	Meta        []byte

@@ -15,7 +15,7 @@ const heardExtra = 500 * time.Millisecond
 
 // span is how long the suspicion of e lasts, by its verdict. (P198)
 func (m *Machine) span(e *member) (least, most time.Duration, want int) {
-	s := e.suspicion
+	s := m.members.suspects[e]
 	var d suspicionSpan
 	switch s.verdict {
 	case wire.VerdictCrashed:
@@ -55,7 +55,7 @@ func (m *Machine) isolated() bool {
 
 // respan makes the suspicion of e last as long as it now has to.
 func (m *Machine) respan(e *member) {
-	s := e.suspicion
+	s := m.members.suspects[e]
 	if s.verdict == wire.VerdictNone {
 		s.least, s.most, s.want = suspicionTimes(&m.cfg, m.members.len(), m.members.numPresent())
 	} else {
@@ -67,7 +67,7 @@ func (m *Machine) respan(e *member) {
 // agree adds an accusation with a verdict to a suspicion that runs, and reports
 // whether that is news. (P198)
 func (m *Machine) agree(e *member, from string, v wire.Verdict) bool {
-	s := e.suspicion
+	s := m.members.suspects[e]
 	news := s.confirm(from)
 	switch {
 	case s.verdict == wire.VerdictNone:
@@ -89,7 +89,7 @@ func (m *Machine) agree(e *member, from string, v wire.Verdict) bool {
 // signOfLife: a suspect answered self, which therefore leaves the end of the
 // suspicion to others and to its refutation.
 func (m *Machine) signOfLife(e *member) {
-	s := e.suspicion
+	s := m.members.suspects[e]
 	if s.mine {
 		s.mine, s.began = false, m.clock.awake()
 		m.respan(e)

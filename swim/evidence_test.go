@@ -255,10 +255,10 @@ func TestP198_SignOfLife(t *testing.T) {
 		}
 		r.dials = nil
 	}
-	ends := r.members.get(nameOf(1)).suspicion.ends()
+	ends := r.suspicionOf(1).ends()
 	r.acks = func(netip.AddrPort) bool { return true }
 	r.run(accusedAgain)
-	if s := r.members.get(nameOf(1)).suspicion; s == nil || s.mine || s.ends() < ends+time.Second {
+	if s := r.suspicionOf(1); s == nil || s.mine || s.ends() < ends+time.Second {
 		t.Fatalf("the suspicion is %+v", s)
 	}
 	r.in(nativeAlive(nameOf(1), 1, 2, 1))

@@ -92,6 +92,7 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	cfg.Addr = unmap(cfg.Addr)
 	m := &Machine{cfg: cfg, layer: layer, rng: rng, now: now}
 	m.clock.start = now
+	m.members.index.seed, m.members.suspects = uint64(now.UnixNano()), make(map[*member]*suspicion)
 	m.awareness.limit = cfg.AwarenessMax
 	m.probe.timeout.kind, m.probe.end.kind = timerProbeTimeout, timerProbeEnd
 	m.relays.timer.kind, m.takeover.timer.kind = timerRelay, timerTakeover
@@ -123,9 +124,8 @@ func (m *Machine) enter() error {
 		m.members.rings = rings{self: m.local, stale: true}
 		return nil
 	}
-	e := m.members.add(m.cfg.Name, m.rng)
-	e.addr, e.versions, e.incarnation = pack(m.cfg.Addr), m.cfg.Versions, above(m.cfg.Incarnation, 0)
-	e.meta = m.members.keep(m.cfg.Meta)
+	e := m.members.add(&Face{m.cfg.Name, m.members.keep(m.cfg.Meta), pack(m.cfg.Addr), m.cfg.Versions}, m.rng)
+	e.incarnation = above(m.cfg.Incarnation, 0)
 	e.native = m.native()
 	m.members.set(e, wire.StateAlive, 0)
 	m.local, m.members.rings.self = e, e
@@ -347,7 +347,7 @@ func (m *Machine) SetMeta(now time.Time, meta []byte) error {
 	e := m.local
 	changed := string(e.meta) != string(meta)
 	e.incarnation = above(e.incarnation, 0)
-	e.meta = m.members.keep(meta)
+	e.Face = &Face{e.name, m.members.keep(meta), e.addr, e.versions}
 	m.announce()
 	if changed {
 		m.layer.Updated(m.now, m.view(&m.told, e))

@@ -35,7 +35,7 @@ func checkMachine(m *Machine) error {
 		}
 		if t.kind == timerSuspicion {
 			suspects++
-			if t.who.suspicion == nil || &t.who.suspicion.timer != t {
+			if s := m.members.suspects[t.who]; s == nil || &s.timer != t {
 				return errors.New("timer of nobody's suspicion")
 			}
 		}

@@ -13,13 +13,9 @@ import (
 // member is what the machine knows of one member, kept small: a cluster of n
 // has n of them on each of n nodes.
 type member struct {
-	name        string
-	meta        []byte
-	addr        endpoint
+	*Face
 	changed     time.Duration // on the real clock: when state became what it is
-	suspicion   *suspicion    // while state is suspect, else nil
 	incarnation uint32
-	versions    wire.Versions
 	state       wire.NodeState
 	native      uint8        // the native version that it speaks, 0: plain, or not known
 	verdict     wire.Verdict // why it is dead
@@ -36,33 +32,21 @@ func (e *member) gone() bool { return e.state == wire.StateDead || e.state == wi
 // present is the opposite: alive or suspect.
 func (e *member) present() bool { return !e.gone() }
 
-// endpoint is an address in 20 bytes, where netip.AddrPort takes 32. IPv4
-// is kept as IPv6; there are no zones.
-type endpoint struct {
-	ip   [16]byte
-	port uint16
-}
-
-func pack(a netip.AddrPort) endpoint { return endpoint{a.Addr().As16(), a.Port()} }
-
-func (p endpoint) unpack() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
-}
-
 // members is the table of all known members.
 //
-// Rule: byName is only an index; everything visible goes through the slices. all
+// Rule: everything visible goes through the slices, not the index. all
 // keeps the order of arrival; ring is the order of probing, into which new
 // members are inserted at random so that the time to a first probe does not
 // depend on when one joined. While the table is shared, base takes the place of
-// byName and all, order that of ring, and diff has this machine's own entries by
-// those of the base that they replace. Invariant: byName, all and ring hold the same
-// members; count[s] is the number of those in state s.
+// index and all, order that of ring, and diff has this machine's own entries by
+// those of the base that they replace. Invariant: index, all and ring hold the same
+// members; count[s] is the number of those in state s; suspects has the suspicion of each
+// suspect, and no other.
 type members struct {
 	base    *Base // nil: not shared
 	diff    map[*member]*member
 	order   permutation
-	byName  map[string]*member
+	index   index // of all
 	all     []*member
 	ring    []*member
 	byPlace []*member // all but the last that were added, in the order of the ring of watching
@@ -72,6 +56,8 @@ type members struct {
 	picks   []*member  // scratch of pick
 	metas   [16][]byte // metadata of the last members that had another one than those before
 	metaAt  int        // where in metas the next goes
+
+	suspects map[*member]*suspicion
 }
 
 // get returns a member, nil if it is not known. It may be shared: see own.
@@ -83,7 +69,7 @@ func (t *members) get(name string) *member {
 		}
 		return t.mine(e)
 	}
-	return t.byName[name]
+	return findIn(&t.index, t.all, name)
 }
 
 func (t *members) len() int {
@@ -113,14 +99,11 @@ func (t *members) draw(i int) *member {
 func (t *members) numPresent() int { return t.count[wire.StateAlive] + t.count[wire.StateSuspect] }
 
 // add makes an entry in state dead: an alive message is about to revive it.
-func (t *members) add(name string, rng *rand.Rand) *member {
+func (t *members) add(face *Face, rng *rand.Rand) *member {
 	t.detach()
-	e := &member{name: name, state: wire.StateDead, place: place(name)}
-	if t.byName == nil {
-		t.byName = make(map[string]*member)
-	}
-	t.byName[name] = e
+	e := &member{Face: face, state: wire.StateDead, place: place(face.name)}
 	t.all = append(t.all, e)
+	t.index.add(t.all)
 	t.count[wire.StateDead]++
 	// P2
 	n := len(t.ring)
@@ -213,11 +196,14 @@ func (t *members) forget(local *member, now, age time.Duration) {
 	}
 	for _, e := range t.all {
 		if old(e) {
-			delete(t.byName, e.name)
 			t.count[e.state]--
 		}
 	}
-	t.all = slices.DeleteFunc(t.all, old)
+	n := len(t.all)
+	if t.all = slices.DeleteFunc(t.all, old); len(t.all) == n {
+		return
+	}
+	t.index.fill(t.all)
 	t.ring = slices.DeleteFunc(t.ring, old)
 	t.byPlace = slices.DeleteFunc(t.byPlace, old)
 }

@@ -14,23 +14,23 @@ import (
 func table(n int) (*members, *rand.Rand) {
 	t, rng := &members{}, rand.New(rand.NewPCG(3, 4))
 	for i := range n {
-		t.set(t.add(nameOf(i), rng), wire.StateAlive, 0)
+		t.set(t.add(&Face{name: nameOf(i)}, rng), wire.StateAlive, 0)
 	}
 	return t, rng
 }
 
 // check verifies the invariant of members.
 func (t *members) check() error {
-	if len(t.byName) != len(t.all) || len(t.ring) != len(t.all) {
-		return fmt.Errorf("%d named, %d listed, %d in the ring", len(t.byName), len(t.all), len(t.ring))
+	if t.index.used != len(t.all) || len(t.ring) != len(t.all) || len(t.suspects) != t.count[wire.StateSuspect] {
+		return fmt.Errorf("%d named, %d listed, %d in the ring, %d suspicions", t.index.used, len(t.all), len(t.ring), len(t.suspects))
 	}
 	var count [4]int
 	for _, e := range t.all {
-		if t.byName[e.name] != e || !slices.Contains(t.ring, e) {
+		if t.get(e.name) != e || !slices.Contains(t.ring, e) {
 			return fmt.Errorf("%q is not everywhere", e.name)
 		}
-		if (e.suspicion != nil) != (e.state == wire.StateSuspect) {
-			return fmt.Errorf("%q: state %d, suspicion %v", e.name, e.state, e.suspicion)
+		if (t.suspects[e] != nil) != (e.state == wire.StateSuspect) {
+			return fmt.Errorf("%q: state %d, suspicion %v", e.name, e.state, t.suspects[e])
 		}
 		count[e.state]++
 	}

@@ -4,7 +4,7 @@ import "net/netip"
 
 const (
 	// maxKept bounds how many bytes an output keeps for the next one.
-	maxKept = 1 << 18
+	maxKept = 1 << 16
 	// maxRecords bounds how many records of each kind it keeps room for: a
 	// push/pull that brings ten thousand members leaves as many traces.
 	maxRecords = 256

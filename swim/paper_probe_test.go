@@ -58,7 +58,7 @@ func TestP2_NewMembersEnterAtRandomPlaces(t *testing.T) {
 	tenths := [10]int{}
 	for seed := range uint64(1000) {
 		tab, _ := table(99)
-		e := tab.add("new", rand.New(rand.NewPCG(seed, 1)))
+		e := tab.add(&Face{name: "new"}, rand.New(rand.NewPCG(seed, 1)))
 		tenths[slices.Index(tab.ring, e)/10]++
 	}
 	for i, n := range tenths {

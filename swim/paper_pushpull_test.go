@@ -117,7 +117,7 @@ func TestP52_StatesAreMessages(t *testing.T) {
 	r.wantState(5, wire.NodeStateUnknown)
 	r.wantState(6, wire.NodeStateUnknown)
 	for _, i := range []int{2, 3} {
-		if from := r.members.get(nameOf(i)).suspicion.from; !slices.Equal(from, []string{"self"}) {
+		if from := r.suspicionOf(i).from; !slices.Equal(from, []string{"self"}) {
 			t.Errorf("member %d is suspected by %q", i, from)
 		}
 	}

@@ -154,7 +154,7 @@ func TestP27_NewsEndsSuspicion(t *testing.T) {
 		r.in(msg)
 		want := r.state(1)
 		r.run(20 * time.Second)
-		if n := len(r.traced(TraceFailed)); n != 0 || r.members.get(nameOf(1)).suspicion != nil {
+		if n := len(r.traced(TraceFailed)); n != 0 || r.suspicionOf(1) != nil {
 			t.Errorf("%s: the suspicion passed a verdict", name)
 		}
 		r.wantState(1, want)

@@ -69,7 +69,7 @@ func judgeSuspect(e *member, incarnation uint32, local bool) verdict {
 	switch {
 	case e == nil || incarnation < e.incarnation:
 		return ignore // P32, P35
-	case e.suspicion != nil:
+	case e.state == wire.StateSuspect:
 		return confirm
 	case e.state != wire.StateAlive:
 		return ignore

@@ -160,12 +160,12 @@ func (r *rig) about(k known, self bool) string {
 	if self {
 		name, e = r.local.name, r.local
 	} else if k.exists {
-		e = r.members.add(name, r.rng)
+		e = r.members.add(&Face{name: name}, r.rng)
 	}
 	if e == nil {
 		return name
 	}
-	e.addr, e.meta, e.versions, e.incarnation = pack(addrOf(k.addr)), []byte(k.meta), twoVersions[k.versions], k.incarnation
+	e.Face, e.incarnation = &Face{name, []byte(k.meta), pack(addrOf(k.addr)), twoVersions[k.versions]}, k.incarnation
 	r.members.set(e, k.state, r.clock.real)
 	if k.state == wire.StateSuspect {
 		r.beginSuspicion(e, &wire.Suspect{From: "first"})
@@ -250,7 +250,7 @@ func TestPrecedenceExhaustive(t *testing.T) {
 		n++
 		r := newRig(t, quiet, func(c *Config) { c.Plain = plain })
 		for i := 2; i <= 9; i++ { // so that a confirmation counts
-			r.members.set(r.members.add(nameOf(i), r.rng), wire.StateAlive, 0)
+			r.members.set(r.members.add(&Face{name: nameOf(i)}, r.rng), wire.StateAlive, 0)
 		}
 		name := r.about(k, self)
 		r.drain()
@@ -303,7 +303,7 @@ func TestPrecedencePushPull(t *testing.T) {
 					k := known{exists: true, state: ks, incarnation: 2, meta: "a"}
 					r := newRig(t, quiet)
 					for i := 2; i <= 9; i++ {
-						r.members.set(r.members.add(nameOf(i), r.rng), wire.StateAlive, 0)
+						r.members.set(r.members.add(&Face{name: nameOf(i)}, r.rng), wire.StateAlive, 0)
 					}
 					name := r.about(k, self)
 					r.drain()
@@ -345,12 +345,12 @@ func TestAbove(t *testing.T) {
 }
 
 func TestJudgeLooksOnly(t *testing.T) {
-	e := &member{name: "x", addr: pack(addrOf(1)), meta: []byte("m"), incarnation: 4, state: wire.StateLeft}
-	before := *e
+	e := &member{Face: &Face{name: "x", addr: pack(addrOf(1)), meta: []byte("m")}, incarnation: 4, state: wire.StateLeft}
+	before, face := *e, *e.Face
 	judgeAlive(e, &wire.Alive{Node: "x", Incarnation: 9, Addr: addrOf(2)}, false, false, false)
 	judgeSuspect(e, 9, false)
 	judgeDead(e, 9, false, false)
-	if e.state != before.state || e.incarnation != before.incarnation || !bytes.Equal(e.meta, before.meta) || e.addr != before.addr {
+	if e.state != before.state || e.incarnation != before.incarnation || !bytes.Equal(e.meta, face.meta) || e.addr != face.addr {
 		t.Errorf("changed to %+v", e)
 	}
 }

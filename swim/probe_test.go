@@ -24,7 +24,7 @@ func TestProbeVerdict(t *testing.T) {
 		{name: "answered over a stream", asked: 3, contact: true, failed: false, health: -1},
 	} {
 		var p probe
-		p.begin(7, &member{name: "x", incarnation: 3}, time.Second, 0)
+		p.begin(7, &member{Face: &Face{name: "x"}, incarnation: 3}, time.Second, 0)
 		if !p.awaits(7) || p.awaits(8) {
 			t.Errorf("%s: waits for the wrong number", c.name)
 		}
@@ -62,7 +62,7 @@ func TestProbeRoundTrip(t *testing.T) {
 		{"slept meanwhile", false, 3, 2, false},
 	} {
 		var p probe
-		p.begin(1, &member{}, 100, 5)
+		p.begin(1, &member{Face: &Face{}}, 100, 5)
 		if c.indirect {
 			p.phase = probeIndirect
 		}

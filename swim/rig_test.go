@@ -215,3 +215,8 @@ func (r *rig) traced(k TraceKind) (found []Trace) {
 	}
 	return found
 }
+
+// suspicionOf is the suspicion of the i-th member, nil if there is none.
+func (r *rig) suspicionOf(i int) *suspicion {
+	return r.members.suspects[r.members.get(nameOf(i))]
+}

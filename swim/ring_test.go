@@ -15,7 +15,7 @@ func ringOf(n, natives int) (*members, []*member) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var all []*member
 	for i := range n {
-		e := t.add(fmt.Sprintf("node%d", i), rng)
+		e := t.add(&Face{name: fmt.Sprintf("node%d", i)}, rng)
 		if i < natives {
 			e.native = 1
 		}
@@ -79,7 +79,7 @@ func TestRingOrder(t *testing.T) {
 	before, _, _ := tab.watched(nil, all[7])
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := 300; i < 310; i++ { // one by one
-		e := tab.add(fmt.Sprintf("node%d", i), rng)
+		e := tab.add(&Face{name: fmt.Sprintf("node%d", i)}, rng)
 		e.native = 1
 		tab.set(e, wire.StateAlive, 0)
 		tab.watched(nil, all[7])

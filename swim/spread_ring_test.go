@@ -13,7 +13,7 @@ import (
 // ringTable is a table of n present members, each with its view of the rings.
 func ringTable(n int, native func(i int) bool) (all []*member) {
 	for i := range n {
-		e := &member{name: fmt.Sprintf("node%d", i), state: wire.StateAlive}
+		e := &member{Face: &Face{name: fmt.Sprintf("node%d", i)}, state: wire.StateAlive}
 		e.place = place(e.name)
 		if native(i) {
 			e.native = wire.NativeVersion

@@ -8,10 +8,10 @@ import "github.com/ibuki-dev/ibuki/wire"
 // view fills v with what is known of e.
 func (m *Machine) view(v *Member, e *member) *Member {
 	verdict := e.verdict
-	if e.suspicion != nil {
-		verdict = e.suspicion.verdict
+	if s := m.members.suspects[e]; s != nil {
+		verdict = s.verdict
 	}
-	*v = Member{Name: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions,
+	*v = Member{Face: e.Face, Name: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions,
 		State: e.state, Incarnation: e.incarnation, Changed: m.clock.start.Add(e.changed), Native: e.native,
 		Verdict: verdict, Degraded: !m.cfg.Plain && e.state == wire.StateSuspect}
 	return v
@@ -48,13 +48,13 @@ func (m *Machine) NumAlive() int { return m.members.numPresent() }
 
 // Intern returns the known member name equal to b, or a new string.
 func (m *Machine) Intern(b []byte) string {
-	// The compiler does not allocate for these conversions.
+	// The compiler does not allocate for this conversion.
 	if base := m.members.base; base != nil {
 		if e := base.byName[string(b)]; e != nil {
 			return e.name
 		}
 	}
-	if e := m.members.byName[string(b)]; e != nil {
+	if e := findIn(&m.members.index, m.members.all, b); e != nil {
 		return e.name
 	}
 	return string(b)

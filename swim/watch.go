@@ -196,7 +196,7 @@ func (m *Machine) sendWatchPing(w *watch) {
 		m.send(e.at(), e.name, m.scratch)
 		return
 	}
-	m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: m.local.name, Verdict: e.suspicion.verdict}
+	m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: m.local.name, Verdict: m.members.suspects[e].verdict}
 	m.scratch = m.msg.suspect.AppendTo(m.scratch[:0])
 	n := len(m.scratch)
 	m.scratch = p.AppendTo(m.scratch)
@@ -284,7 +284,7 @@ func (m *Machine) voidWatches() {
 	}
 	for i := range m.members.len() {
 		e := m.members.at(i)
-		if s := e.suspicion; s != nil {
+		if s := m.members.suspects[e]; s != nil {
 			s.began, s.mine = m.clock.awake(), false
 			m.respan(e)
 		}
