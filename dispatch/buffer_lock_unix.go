@@ -9,6 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
+)
+
+// A process that was killed holds its lock until the system is through with it; who is
+// started at once in its place waits for that.
+const (
+	lockPatience = 2 * time.Second
+	lockPause    = 20 * time.Millisecond
 )
 
 // lockBufferDir takes the directory for this process. The system gives it back
@@ -18,7 +26,12 @@ func lockBufferDir(dir string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	lock := func() error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+	err = lock()
+	for end := time.Now().Add(lockPatience); errors.Is(err, syscall.EWOULDBLOCK) && time.Now().Before(end); err = lock() {
+		time.Sleep(lockPause)
+	}
+	if err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: %s", ErrBufferLocked, dir)
