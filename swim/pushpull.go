@@ -149,7 +149,7 @@ func (m *Machine) Join(now time.Time, to netip.AddrPort, name string) DialID {
 func (m *Machine) appendState(dst []byte, join bool) []byte {
 	m.userState = m.layer.AppendState(m.userState[:0], join)
 	// About what a member takes, so that dst grows once.
-	dst = slices.Grow(dst, 64+len(m.userState)+m.members.len()*(128+len(m.local.name)+len(m.local.meta)))
+	dst = slices.Grow(dst, 64+len(m.userState)+m.members.len()*(88+len(m.local.name)+len(m.local.meta)))
 	dst = wire.AppendPushPullHeader(dst, wire.PushPullHeader{
 		Nodes: m.members.len(), UserStateLen: len(m.userState), Join: join})
 	for i := range m.members.len() {

@@ -72,9 +72,13 @@ func (m *SerfState) Decode(body []byte, in Interner) error {
 	return r.err
 }
 
+// statusesAtOnce is for how many there is room from the beginning: what is declared
+// need not be true.
+const statusesAtOnce = 1024
+
 func (r *reader) statusLTimes(reuse []StatusLTime) []StatusLTime {
 	n, _ := r.pairs(MaxStatus)
-	list := reuse[:0]
+	list := slices.Grow(reuse[:0], min(n, statusesAtOnce))
 	for range n {
 		if r.err != nil {
 			break

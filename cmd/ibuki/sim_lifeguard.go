@@ -64,6 +64,7 @@ func (e *env) simLifeguard(args []string) int {
 	if code != 0 {
 		return code
 	}
+	roomy()
 	e.say("| unwell | mode | runs | false | false at well nodes | crash: first (99 %%), all | host gone: first (99 %%), all | datagrams/s | bytes/s |")
 	e.say("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, anomaly := range f.anomalies {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,6 +65,7 @@ func (e *env) simScale(args []string) int {
 	if code != 0 {
 		return code
 	}
+	roomy()
 	var rows []*scaleRow
 	for _, n := range f.sizes {
 		for _, mode := range f.modes {
@@ -82,6 +84,14 @@ func (e *env) simScale(args []string) int {
 		}
 	}
 	return 0
+}
+
+// roomy has the garbage collector come seldom, while there is room: what a simulated
+// cluster keeps is large, and what it throws away small.
+func roomy() {
+	const enough = 4 << 30 // from here on it comes as often as it must
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(enough)
 }
 
 func (e *env) scaleFlags(args []string) (*scaleFlags, int) {
