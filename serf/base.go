@@ -57,6 +57,7 @@ func (l *memberList) own(e *member) *member {
 		*d = *e
 		d.shared = false
 		l.diff[e] = d
+		l.marks |= 1 << (l.base.places[e.Name()] & 63)
 	}
 	return d
 }
@@ -73,6 +74,22 @@ func (l *memberList) changed() []*member {
 	}
 	slices.SortFunc(l.mine, func(a, b *member) int { return strings.Compare(a.Name(), b.Name()) })
 	return l.mine
+}
+
+// inBase returns the place in the base of the member with this name.
+func inBase[N string | []byte](l *memberList, name N) (int, bool) {
+	list := l.base.list
+	for i := l.hint; i < len(list) && i < l.hint+2; i++ {
+		if list[i].Name() == string(name) {
+			l.hint = i
+			return i, true
+		}
+	}
+	i, ok := l.base.places[string(name)]
+	if ok {
+		l.hint = int(i)
+	}
+	return int(i), ok
 }
 
 // detach ends the sharing: the list is this machine's alone from now on. Entries

@@ -15,6 +15,7 @@ import (
 type memberList struct {
 	base         *Base // nil: not shared
 	diff         map[*member]*member
+	marks        uint64    // a bit for each in diff, by its place: most are not there
 	mine         []*member // of the running changed
 	list         []*member
 	failed, left int
@@ -24,15 +25,8 @@ type memberList struct {
 // find returns the place of a name, or where it would have to be inserted.
 func (l *memberList) find(name string) (int, bool) {
 	if l.base != nil {
-		for i := l.hint; i < len(l.base.list) && i < l.hint+2; i++ {
-			if l.base.list[i].Name() == name {
-				l.hint = i
-				return i, true
-			}
-		}
-		if i, ok := l.base.places[name]; ok {
-			l.hint = int(i)
-			return int(i), true
+		if i, ok := inBase(l, name); ok {
+			return i, true
 		}
 		i, _ := slices.BinarySearchFunc(l.base.list, name, func(m member, name string) int { return strings.Compare(m.Name(), name) })
 		return i, false
@@ -62,7 +56,7 @@ func (l *memberList) find(name string) (int, bool) {
 // known returns the string of the member whose name is b, without allocating.
 func (l *memberList) known(b []byte) (string, bool) {
 	if l.base != nil {
-		i, ok := l.base.places[string(b)]
+		i, ok := inBase(l, b)
 		if !ok {
 			return "", false
 		}
@@ -111,8 +105,10 @@ func (l *memberList) at(i int) *member {
 		return l.list[i]
 	}
 	e := &l.base.list[i]
-	if d := l.diff[e]; d != nil {
-		return d
+	if l.marks>>(i&63)&1 != 0 {
+		if d := l.diff[e]; d != nil {
+			return d
+		}
 	}
 	return e
 }

@@ -22,15 +22,15 @@ var ErrBase = errors.New("swim: the node is not in the base")
 // told of nobody. Once a machine learns of a member beyond the base, or forgets one
 // of it, it takes a copy of the whole table.
 type Base struct {
-	list    []member // in the order of arrival, all shared
-	byName  map[string]*member
+	list    []member             // in the order of arrival, all shared
+	byName  map[string]int32     // indexes in list
 	byPlace []int32              // indexes in list, in the order of the ring of watching
 	rings   [ringCount][]*member // those along which news goes
 }
 
 // Base freezes the alive members that the machine knows at present.
 func (m *Machine) Base() *Base {
-	b := &Base{byName: make(map[string]*member, m.members.len())}
+	b := &Base{byName: make(map[string]int32, m.members.len())}
 	for i := range m.members.len() {
 		if e := m.members.at(i); e.state == wire.StateAlive {
 			b.list = append(b.list, *e)
@@ -39,7 +39,7 @@ func (m *Machine) Base() *Base {
 	for i := range b.list {
 		e := &b.list[i]
 		e.shared, e.changed = true, 0
-		b.byName[e.name] = e
+		b.byName[e.name] = int32(i)
 		b.byPlace = append(b.byPlace, int32(i))
 	}
 	slices.SortFunc(b.byPlace, func(i, j int32) int { return beforeOnRing(&b.list[i], &b.list[j]) })
@@ -53,14 +53,14 @@ func (b *Base) Len() int { return len(b.list) }
 // share makes the empty table one of b's, and returns the entry of the local
 // node; nil if it has none.
 func (t *members) share(b *Base, local string, rng *rand.Rand) *member {
-	e := b.byName[local]
-	if e == nil {
+	i, ok := b.byName[local]
+	if !ok {
 		return nil
 	}
 	t.base, t.diff = b, make(map[*member]*member, 1)
 	t.count[wire.StateAlive] = len(b.list)
 	t.order.draw(len(b.list), rng)
-	return t.own(e)
+	return t.own(&b.list[i])
 }
 
 // own returns the entry that may be changed in place of e, which may be shared.
@@ -75,17 +75,41 @@ func (t *members) own(e *member) *member {
 		*d = *e
 		d.shared = false
 		t.diff[e] = d
+		t.marks |= 1 << (e.place & 63)
 		t.rings.replace(e, d)
 	}
 	return d
 }
 
-// mine is this machine's entry for one of the base.
+// mine is this machine's entry for one of the base. Nearly always it is that itself,
+// and marks says so at less cost than diff.
 func (t *members) mine(e *member) *member {
+	if t.marks>>(e.place&63)&1 == 0 {
+		return e
+	}
 	if d := t.diff[e]; d != nil {
 		return d
 	}
 	return e
+}
+
+// inBase returns the entry of the base with this name, nil if it has none. States
+// are exchanged in the order of the base: the one that was found last is asked for
+// again, or the next.
+func inBase[N string | []byte](t *members, name N) *member {
+	list := t.base.list
+	for i := t.hint; i < len(list) && i < t.hint+2; i++ {
+		if list[i].name == string(name) {
+			t.hint = i
+			return &list[i]
+		}
+	}
+	i, ok := t.base.byName[string(name)]
+	if !ok {
+		return nil
+	}
+	t.hint = int(i)
+	return &list[i]
 }
 
 // detach ends the sharing: the table is this machine's alone from now on.

@@ -45,6 +45,8 @@ func (e *member) present() bool { return !e.gone() }
 type members struct {
 	base    *Base // nil: not shared
 	diff    map[*member]*member
+	marks   uint64 // a bit for each in diff, by its place
+	hint    int    // in base: which was found last
 	order   permutation
 	index   index // of all
 	all     []*member
@@ -63,7 +65,7 @@ type members struct {
 // get returns a member, nil if it is not known. It may be shared: see own.
 func (t *members) get(name string) *member {
 	if t.base != nil {
-		e := t.base.byName[name]
+		e := inBase(t, name)
 		if e == nil {
 			return nil
 		}

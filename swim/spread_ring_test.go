@@ -148,13 +148,13 @@ func TestRingPlaceTakenTwice(t *testing.T) {
 // What a machine finds in a base, which is in order, is what looking at everybody finds.
 func TestRingsOfABase(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	b := &Base{byName: map[string]*member{}}
+	b := &Base{byName: map[string]int32{}}
 	for _, e := range ringTable(60, func(i int) bool { return i%3 > 0 }) {
 		e.shared = true
 		b.list = append(b.list, *e)
 	}
 	for i := range b.list {
-		b.byName[b.list[i].name] = &b.list[i]
+		b.byName[b.list[i].name] = int32(i)
 	}
 	b.sortRings()
 	for i := range 60 {

@@ -49,8 +49,8 @@ func (m *Machine) NumAlive() int { return m.members.numPresent() }
 // Intern returns the known member name equal to b, or a new string.
 func (m *Machine) Intern(b []byte) string {
 	// The compiler does not allocate for this conversion.
-	if base := m.members.base; base != nil {
-		if e := base.byName[string(b)]; e != nil {
+	if m.members.base != nil {
+		if e := inBase(&m.members, b); e != nil {
 			return e.name
 		}
 	}
