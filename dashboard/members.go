@@ -134,8 +134,13 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// coordsAge is how old the answer to /v1/coordinates may be.
-const coordsAge = 5 * time.Second
+const (
+	// coordsAge is how old the answer to /v1/coordinates may be at most.
+	coordsAge = 5 * time.Second
+	// coordsPause is for how long each coordinate in it lets it be used: the loop is
+	// asked for so many a second and no more, whatever the size of the cluster.
+	coordsPause = 5 * time.Millisecond
+)
 
 // coordCache keeps the last answer: each coordinate is a question to the loop.
 type coordCache struct {
@@ -156,7 +161,7 @@ func (s *Server) coordinates(w http.ResponseWriter, r *http.Request) error {
 	c := &s.coords
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last == nil || time.Since(c.at) > coordsAge {
+	if c.last == nil || time.Since(c.at) > min(coordsAge, time.Duration(len(c.last))*coordsPause) {
 		all, err := s.askCoordinates(r.Context())
 		if err != nil {
 			return err

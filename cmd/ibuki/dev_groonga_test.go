@@ -4,6 +4,7 @@ package main
 
 import (
 	"net"
+	"net/http"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -34,6 +35,11 @@ func devGroongaTest(t *testing.T, bin string) {
 	d.send("wait node1 failed")
 	d.expect(`failed everywhere`)
 	d.expect(`records \d+ - \d+; waiting 0 [1-9]\d* 0`)
+	// The dashboard learns of the gateway beside its agent.
+	page := "http://" + net.JoinHostPort(host, strconv.Itoa(devHTTPPort))
+	if status, body := get(t, http.DefaultClient, page+"/v1/gateway"); status != 200 || !strings.Contains(body, `"reachable":true,"status":{"version"`) || !strings.Contains(body, `"state":"dead"`) {
+		t.Errorf("%s: %d %s", page, status, body)
+	}
 	d.send("start node1")
 	d.send("complete 40")
 	d.expect(`every server has all records`)

@@ -15,11 +15,15 @@ import (
 // IBUKI_SCREENSHOTS says.
 func TestDashboard(t *testing.T) {
 	b := startBrowser(t)
+	silent := openSilentPage(t, b)
 	t.Run("cluster", func(t *testing.T) { clusterPage(t, b) })
-	t.Run("large", func(t *testing.T) { largePage(t, b) })
-	t.Run("smooth", func(t *testing.T) { smoothPage(t, b) })
 	t.Run("handled", func(t *testing.T) { handledPage(t, b) })
 	t.Run("locked", func(t *testing.T) { lockedPage(t, b) })
+	t.Run("silent", func(t *testing.T) { silentPage(t, silent) })
+	if !raceEnabled { // it is about looks and times
+		t.Run("large", func(t *testing.T) { largePage(t, b) })
+		t.Run("smooth", func(t *testing.T) { smoothPage(t, b) })
+	}
 }
 
 // row is the row of a member, as an expression.

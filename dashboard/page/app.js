@@ -14,7 +14,7 @@ import { Traffic } from "./traffic.js";
 const BEFORE = 2000; // records from before this page came
 const POLL = 4000; // the agent's figures, in milliseconds
 const COORDINATES = 10000; // and of round trips, once they are known
-const UNKNOWN = 2500; // until then; the agent looks again every 5 s
+const UNKNOWN = 1000; // until then
 const HIDDEN = 300000; // a page that nobody sees keeps its stream for so long
 const CALM = 4000; // between two announcements to a screen reader
 

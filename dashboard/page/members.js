@@ -219,7 +219,6 @@ export class Members {
     const flaps = this.model.past.get(m.name)?.flaps ?? 0;
     const words = [];
     if (m.state === "failed" || m.state === "degraded") words.push(m.verdict || "not known");
-    else if (m.state === "left") words.push("left by itself");
     if (flaps) words.push(`flapped ${flaps}×`);
     const text = words.join(" · ");
     const meaning = m.state === "failed" || m.state === "degraded" ? VERDICTS[m.verdict] : "";
