@@ -45,7 +45,7 @@ func newTiming(cfg *Config) timing {
 		silent, hung = time.Duration(scale*float64(silentWithin)), time.Duration(scale*float64(hungWithin))
 	}
 	t := timing{
-		every:      min(silent*5/13, 500*time.Millisecond),
+		every:      min(silent*6/13, 600*time.Millisecond),
 		everyPlain: min(silent/6, 200*time.Millisecond),
 		answer:     min(silent/32, 40*time.Millisecond),
 		burst:      min(silent*11/100, 140*time.Millisecond),
