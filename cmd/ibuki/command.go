@@ -12,6 +12,7 @@ import (
 // commands are all subcommands. Each is a variable in a file of its own.
 var commands = []*command{
 	agentCommand,
+	bufferCommand,
 	catalogCommand,
 	completionCommand,
 	configCommand,

@@ -179,8 +179,9 @@ func playStep(t *testing.T, h *documentHost, name string, s *documentStep) {
 	began := time.Now()
 	for {
 		output := h.run(s.command)
-		if pid, ok := strings.CutPrefix(s.command, "kill -9 "); ok { // on a busy machine it takes a while
-			h.run(`while [ -n "$(ls /proc/` + pid + `/fd 2>/dev/null)" ]; do sleep 0.01; done`)
+		if pid, ok := strings.CutPrefix(s.command, "kill -9 "); ok {
+			// On a busy machine it takes a while, and files are closed by the last of the threads.
+			h.run(`while [ "$(ls /proc/` + pid + `/task 2>/dev/null | wc -l)" -gt 1 ] || [ -n "$(ls /proc/` + pid + `/fd 2>/dev/null)" ]; do sleep 0.01; done`)
 		}
 		if s.matches(output) {
 			t.Logf("%5.1fs %s$ %s", time.Since(began).Seconds(), name, s.command)
