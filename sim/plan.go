@@ -27,11 +27,12 @@ const (
 	doMend
 	doSlowLink
 	doGarbage
+	doAnnounce
 	numActions
 )
 
 var actionWords = [numActions]string{"crash", "crash-host", "restart", "pause", "leave", "force-leave", "join",
-	"tags", "event", "query", "cut", "partition", "mend", "slow-link", "garbage"}
+	"tags", "event", "query", "cut", "partition", "mend", "slow-link", "garbage", "announce"}
 
 // Plan is what a seed draws before its run begins: the cluster, the faults and
 // the workload. Each run has some kinds of faults and not others, so that rare

@@ -72,6 +72,7 @@ func (c *Cluster) settle(w *workload, plan Plan) time.Duration {
 			n.Resume()
 		}
 	}
+	w.takeBack()
 	c.Advance(c.underWay())
 	start := c.clock.now
 	end := start + plan.Bound()

@@ -108,6 +108,8 @@ func (w *workload) do(a action) {
 		w.query(n)
 	case doGarbage:
 		w.garbage(n)
+	case doAnnounce:
+		w.announce(n)
 	default:
 		w.network(a, n)
 	}
@@ -154,6 +156,35 @@ func (w *workload) restart(n *Node) {
 		n.Rejoin(w.other(n))
 	default:
 		n.Join(w.other(n), w.rng.IntN(2) == 0)
+	}
+}
+
+// announce has a node say that it restarts; mostly it does, in time or not.
+func (w *workload) announce(n *Node) {
+	n.AnnounceRestart(time.Second + w.upTo(15*time.Second))
+	if w.rng.IntN(3) == 0 {
+		return
+	}
+	life := n.life
+	away, back := w.upTo(2*time.Second), w.upTo(20*time.Second)
+	w.c.After(away, func() {
+		if n.up && n.life == life && !w.over {
+			n.Crash(false)
+			w.c.After(back, func() {
+				if !n.up && n.life == life && !w.over {
+					n.Restart(true)
+				}
+			})
+		}
+	})
+}
+
+// takeBack ends the windows of those that run: their tags are to change no more.
+func (w *workload) takeBack() {
+	for _, n := range w.c.nodes {
+		if w.plan.Weights[doAnnounce] > 0 {
+			n.AnnounceRestart(0)
+		}
 	}
 }
 
