@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -124,5 +125,90 @@ func TestP194_HangIsSeenSoon(t *testing.T) {
 		if m := r.Member(nameOf(1)); !m.Degraded || m.Verdict != wire.VerdictHung {
 			t.Errorf("late by %v: %+v in the end", late, m)
 		}
+	}
+}
+
+// The native paths of a quiet cluster allocate nothing: a ping of a watch and its answer, a
+// tick of a watch, and news passed on.
+func TestNativePathsDoNotAllocate(t *testing.T) {
+	m, pings := quietNative(t)
+	now := epoch
+	ping := (&wire.Ping{Seq: 9, Node: "self", Native: 1}).AppendTo(nil)
+	ack := wire.Ack{Native: 1, Wait: 60}
+	var msg []byte
+	// pass lets time pass; all that self pings answer.
+	pass := func(d time.Duration) (answers int) {
+		for until := now.Add(d); now.Before(until); {
+			if now = until; m.Deadline().Before(until) {
+				now = m.Deadline()
+			}
+			m.HandleTimeout(now)
+			for _, seq := range pings() {
+				ack.Seq = seq
+				msg = ack.AppendTo(msg[:0])
+				m.HandlePacket(now, addrOf(1), msg)
+				m.Output()
+				answers++
+			}
+		}
+		return answers
+	}
+	for _, c := range []struct {
+		what string
+		f    func()
+	}{
+		{"a ping of a watcher is answered", func() {
+			m.HandlePacket(now, addrOf(1), ping)
+			if len(m.Output().Packets) != 1 {
+				t.Error("it was not")
+			}
+		}},
+		{"watched members are pinged and answer", func() {
+			if pass(2*time.Second) < watchersEach {
+				t.Error("they were not")
+			}
+		}},
+		{"news is passed on", func() {
+			pass(2 * spreadGap)
+			m.begin(now)
+			m.announce()
+			if n := len(m.Output().Packets); n < ringCount || m.queue.Fresh() != 0 {
+				t.Errorf("in %d packets", n)
+			}
+		}},
+	} {
+		for range 100 {
+			c.f()
+		}
+		if n := testing.AllocsPerRun(200, c.f); n != 0 {
+			t.Errorf("%s: %v allocations", c.what, n)
+		}
+	}
+}
+
+// quietNative is a native among nine others, and what gives the numbers of the pings in
+// its output.
+func quietNative(t *testing.T) (m *Machine, pings func() []uint32) {
+	cfg := LAN()
+	quiet(&cfg)
+	cfg.Name, cfg.Addr, cfg.ProbeInterval = "self", addrOf(0), 1000*time.Hour
+	m, err := New(cfg, silent{}, rand.New(rand.NewPCG(1, 2)), epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i <= 9; i++ {
+		m.HandlePacket(epoch, other, nativeAlive(nameOf(i), i, 1, 1))
+		m.Output()
+	}
+	var p wire.Ping
+	var seqs []uint32
+	return m, func() []uint32 {
+		seqs = seqs[:0]
+		for _, x := range m.Output().Packets {
+			if wire.Type(x.Data[0]) == wire.TypePing && p.Decode(x.Data[1:], m) == nil {
+				seqs = append(seqs, p.Seq)
+			}
+		}
+		return seqs
 	}
 }

@@ -26,17 +26,23 @@ type forger struct {
 	buf          [2048]byte
 }
 
-// newForger opens a packet socket on the port of a network namespace. The thread that was
-// there is given up.
+// newForger opens a packet socket on the port of a network namespace.
 func newForger(t *testing.T, namespace, port, victim, fake string) *forger {
 	t.Helper()
 	f := &forger{port: port, victim: netip.MustParseAddr(victim), fake: netip.MustParseAddr(fake)}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and ends with the goroutine, being in the wrong namespace
-		done <- f.open(namespace)
-	}()
-	if err := <-done; err != nil {
+	// The thread must not end: what it has started dies with it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer home.Close()
+	err = f.open(namespace)
+	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		panic(back) // the tests that run beside this one would be in the wrong place
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return f
