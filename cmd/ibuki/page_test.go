@@ -19,6 +19,7 @@ func TestDashboard(t *testing.T) {
 	t.Run("cluster", func(t *testing.T) { clusterPage(t, b) })
 	t.Run("handled", func(t *testing.T) { handledPage(t, b) })
 	t.Run("locked", func(t *testing.T) { lockedPage(t, b) })
+	t.Run("resumed", func(t *testing.T) { resumedPage(t, b) })
 	t.Run("silent", func(t *testing.T) { silentPage(t, silent) })
 	if !raceEnabled { // it is about looks and times
 		t.Run("large", func(t *testing.T) { largePage(t, b) })
