@@ -174,7 +174,7 @@ export class Members {
 
   makeRow() {
     const cell = (key, ...inside) => el("td", { role: "cell", class: "c-" + key }, ...inside);
-    const part = { icon: icon("alive"), state: el("span"), name: el("button", { type: "button", class: "name" }), self: el("span", { class: "self", hidden: true }, "this node") };
+    const part = { icon: icon("alive"), state: el("span"), name: el("button", { type: "button", class: "name" }), self: el("span", { class: "self", hidden: true, title: "the node of the agent that shows this" }, "self") };
     for (const c of COLUMNS) part[c.key + "Cell"] = cell(c.key);
     part.stateCell.append(part.icon, part.state);
     part.nameCell.append(part.name, part.self);
