@@ -66,6 +66,7 @@ func (t *members) share(b *Base, local string, rng *rand.Rand) *member {
 // own returns the entry that may be changed in place of e, which may be shared.
 // Who changes an entry calls it first.
 func (t *members) own(e *member) *member {
+	t.touch()
 	if !e.shared {
 		return e
 	}

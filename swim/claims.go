@@ -305,6 +305,7 @@ func above(own, claimed uint32) uint32 {
 
 // announce queues this node's own alive message.
 func (m *Machine) announce() {
+	m.members.touch()
 	e := m.local
 	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions, Native: m.native()}
 	m.scratch = m.msg.alive.AppendTo(m.scratch[:0])

@@ -55,6 +55,7 @@ type members struct {
 	next    int       // index in ring of whom to probe next
 	count   [4]int
 	rings   rings
+	image   image
 	picks   []*member  // scratch of pick
 	metas   [16][]byte // metadata of the last members that had another one than those before
 	metaAt  int        // where in metas the next goes
@@ -102,6 +103,7 @@ func (t *members) numPresent() int { return t.count[wire.StateAlive] + t.count[w
 
 // add makes an entry in state dead: an alive message is about to revive it.
 func (t *members) add(face *Face, rng *rand.Rand) *member {
+	t.touch()
 	t.detach()
 	e := &member{Face: face, state: wire.StateDead, place: place(face.name)}
 	t.all = append(t.all, e)
@@ -142,6 +144,7 @@ func (t *members) set(e *member, s wire.NodeState, now time.Duration) {
 	t.count[e.state]--
 	t.count[s]++
 	was := e.present()
+	t.touch()
 	e.state, e.changed = s, now
 	if e.present() != was {
 		t.rings.note(e)
@@ -205,6 +208,7 @@ func (t *members) forget(local *member, now, age time.Duration) {
 	if t.all = slices.DeleteFunc(t.all, old); len(t.all) == n {
 		return
 	}
+	t.touch()
 	t.index.fill(t.all)
 	t.ring = slices.DeleteFunc(t.ring, old)
 	t.byPlace = slices.DeleteFunc(t.byPlace, old)

@@ -152,9 +152,7 @@ func (m *Machine) appendState(dst []byte, join bool) []byte {
 	dst = slices.Grow(dst, 64+len(m.userState)+m.members.len()*(88+len(m.local.name)+len(m.local.meta)))
 	dst = wire.AppendPushPullHeader(dst, wire.PushPullHeader{
 		Nodes: m.members.len(), UserStateLen: len(m.userState), Join: join})
-	for i := range m.members.len() {
-		dst = m.appendNode(dst, m.members.at(i))
-	}
+	dst = m.appendNodes(dst)
 	dst = append(dst, m.userState...)
 	if cap(m.userState) > maxKept {
 		m.userState = nil

@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -60,6 +61,13 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 
 // take acts on the output.
 func (r *rig) take() {
+	if img := r.members.image; len(img.data) > 0 { // what is kept is what would be told now
+		r.members.touch()
+		if !bytes.Equal(img.data, r.appendNodes(nil)) {
+			r.t.Error("what is kept of the members is not what they are")
+		}
+		r.members.image = img
+	}
 	out := r.Output()
 	r.traces = append(r.traces, out.Trace...)
 	r.joins = append(r.joins, out.Joins...)

@@ -147,6 +147,7 @@ func (m *Machine) takeName() {
 	}
 	e := m.local
 	if t.claims >= e.incarnation {
+		m.members.touch()
 		e.incarnation = above(t.claims, 0)
 	}
 	m.trace(Trace{Kind: TraceNameTaken, Level: LevelInfo, Node: e.name, Addr: e.at(), Old: old, Incarnation: e.incarnation})
