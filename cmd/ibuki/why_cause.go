@@ -133,6 +133,7 @@ type whyFacts struct {
 	aroundOnly         map[string]bool          // who reached it through others only
 	announced          bool                     // it had said that it restarts
 	itself             int                      // how many others the member suspected
+	away               time.Duration            // from the first accusation until the last word that it is alive
 	started            time.Time                // the member's agent
 	firstSeen, endSeen time.Time
 }
@@ -153,7 +154,7 @@ func (c *whyCase) facts(incident []whyEntry) whyFacts {
 		case "slept":
 			if e.observer == c.node {
 				f.slept = max(f.slept, took)
-			} else if took >= whyAsleep && slices.Contains(f.accusers, e.observer) {
+			} else if slices.Contains(f.accusers, e.observer) {
 				f.sleepers[e.observer] = max(f.sleepers[e.observer], took)
 			}
 		case "refused", "crashed":
@@ -181,7 +182,11 @@ func (c *whyCase) facts(incident []whyEntry) whyFacts {
 		if e.Verdict != "" && e.Node == c.node {
 			f.verdicts[e.Verdict] = true
 		}
+		if e.alive(c.node) && !f.firstSeen.IsZero() {
+			f.away = e.Time().Sub(f.firstSeen)
+		}
 	}
+	maps.DeleteFunc(f.sleepers, func(_ string, took time.Duration) bool { return !f.explained(took) })
 	f.itself = len(suspected)
 	for _, h := range c.histories {
 		if h.From == c.node {
@@ -193,6 +198,23 @@ func (c *whyCase) facts(incident []whyEntry) whyFacts {
 
 // whyAsleep is from which length on a sleep explains an accusation.
 const whyAsleep = 300 * time.Millisecond
+
+// explained reports whether a sleep is long enough for what happened: one that is much
+// shorter than the time that the member was away is what any busy machine has.
+func (f *whyFacts) explained(slept time.Duration) bool {
+	return slept >= whyAsleep && 3*slept >= f.away
+}
+
+// alive reports whether the record says that the member is there.
+func (e *whyEntry) alive(node string) bool {
+	switch e.Kind {
+	case "refute-suspect", "refute-dead":
+		return e.observer == node
+	case "cleared", "member-join":
+		return e.Node == node && e.observer != node
+	}
+	return false
+}
 
 // cause says in a sentence what an incident most likely was. The order matters: what
 // a node says of itself counts before what others could see of it.
@@ -208,7 +230,7 @@ func (c *whyCase) cause(incident []whyEntry) string {
 	case f.verdicts["crashed"] && !f.started.IsZero() && f.started.After(f.firstSeen.Add(-whySlack)):
 		return fmt.Sprintf("restarted: its process ended, and was there again %s later (its agent began at %s); "+
 			"connects were refused meanwhile", f.rejoined.Round(time.Millisecond), f.started.Format(time.TimeOnly))
-	case f.slept >= whyAsleep:
+	case f.explained(f.slept):
 		return fmt.Sprintf("frozen: its process did not run for %s, as it says itself (stopped, starved, or its machine paused)",
 			f.slept.Round(time.Millisecond))
 	case f.verdicts["crashed"]:

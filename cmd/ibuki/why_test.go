@@ -51,6 +51,11 @@ func TestWhyNamesTheCause(t *testing.T) {
 			account("b", said(10, "accused", "x", "a", "silent", 0), said(10, "suspect", "x", "", "silent", 0)),
 			account("x", said(10, "suspect", "a", "", "silent", 0), said(10, "suspect", "b", "", "silent", 0)),
 		}},
+		{"cut link of busy machines", "cut off, or its host is down: neither it nor its host answered a, b; it missed 1 others itself", []rpc.History{
+			account("a", said(11, "slept", "", "", "", 389*time.Millisecond), said(11, "suspect", "x", "", "silent", 0), said(20, "member-join", "x", "", "", 0)),
+			account("b", said(11, "slept", "", "", "", 354*time.Millisecond), said(11, "suspect", "x", "", "silent", 0), said(20, "member-join", "x", "", "", 0)),
+			account("x", said(10, "suspect", "a", "", "silent", 0), said(11, "slept", "", "", "", 375*time.Millisecond), said(19.9, "refute-dead", "x", "a", "", 0)),
+		}},
 		{"one-way loss", "lost packets on some ways: a got no answer, others did", []rpc.History{
 			account("a", said(10, "ping-failed", "x", "", "", 0), said(10, "suspect", "x", "", "", 0), said(11, "cleared", "x", "", "", 0)),
 			account("b", said(10, "accused", "x", "a", "", 0), said(11, "cleared", "x", "", "", 0)),
