@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +33,7 @@ func newCalls(fd uintptr, raw syscall.RawConn) *calls {
 
 // tryRead reads once; it is false if there is nothing yet.
 func (c *calls) tryRead(uintptr) bool {
-	c.got, c.inErr = transfer(unix.SYS_RECVFROM, c.fd, c.in, 0)
+	c.got, c.inErr = receive(c.fd, c.in)
 	return c.inErr != unix.EAGAIN
 }
 
@@ -43,24 +42,10 @@ func (c *calls) tryWrite(uintptr) bool {
 	c.outErr = 0
 	for len(c.out) > 0 && c.outErr == 0 {
 		var n int
-		n, c.outErr = transfer(unix.SYS_SENDTO, c.fd, c.out, unix.MSG_NOSIGNAL)
+		n, c.outErr = send(c.fd, c.out)
 		c.out = c.out[n:]
 	}
 	return c.outErr != unix.EAGAIN
-}
-
-// transfer receives into b or sends it. What was transferred is 0 after an error.
-func transfer(call, fd uintptr, b []byte, flags uintptr) (int, syscall.Errno) {
-	for {
-		n, _, errno := unix.RawSyscall6(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), flags, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), 0
-		case unix.EINTR:
-		default:
-			return 0, errno
-		}
-	}
 }
 
 // Read reads what there is, and waits until there is something.
