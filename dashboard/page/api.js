@@ -55,6 +55,9 @@ export const memberPath = (prefix, name) => prefix + name.split("/").map(encodeU
 // milliseconds; the agent says something every 15 s.
 const SILENCE = 25000;
 
+// LASTED is how long a stream has to have been there to be opened again at once.
+const LASTED = 2000;
+
 // Stream follows /v1/stream for ever. on has record(r), open(), broken(error) and
 // wanted(error), the last for a token. The number of the last record is kept, and
 // named when the stream is opened again: the agent tells what was since, or that it is missing.
@@ -81,6 +84,7 @@ export class Stream {
 
   async follow(run) {
     let error;
+    const begun = Date.now();
     try {
       await this.read(run);
       error = new Gone("the stream ended");
@@ -93,7 +97,8 @@ export class Stream {
       return;
     }
     this.on.broken(error);
-    // At once, then ever later, each page at a moment of its own.
+    // At once if it had been there for a while, then ever later, each page at a moment of its own.
+    if (Date.now() - begun > LASTED) this.tries = 0;
     const wait = this.tries === 0 ? 0 : Math.min(3000, 150 * 2 ** this.tries) * (0.75 + Math.random() / 2);
     this.tries++;
     this.timer = setTimeout(() => this.follow(run), wait);
@@ -111,7 +116,6 @@ export class Stream {
         headers: headers(this.id ? { "Last-Event-ID": this.id } : {}), signal: this.abort.signal, cache: "no-store",
       });
       if (!resp.ok) throw await refusal(resp);
-      this.tries = 0;
       this.on.open();
       const reader = resp.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let rest = ""; ;) {

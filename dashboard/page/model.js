@@ -7,6 +7,7 @@ const FLAP = 60000; // who is back so soon after it failed has flapped, in milli
 const TOGETHER = 2000; // changes of one kind within so many milliseconds are one entry
 const MOST = 500; // entries that are kept of each list
 const MARKS = 20000; // single changes that are kept for the strip
+const PASTS = 20000; // members of which it is remembered how often they failed
 const BUFFER = 10000; // records that may wait for a list of members
 
 export const VERDICTS = {
@@ -125,6 +126,7 @@ export class Model {
       away = past.failed ? at - past.failed : null;
       if (away !== null && away <= FLAP) past.flaps++;
     }
+    if (this.past.size >= PASTS && !this.past.has(m.name)) this.past.clear();
     this.past.set(m.name, past);
     this.mark(at, kind);
     this.enter({ at, kind, names: [m.name], verdict: m.verdict ?? "", away, flaps: kind === "back" && away !== null && away <= FLAP ? past.flaps : 0 });
