@@ -32,6 +32,7 @@ type loopState struct {
 	kept      serf.Restorable // as last noted in the snapshot
 	leaves    bool            // noted there too
 	declines  []serf.QueryID  // queries that nobody here will answer
+	tags      sharedTags      // of the members as last published
 
 	sent    chan struct{} // closed by the sender when it has ended
 	endOnce sync.Once     // of end
@@ -252,6 +253,7 @@ func (a *Agent) publish(now time.Time) {
 	}
 	a.loop.changes, a.loop.published = n, true
 	members := a.machine.Members()
+	a.loop.tags.share(members)
 	a.members.Store(&members)
 	a.list.Publish(now, entries(members))
 	a.handlers.membersChanged()

@@ -36,6 +36,7 @@ type List struct {
 
 	mu       sync.Mutex // serializes publishers, and guards:
 	watchers []chan *View
+	tags     tagSets
 }
 
 var empty View
@@ -53,7 +54,7 @@ func (l *List) Current() *View {
 func (l *List) Apply(now time.Time, changes ...Change) *View {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := fold{now: now, entries: l.Current().entries}
+	f := fold{now: now, entries: l.Current().entries, tags: &l.tags}
 	for i := range changes {
 		for j := range changes[i].Entries {
 			f.apply(changes[i].Kind, &changes[i].Entries[j])
@@ -68,7 +69,7 @@ func (l *List) Apply(now time.Time, changes ...Change) *View {
 func (l *List) Publish(now time.Time, entries []Entry) *View {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := fold{now: now, entries: l.Current().entries}
+	f := fold{now: now, entries: l.Current().entries, tags: &l.tags}
 	keep := make(map[string]bool, len(entries))
 	for i := range entries {
 		keep[entries[i].Name] = true
@@ -143,17 +144,6 @@ func loaded(entries []Entry) []*Entry {
 	return all
 }
 
-// sortedTags is a sorted copy.
-func sortedTags(tags []Tag) []Tag {
-	tags = slices.Clone(tags)
-	sortTags(tags)
-	return tags
-}
-
-func sortTags(tags []Tag) {
-	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
-}
-
 // publish makes what f came to the current View and hands it to the watchers.
 func (l *List) publish(f *fold) *View {
 	old := l.Current()
@@ -210,6 +200,7 @@ type fold struct {
 	now     time.Time
 	entries []*Entry
 	changed bool
+	tags    *tagSets // for put
 }
 
 func (f *fold) apply(kind Kind, e *Entry) {
@@ -231,7 +222,7 @@ func (f *fold) apply(kind Kind, e *Entry) {
 // put adds or replaces an entry.
 func (f *fold) put(e *Entry) {
 	next := *e
-	next.Tags = sortedTags(e.Tags)
+	next.Tags = f.tags.of(e.Tags)
 	next.Since = f.now
 
 	i, ok := find(f.entries, e.Name)
@@ -240,7 +231,7 @@ func (f *fold) put(e *Entry) {
 			next.Status = Alive
 		}
 		f.own()
-		f.entries = slices.Insert(f.entries, i, &next)
+		f.entries = slices.Insert(f.entries, i, new(next))
 		return
 	}
 	old := f.entries[i]
@@ -254,7 +245,7 @@ func (f *fold) put(e *Entry) {
 		next.Since = old.Since
 	}
 	f.own()
-	f.entries[i] = &next
+	f.entries[i] = new(next)
 }
 
 // set adds or replaces an entry as it is.
