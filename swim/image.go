@@ -6,8 +6,9 @@ import "slices"
 // plain nodes each asks now and then, and most of the time nothing has changed.
 //
 // Rule: it is made when all members are told for the second time without a change between, and dropped at
-// the next change: who is never asked twice keeps none. Invariant: data is empty, or what
-// would be encoded now.
+// the next change: who is never asked twice keeps none, nor do machines that share their table,
+// of which there are thousands in one process. Invariant: data is empty, or what would be
+// encoded now.
 type image struct {
 	told bool // since the last change
 	data []byte
@@ -26,7 +27,7 @@ func (m *Machine) appendNodes(dst []byte) []byte {
 	for i := range m.members.len() {
 		dst = m.appendNode(dst, m.members.at(i))
 	}
-	if img.told {
+	if img.told && m.members.base == nil {
 		img.data = slices.Clone(dst[n:])
 	}
 	img.told = true
