@@ -62,6 +62,7 @@ type Machine struct {
 	parts     [][]byte // of a packet
 	payload   []byte   // of an ack
 	userState []byte   // the layer's
+	stateEach int      // bytes of a member in the last push/pull
 	told      Member   // given to the layer
 	own       Member   // returned by Local
 	asked     Member   // returned by Member

@@ -148,11 +148,14 @@ func (m *Machine) Join(now time.Time, to netip.AddrPort, name string) DialID {
 // appendState appends a whole push/pull message: everybody we know, and the layer's state. (P51)
 func (m *Machine) appendState(dst []byte, join bool) []byte {
 	m.userState = m.layer.AppendState(m.userState[:0], join)
-	// About what a member takes, so that dst grows once.
-	dst = slices.Grow(dst, 64+len(m.userState)+m.members.len()*(88+len(m.local.name)+len(m.local.meta)))
+	// So that dst grows once: about what a member takes, or what they took the last time.
+	each := max(88+len(m.local.name)+len(m.local.meta), m.stateEach)
+	dst = slices.Grow(dst, 64+len(m.userState)+m.members.len()*each)
 	dst = wire.AppendPushPullHeader(dst, wire.PushPullHeader{
 		Nodes: m.members.len(), UserStateLen: len(m.userState), Join: join})
+	n := len(dst)
 	dst = m.appendNodes(dst)
+	m.stateEach = (len(dst) - n + m.members.len()) / m.members.len()
 	dst = append(dst, m.userState...)
 	if cap(m.userState) > maxKept {
 		m.userState = nil
