@@ -19,6 +19,8 @@ type ScaleOptions struct {
 	NoExchange bool
 	// Link is what the ways are like. Zero: a delay of 0.5 ms ± half of that.
 	Link Link
+	// Loss is which share of the datagrams is lost beside that.
+	Loss float64
 }
 
 // Scale is a quiet cluster of any size in which all know each other, to measure
@@ -41,6 +43,7 @@ func NewScale(o ScaleOptions) (*Scale, error) {
 	if opts.Link == (Link{}) {
 		opts.Link = Link{Delay: 250 * time.Microsecond, Jitter: 500 * time.Microsecond}
 	}
+	opts.Link.Loss = max(opts.Link.Loss, o.Loss)
 	opts.Serf.Swim.Plain = o.Plain
 	if o.NoExchange {
 		opts.Serf.Swim.PushPullInterval = 1000 * time.Hour

@@ -34,6 +34,7 @@ Options of sim scale:
     -seed=1             The first seed.
     -exchange=10000     Up to how many nodes whole states are exchanged
                         periodically: beyond, nothing else would be computed.
+    -loss=0             Which share of the datagrams is lost.
     -virtual            Only what is the same at each call: no speed, no memory.
     -svg=DIR            Write charts there.
 `
@@ -45,6 +46,7 @@ type scaleFlags struct {
 	span     time.Duration
 	seed     uint64
 	exchange int
+	loss     float64
 	virtual  bool
 	svg      string
 }
@@ -103,6 +105,7 @@ func (e *env) scaleFlags(args []string) (*scaleFlags, int) {
 	fs.DurationVar(&f.span, "for", 10*time.Second, "")
 	fs.Uint64Var(&f.seed, "seed", 1, "")
 	fs.IntVar(&f.exchange, "exchange", 10000, "")
+	fs.Float64Var(&f.loss, "loss", 0, "")
 	fs.BoolVar(&f.virtual, "virtual", false, "")
 	fs.StringVar(&f.svg, "svg", "", "")
 	fs.Usage = func() { e.say("%s", e.text(simScaleHelp)) }
@@ -120,7 +123,7 @@ func (e *env) scaleFlags(args []string) (*scaleFlags, int) {
 	if f.modes, ok = modesOf(*modes); !ok {
 		return nil, e.fail("Invalid mode: %q (plain, native)", *modes)
 	}
-	if f.runs < 1 || f.span <= 0 || fs.NArg() > 0 {
+	if f.runs < 1 || f.span <= 0 || f.loss < 0 || f.loss >= 1 || fs.NArg() > 0 {
 		return nil, e.fail("%s", e.text(simScaleHelp))
 	}
 	return f, 0
@@ -167,7 +170,7 @@ func (r *scaleRow) measure(f *scaleFlags) error {
 func (r *scaleRow) cluster(f *scaleFlags, run int) (*sim.Scale, error) {
 	plain := r.mode == "plain"
 	r.exchange = r.nodes <= f.exchange
-	s, err := sim.NewScale(sim.ScaleOptions{Nodes: r.nodes, Seed: f.seed + uint64(run), Plain: plain, NoExchange: !r.exchange})
+	s, err := sim.NewScale(sim.ScaleOptions{Nodes: r.nodes, Seed: f.seed + uint64(run), Plain: plain, NoExchange: !r.exchange, Loss: f.loss})
 	if err != nil {
 		return nil, err
 	}
