@@ -134,3 +134,21 @@ func TestDocsHaveAnIndex(t *testing.T) {
 		t.Error("README.md does not lead to docs/README.md")
 	}
 }
+
+// Every decision has a number of its own, which its heading repeats.
+func TestDecisionsAreNumbered(t *testing.T) {
+	files, err := filepath.Glob("docs/adr/*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d decisions, %v", len(files), err)
+	}
+	for i, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("%04d-", i+1)
+		if !strings.HasPrefix(filepath.Base(file), want) || !strings.HasPrefix(string(text), fmt.Sprintf("# %d. ", i+1)) {
+			t.Errorf("%s: the decision after %d others is not number %d, in its name and its heading", file, i, i+1)
+		}
+	}
+}
