@@ -6,7 +6,31 @@ import (
 
 // judge decides whether a server may be read from. writer.mu is held.
 func (v *volume) judge() {
-	v.missing.Store(v.behind || v.doubted || len(v.heldBy) > 0)
+	v.missing.Store(v.behind || v.doubted || len(v.heldBy) > 0 || v.emptied.Load())
+}
+
+// judge is volume.judge for who does not hold writer.mu.
+func (w *writer) judge(v *volume) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	v.judge()
+}
+
+// tablesWait reports whether a server may get its tables yet by the writes that wait for
+// it. If the oldest is about records, it had the table.
+func (w *writer) tablesWait(v *volume) bool {
+	w.mu.Lock()
+	elsewhere := len(v.heldBy) > 0
+	w.mu.Unlock()
+	if elsewhere || w.buffer == nil {
+		return elsewhere
+	}
+	p, ok, err := w.buffer.Next(v.addr)
+	if err != nil || !ok {
+		return err != nil
+	}
+	e, err := decodeEntry(p.Data)
+	return err != nil || e.command.Name != "load" && e.command.Name != "delete"
 }
 
 // fallBehind makes it known that servers lack writes, on disk and to the other
@@ -83,6 +107,7 @@ func (w *writer) complete(v *volume) {
 	}
 	w.mu.Unlock()
 	if changed {
+		w.d.start(func() { _ = w.d.probe(v) }) // its tables can be judged now
 		w.d.start(w.publish)
 	}
 }

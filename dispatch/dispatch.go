@@ -80,6 +80,7 @@ func New(cfg Config) (*Dispatcher, error) {
 		return nil, err
 	}
 	d.peers.start()
+	d.start(d.starts)
 	return d, nil
 }
 

@@ -28,6 +28,7 @@ func (d *Dispatcher) failed(v *volume, err error) {
 		return
 	}
 	d.log.Info("server does not answer", "volume", v.addr, "error", err)
+	v.started.Store(0) // it may be another one when it is back
 	v.pool.drop()
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		// Nobody listens any more: what is under way there will not be answered.
@@ -83,14 +84,9 @@ func (d *Dispatcher) back(v *volume) {
 	d.writes.wake(v)
 }
 
-// probe asks once, on a connection of its own.
+// probe asks once whether the server is there, and has its data.
 func (d *Dispatcher) probe(v *volume) error {
-	a := &attempt{volume: v, start: time.Now()}
-	stop := time.AfterFunc(probeFor, a.interrupt)
-	defer stop.Stop()
-	_, _, err := a.run(statusCommand, true)
-	if errors.Is(err, errInterrupted) {
-		return ErrTimeout
-	}
-	return err
+	v.inspecting <- struct{}{}
+	defer func() { <-v.inspecting }()
+	return d.inspect(v)
 }

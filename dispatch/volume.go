@@ -38,6 +38,10 @@ type volume struct {
 	failures    atomic.Uint64
 	latency     latencies
 
+	started    atomic.Int64  // when the server was started that was last looked at, as it says; 0: none was
+	emptied    atomic.Bool   // that one's database is not the one that it had
+	inspecting chan struct{} // holds one: held by the one who inspects
+
 	mu      sync.Mutex
 	running []*attempt // reads under way
 	fault   string     // the last failure, for /status

@@ -1,0 +1,193 @@
+package dispatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// watchStarts is how often each server is asked when it was started.
+const watchStarts = time.Second
+
+// errEmptied is the fault of a server whose database is not the one that it had.
+var errEmptied = errors.New("its database has none of the tables that the other replicas have: " +
+	"stop it, give it the data of a complete one, start it")
+
+// starts looks at each server that was started anew, also if nobody noticed that it
+// was away.
+func (d *Dispatcher) starts() {
+	tick := time.NewTicker(watchStarts)
+	defer tick.Stop()
+	for {
+		for _, v := range d.volumes {
+			if v.state() != up || !v.listed.Load() {
+				continue
+			}
+			d.start(func() { // one that hangs holds up no other
+				select {
+				case v.inspecting <- struct{}{}:
+					_ = d.inspect(v)
+					<-v.inspecting
+				default:
+				}
+			})
+		}
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// inspect looks at the tables of a server that was started since it was last looked at. An
+// error means that it is not to be used now. v.inspecting is held.
+func (d *Dispatcher) inspect(v *volume) error {
+	answer, err := d.question(v, statusCommand)
+	if err != nil {
+		return err
+	}
+	began := startOf(answer.Body)
+	if began == v.started.Load() {
+		return v.emptiedErr()
+	}
+	emptied, err := d.lacksAll(v)
+	if err != nil || emptied && d.writes.tablesWait(v) {
+		return v.emptiedErr() // it is looked at again
+	}
+	v.started.Store(began)
+	if v.emptied.Swap(emptied) != emptied {
+		d.writes.judge(v)
+		if emptied {
+			d.log.Error("server is not used", "volume", v.addr, "error", errEmptied)
+		} else {
+			d.log.Info("server has tables again", "volume", v.addr)
+		}
+	}
+	if emptied {
+		v.mu.Lock()
+		v.fault = errEmptied.Error()
+		v.mu.Unlock()
+		if v.setState(down, time.Now(), "") {
+			d.writes.away(v)
+			v.probeNow()
+		}
+	}
+	return v.emptiedErr()
+}
+
+func (v *volume) emptiedErr() error {
+	if v.emptied.Load() {
+		return errEmptied
+	}
+	return nil
+}
+
+// errNobody: there is nobody to compare with.
+var errNobody = errors.New("no other replica can be asked")
+
+// lacksAll reports whether another replica has tables, and this one none of them.
+func (d *Dispatcher) lacksAll(v *volume) (bool, error) {
+	own, err := d.tables(v)
+	if err != nil {
+		return false, err
+	}
+	replicas := d.replicasOf(v)
+	asked := len(replicas) == 0
+	for _, u := range replicas {
+		if u.rank() != good {
+			continue
+		}
+		others, err := d.tables(u)
+		if err != nil {
+			continue
+		}
+		asked = true
+		lacks := len(others) > 0
+		for name := range others { // order-free: any will do
+			lacks = lacks && !own[name]
+		}
+		if lacks {
+			return true, nil
+		}
+	}
+	if !asked {
+		return false, errNobody
+	}
+	return false, nil
+}
+
+// replicasOf are the others that hold what a server holds.
+func (d *Dispatcher) replicasOf(v *volume) (list []*volume) {
+	for _, ds := range d.datasets {
+		for _, l := range ds.layouts {
+			for _, p := range l.parts {
+				if !slices.Contains(p.volumes, v) {
+					continue
+				}
+				for _, u := range p.volumes {
+					if u != v && !slices.Contains(list, u) {
+						list = append(list, u)
+					}
+				}
+			}
+		}
+	}
+	return list
+}
+
+var tableListCommand = &Command{Name: "table_list"}
+
+// tables are the names of a server's tables.
+func (d *Dispatcher) tables(v *volume) (map[string]bool, error) {
+	answer, err := d.question(v, tableListCommand)
+	if err != nil {
+		return nil, err
+	}
+	_, body, err := splitEnvelope(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	var rows [][]json.RawMessage
+	if err := json.Unmarshal(body, &rows); err != nil {
+		return nil, err
+	}
+	names := make(map[string]bool)
+	for _, row := range rows[min(1, len(rows)):] { // the first says what the columns are
+		var name string
+		if len(row) < 2 || json.Unmarshal(row[1], &name) != nil {
+			return nil, errors.New("a table list of no known form")
+		}
+		names[name] = true
+	}
+	return names, nil
+}
+
+// question asks one server, on a connection of its own, for no longer than a probe.
+func (d *Dispatcher) question(v *volume, c *Command) (Answer, error) {
+	a := &attempt{volume: v, start: time.Now()}
+	stop := time.AfterFunc(probeFor, a.interrupt)
+	defer stop.Stop()
+	answer, _, err := a.run(c, true)
+	if errors.Is(err, errInterrupted) {
+		return answer, ErrTimeout
+	}
+	return answer, err
+}
+
+// startOf is when a server was started, by its status; 0 if that does not say it.
+func startOf(status []byte) int64 {
+	_, rest, ok := bytes.Cut(status, []byte(`"starttime":`))
+	if !ok {
+		return 0
+	}
+	end := 0
+	for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
+		end++
+	}
+	n, _ := strconv.ParseInt(string(rest[:end]), 10, 64)
+	return n
+}

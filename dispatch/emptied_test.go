@@ -1,0 +1,139 @@
+package dispatch
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/catalog"
+	"github.com/ibuki-dev/ibuki/live"
+)
+
+// mortal is a real Groonga server that can be killed and started again, on its address.
+type mortal struct {
+	*testGroonga
+	dir string
+	cmd *exec.Cmd
+}
+
+func newMortal(t *testing.T) *mortal {
+	t.Helper()
+	if _, err := exec.LookPath("groonga"); err != nil {
+		t.Skip("there is no groonga on the PATH (Debian: groonga-bin)")
+	}
+	m := &mortal{testGroonga: &testGroonga{t, fmt.Sprintf("127.0.0.1:%d", freePort(t))}, dir: t.TempDir()}
+	m.start()
+	t.Cleanup(m.kill)
+	return m
+}
+
+func (m *mortal) db() string { return filepath.Join(m.dir, "db") }
+
+// start starts it, with an empty database if it has none.
+func (m *mortal) start() {
+	m.t.Helper()
+	_, port, _ := strings.Cut(m.addr, ":")
+	args := []string{"-s", "--protocol", "http", "--bind-address", "127.0.0.1", "-p", port, "--log-path", filepath.Join(m.dir, "log"), "--query-log-path", ""}
+	if _, err := os.Stat(m.db()); err != nil {
+		args = append(args, "-n")
+	}
+	m.cmd = exec.Command("groonga", append(args, m.db())...)
+	if err := m.cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	if !m.answers(nil) {
+		m.t.Fatal("Groonga does not answer")
+	}
+}
+
+func (m *mortal) kill() {
+	_ = m.cmd.Process.Kill()
+	_ = m.cmd.Wait()
+}
+
+// empty removes the database.
+func (m *mortal) empty() {
+	m.t.Helper()
+	files, _ := filepath.Glob(m.db() + "*")
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+// TestEmptiedDatabase: a server that comes back without its tables is not read from and
+// keeps its writes waiting, until it is started with the data of another.
+func TestEmptiedDatabase(t *testing.T) {
+	a, b := newMortal(t), newMortal(t)
+	c, err := catalog.Parse(fmt.Appendf(nil, `{"version":2,"effectiveDate":"2026-01-01T00:00:00Z","datasets":{"Default":{"nWorkers":1,"plugins":[],"schema":{},"replicas":[
+		{"dimension":"_key","slicer":"hash","slices":[{"label":"s","weight":100,"volume":{"address":"%s/d"}}]},
+		{"dimension":"_key","slicer":"hash","slices":[{"label":"s","weight":100,"volume":{"address":"%s/d"}}]}]}}}`, a.addr, b.addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	d, err := New(Config{Catalog: c, List: &live.List{}, Dir: dir, Buffer: openTestBuffer(t, dir, BufferConfig{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	must := func(line string) string {
+		t.Helper()
+		c, err := ParseLine(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := d.Do(t.Context(), c)
+		if err != nil || answer.Code != 0 {
+			t.Fatalf("%s: %s, %v", line, answer.Body, err)
+		}
+		return string(answer.Body)
+	}
+	second := func(state, fault string, waiting int) {
+		t.Helper()
+		var v VolumeStatus
+		for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(5 * time.Millisecond) {
+			if v = d.Status().Volumes[1]; v.State == state && strings.Contains(v.Fault, fault) && v.Waiting == waiting {
+				return
+			}
+		}
+		t.Fatalf("%+v", v)
+	}
+	search := func(want string) {
+		t.Helper()
+		for range 6 {
+			if got := must("select Items --limit 0 --output_columns _key"); !strings.Contains(got, want) {
+				t.Fatalf("%s, want %s", got, want)
+			}
+		}
+	}
+	must("table_create Items TABLE_HASH_KEY ShortText")
+	must(`load --table Items --values '[{"_key":"one"}]'`)
+	search("[[[1],")
+	second("active", "", 0)
+
+	b.kill()
+	search("[[[1],") // it is noticed: the server says only in which second it was started
+	b.empty()
+	b.start()
+	second("inactive", "none of the tables", 0)
+	must(`load --table Items --values '[{"_key":"two"}]'`)
+	second("inactive", "none of the tables", 1)
+	search("[[[2],")
+
+	// What it gets while it runs is not taken for all that it had.
+	b.must("table_create Items TABLE_HASH_KEY ShortText")
+	time.Sleep(2 * probeLimit)
+	second("inactive", "none of the tables", 1)
+
+	b.kill()
+	b.start()
+	second("active", "", 0)
+	a.kill() // so that the other one is asked
+	search("[[[1],")
+}
