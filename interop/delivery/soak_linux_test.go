@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,21 +108,42 @@ func TestSoakTwoSlicesOfTwoReplicas(t *testing.T) {
 // is steadier than rates on a busy machine, and what decides them.)
 const costliest = 1.5
 
-// calm measures the gateway, HAProxy and the servers themselves in turns.
+// calmTurn is how long one of the three is measured before it is the next one's turn, so that
+// what else goes on is the same for all.
+const calmTurn = 300 * time.Millisecond
+
+// calm measures the gateway, HAProxy and the servers themselves in turns; who comes first
+// changes too.
 func (w *world) calm(proxy *process) {
-	const rounds = 4
-	turn := *calmFor / (3 * rounds)
+	rounds := max(int(*calmFor/(3*calmTurn)), 4)
 	var direct, through, beside result
 	var cpuThrough, cpuBeside float64
-	for range rounds {
-		direct.add(w.turn(turn, w.volumes...))
-		before := w.gateways[0].cpu()
-		through.add(w.turn(turn, w.front(0)))
-		cpuThrough += w.gateways[0].cpu() - before
-		before = proxy.cpu()
-		beside.add(w.turn(turn, w.proxy))
-		cpuBeside += proxy.cpu() - before
+	var rates, medians []float64 // the gateway's beside HAProxy's, of each round
+	for round := range rounds {
+		var ours, theirs *result
+		turns := []func(){
+			func() { direct.add(w.turn(calmTurn, w.volumes...)) },
+			func() {
+				before := w.gateways[0].cpu()
+				ours = w.turn(calmTurn, w.front(0))
+				cpuThrough += w.gateways[0].cpu() - before
+			},
+			func() {
+				before := proxy.cpu()
+				theirs = w.turn(calmTurn, w.proxy)
+				cpuBeside += proxy.cpu() - before
+			},
+		}
+		for i := range turns {
+			turns[(round+i)%len(turns)]()
+		}
+		rates = append(rates, ours.rate()/theirs.rate())
+		medians = append(medians, float64(ours.quantile(0.5))/float64(theirs.quantile(0.5)))
+		through.add(ours)
+		beside.add(theirs)
 	}
+	slices.Sort(rates)
+	slices.Sort(medians)
 	cpuThrough /= float64(len(through.took))
 	cpuBeside /= float64(len(beside.took))
 	w.t.Logf("calm, direct:  %v", &direct)
@@ -130,9 +152,8 @@ func (w *world) calm(proxy *process) {
 	if cpuThrough > costliest*cpuBeside {
 		w.t.Errorf("a search costs the gateway %.2f times HAProxy's processor time", cpuThrough/cpuBeside)
 	}
-	w.t.Logf("calm: of the direct rate the gateway has %.2f and HAProxy %.2f; gateway beside HAProxy: rate %.2f, median %.2f",
-		through.rate()/direct.rate(), beside.rate()/direct.rate(), through.rate()/beside.rate(),
-		float64(through.quantile(0.5))/float64(beside.quantile(0.5)))
+	w.t.Logf("calm: of the direct rate the gateway has %.2f and HAProxy %.2f; gateway beside HAProxy, median of %d rounds: rate %.3f, median %.3f",
+		through.rate()/direct.rate(), beside.rate()/direct.rate(), rounds, rates[rounds/2], medians[rounds/2])
 	for name, r := range map[string]*result{"direct": &direct, "gateway": &through, "HAProxy": &beside} {
 		if r.failed > 0 {
 			w.t.Errorf("%s: %v", name, r)
