@@ -48,6 +48,9 @@ func (d *Dispatcher) starts() {
 func (d *Dispatcher) inspect(v *volume) error {
 	answer, err := d.question(v, statusCommand)
 	if err != nil {
+		if !errors.Is(err, ErrTimeout) {
+			v.started.Store(0) // nobody is there: the next to answer is another one
+		}
 		return err
 	}
 	began := startOf(answer.Body)
