@@ -58,7 +58,16 @@ func (d *Dispatcher) inspect(v *volume) error {
 		return v.emptiedErr()
 	}
 	emptied, err := d.lacksAll(v)
-	if err != nil || emptied && d.writes.tablesWait(v) {
+	if emptied && err == nil {
+		// What another gateway has under way is not known here until it is late.
+		select {
+		case <-d.ctx.Done():
+			return ErrStopped
+		case <-time.After(emptiedTwice):
+		}
+		emptied, err = d.lacksAll(v)
+	}
+	if err != nil {
 		return v.emptiedErr() // it is looked at again
 	}
 	v.started.Store(began)
@@ -89,17 +98,19 @@ func (v *volume) emptiedErr() error {
 	return nil
 }
 
-// errNobody: there is nobody to compare with.
-var errNobody = errors.New("no other replica can be asked")
+// errNobody: it cannot be told yet.
+var errNobody = errors.New("no other replica can be asked, or tables may be on their way")
 
-// lacksAll reports whether another replica has tables, and this one none of them.
+// emptiedTwice is how long after a server was found to have no tables it is looked at once more.
+const emptiedTwice = time.Second
+
+// lacksAll reports whether another replica has tables, and this one none of them. They are
+// asked in this order: a table that the other one has was on its way to this one before, so
+// that it is there, or waits.
 func (d *Dispatcher) lacksAll(v *volume) (bool, error) {
-	own, err := d.tables(v)
-	if err != nil {
-		return false, err
-	}
 	replicas := d.replicasOf(v)
 	asked := len(replicas) == 0
+	var all []map[string]bool
 	for _, u := range replicas {
 		if u.rank() != good {
 			continue
@@ -109,16 +120,32 @@ func (d *Dispatcher) lacksAll(v *volume) (bool, error) {
 			continue
 		}
 		asked = true
-		lacks := len(others) > 0
+		if len(others) > 0 {
+			all = append(all, others)
+		}
+	}
+	switch {
+	case !asked:
+		return false, errNobody
+	case len(all) == 0:
+		return false, nil
+	}
+	waits := d.writes.tablesWait(v)
+	own, err := d.tables(v)
+	if err != nil {
+		return false, err
+	}
+	for _, others := range all {
+		lacks := true
 		for name := range others { // order-free: any will do
 			lacks = lacks && !own[name]
+		}
+		if lacks && waits {
+			return false, errNobody
 		}
 		if lacks {
 			return true, nil
 		}
-	}
-	if !asked {
-		return false, errNobody
 	}
 	return false, nil
 }
