@@ -3,7 +3,6 @@ package dispatch
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -105,7 +104,7 @@ func copyOthers(from, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(f, string(text))
+	_, err = f.Write(text)
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
