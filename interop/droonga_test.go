@@ -282,7 +282,7 @@ echo end $SERF_USER_EVENT >> $DIR/runs`)
 // TestDroongaAnswersMeanwhile: RPC answers while a handler runs, however long.
 func TestDroongaAnswersMeanwhile(t *testing.T) {
 	c := newDroonga(t)
-	e := newEngine(c, `touch $DIR/runs; while [ ! -e $DIR/enough ]; do sleep 0.05; done`)
+	e := newEngine(c, `touch $DIR/runs; while [ -d $DIR ] && [ ! -e $DIR/enough ]; do sleep 0.05; done`)
 	e.run(nil)
 	e.ready()
 	e.await("a run of the handler", func() error {
