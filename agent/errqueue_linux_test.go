@@ -35,31 +35,34 @@ func TestRefusedPackets(t *testing.T) {
 			refused := make(chan netip.AddrPort, 1000)
 			a.OnRefused(func(to netip.AddrPort) { refused <- to })
 			go func() {
-				var buf [100]byte
+				into := []Datagram{{Data: make([]byte, 100)}}
 				for {
-					if _, _, err := a.ReadPacket(buf[:]); err != nil {
+					if _, err := a.ReadPackets(into); err != nil {
 						return
 					}
 				}
 			}()
 			got := make(chan int, 1)
 			go func() {
-				var buf [100]byte
-				n := 0
-				for n < 100 {
-					if _, _, err := b.ReadPacket(buf[:]); err != nil {
+				into := []Datagram{{Data: make([]byte, 100)}, {Data: make([]byte, 100)}}
+				sum := 0
+				for sum < 100 {
+					n, err := b.ReadPackets(into)
+					if err != nil {
 						break
 					}
-					n++
+					sum += n
 				}
-				got <- n
+				got <- sum
 			}()
 			for range 100 {
-				if err := a.WritePacket([]byte("x"), dead); err != nil {
-					t.Fatal(err)
-				}
-				if err := a.WritePacket([]byte("y"), b.Addr()); err != nil {
-					t.Fatal(err)
+				out := []Datagram{{[]byte("x"), dead}, {[]byte("y"), b.Addr()}}
+				for len(out) > 0 {
+					n, err := a.WritePackets(out)
+					if err != nil || n == 0 {
+						t.Fatal(n, err)
+					}
+					out = out[n:]
 				}
 			}
 			select {

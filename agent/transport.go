@@ -13,10 +13,13 @@ type Transport interface {
 	// Addr is the address that packets and streams are received at. Its port is
 	// the one in use even if port 0 was asked for.
 	Addr() netip.AddrPort
-	// ReadPacket waits for a packet and copies it into buf.
-	ReadPacket(buf []byte) (n int, from netip.AddrPort, err error)
-	// WritePacket sends one packet. It does not keep b.
-	WritePacket(b []byte, to netip.AddrPort) error
+	// ReadPackets waits for packets and puts those that are there into the first n of into:
+	// each into a Data, up to its capacity. Without an error n is at least 1.
+	ReadPackets(into []Datagram) (n int, err error)
+	// WritePackets sends packets in their order and returns how many it did. It may send
+	// fewer than all without an error, but then at least one; an error is about
+	// packets[n]. It keeps nothing of them.
+	WritePackets(packets []Datagram) (n int, err error)
 	// OnRefused sets what is called, from whatever goroutine, with the address of a packet
 	// that was refused, as far as this host hears of that. It comes before all else.
 	OnRefused(func(to netip.AddrPort))
@@ -31,6 +34,15 @@ type Transport interface {
 	// Close ends everything; calls that wait return an error.
 	Close() error
 }
+
+// Datagram is a packet and where it comes from, or goes to.
+type Datagram struct {
+	Data []byte
+	Addr netip.AddrPort
+}
+
+// maxBatch is how many packets are read or written at a time.
+const maxBatch = 16
 
 // maxPacket is the largest datagram that can arrive.
 const maxPacket = 65536

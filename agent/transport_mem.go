@@ -83,18 +83,27 @@ func (t *memTransport) OnRefused(func(netip.AddrPort)) {}
 
 func (t *memTransport) Pending() bool { return len(t.packets) > 0 }
 
-func (t *memTransport) ReadPacket(buf []byte) (int, netip.AddrPort, error) {
+func (t *memTransport) ReadPackets(into []Datagram) (int, error) {
 	select {
 	case p := <-t.packets:
-		return copy(buf, p.data), p.from, nil
+		d := &into[0]
+		d.Data, d.Addr = d.Data[:copy(d.Data[:cap(d.Data)], p.data)], p.from
+		return 1, nil
 	case <-t.done:
-		return 0, netip.AddrPort{}, net.ErrClosed
+		return 0, net.ErrClosed
 	}
 }
 
-func (t *memTransport) WritePacket(b []byte, to netip.AddrPort) error {
+func (t *memTransport) WritePackets(packets []Datagram) (int, error) {
+	for i := range packets {
+		t.write(packets[i].Data, packets[i].Addr)
+	}
+	return len(packets), nil
+}
+
+func (t *memTransport) write(b []byte, to netip.AddrPort) {
 	if t.net.lost(t.addr, to) {
-		return nil
+		return
 	}
 	p := memPacket{data: append([]byte(nil), b...), from: t.addr}
 	deliver := func() {
@@ -112,7 +121,6 @@ func (t *memTransport) WritePacket(b []byte, to netip.AddrPort) error {
 	} else {
 		time.AfterFunc(t.net.Delay, deliver)
 	}
-	return nil
 }
 
 func (t *memTransport) Listen() error {

@@ -17,6 +17,7 @@ const socketBuffer = 2 << 20
 // netTransport is the Transport over UDP and TCP sockets on one port.
 type netTransport struct {
 	udp     *net.UDPConn
+	batch   *batcher // of udp
 	addr    netip.AddrPort
 	refused func(netip.AddrPort) // see OnRefused
 
@@ -57,28 +58,55 @@ func listenUDP(addr netip.AddrPort) (*netTransport, error) {
 	// The kernel may allow less; fewer packets then survive a burst, no more.
 	_ = udp.SetReadBuffer(socketBuffer)
 	wantErrors(udp)
+	batch, err := newBatcher(udp)
+	if err != nil {
+		udp.Close()
+		return nil, err
+	}
 	port := udp.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	return &netTransport{udp: udp, addr: netip.AddrPortFrom(addr.Addr(), port)}, nil
+	return &netTransport{udp: udp, batch: batch, addr: netip.AddrPortFrom(addr.Addr(), port)}, nil
 }
 
 func (t *netTransport) Addr() netip.AddrPort { return t.addr }
 
-func (t *netTransport) ReadPacket(buf []byte) (int, netip.AddrPort, error) {
-	n, from, err := t.udp.ReadFromUDPAddrPort(buf)
+func (t *netTransport) ReadPackets(into []Datagram) (int, error) {
+	n, err := t.batch.read(into)
 	for aboutEarlier(err) {
 		t.noteRefused()
-		n, from, err = t.udp.ReadFromUDPAddrPort(buf)
+		n, err = t.batch.read(into)
 	}
-	return n, plainAddr(from), err
+	for i := range n {
+		into[i].Addr = plainAddr(into[i].Addr)
+	}
+	return n, err
 }
 
-func (t *netTransport) WritePacket(b []byte, to netip.AddrPort) error {
-	_, err := t.udp.WriteToUDPAddrPort(b, to)
+func (t *netTransport) WritePackets(packets []Datagram) (int, error) {
+	n, err := t.write(packets)
 	if aboutEarlier(err) { // that other packet's error is gone now, ours would come again
 		t.noteRefused()
-		_, err = t.udp.WriteToUDPAddrPort(b, to)
+		n, err = t.write(packets)
 	}
-	return err
+	if err == nil && n < len(packets) { // an error ended it that the kernel does not tell of then
+		t.noteRefused()
+	}
+	return n, err
+}
+
+// write sends what can go with one call: packets up to the first whose address the
+// call has no form for, and that one alone.
+func (t *netTransport) write(packets []Datagram) (int, error) {
+	n := 0
+	for n < len(packets) && t.batch.fits(packets[n].Addr) {
+		n++
+	}
+	if n > 0 {
+		return t.batch.write(packets[:n])
+	}
+	if _, err := t.udp.WriteToUDPAddrPort(packets[0].Data, packets[0].Addr); err != nil {
+		return 0, err
+	}
+	return 1, nil
 }
 
 // OnRefused sets what is called with the address of a packet that the kernel
