@@ -1,6 +1,9 @@
 package main
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 var joinCommand = &command{
 	name:     "join",
@@ -9,7 +12,7 @@ var joinCommand = &command{
 Usage: {prog} join [options] address ...
 
   Makes a running agent join the cluster of any of the addresses. One of them
-  is enough; it fails if none can be joined.
+  is enough; it fails if none can be joined. On a terminal it shows how long it takes.
 
 Options:
 
@@ -34,7 +37,9 @@ func runJoin(e *env, args []string) int {
 		return 1
 	}
 	defer c.Close()
+	progress := e.showProgress("The agent joins %s", strings.Join(fs.Args(), ", "))
 	n, err := c.Join(ctx, fs.Args(), *replay)
+	progress.stop()
 	if err != nil {
 		return e.fail("Error joining the cluster: %s", err)
 	}

@@ -23,7 +23,7 @@ Usage: {prog} keys [options]
   remove the old one.
 
   The exit code is 0 if all members have answered and none reported a failure, 1
-  otherwise; what failed can be repeated.
+  otherwise; what failed can be repeated. On a terminal it shows how long it takes.
 
 Options:
 
@@ -94,7 +94,9 @@ func runKeys(e *env, args []string) int {
 
 func doKeys(ctx context.Context, e *env, c *rpc.Client, action keyAction, key string) int {
 	e.say("==> %s", action.begin)
+	progress := e.showProgress("All members are asked")
 	resp, err := c.Key(ctx, action.command, key)
+	progress.stop()
 	if err != nil {
 		var rows [][]string
 		for _, node := range slices.Sorted(maps.Keys(resp.Messages)) {

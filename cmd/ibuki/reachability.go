@@ -28,9 +28,6 @@ Troubleshooting tips:
 * Verify networking equipment is functional`
 )
 
-// reachPatience is how long nothing is said before progress is shown.
-const reachPatience = time.Second
-
 var reachabilityCommand = &command{
 	name:     "reachability",
 	synopsis: "Tests whether all live members can be reached",
@@ -104,7 +101,8 @@ type reachTest struct {
 // collect takes answers until the query ends.
 func (t *reachTest) collect(ctx context.Context, q *rpc.Stream[rpc.QueryRecord]) error {
 	t.begun = time.Now()
-	progress := t.showProgress()
+	const far = "%d of %d have answered"
+	progress := t.showProgress(far, 0, len(t.live))
 	defer progress.stop()
 	for {
 		rec, err := q.Next(ctx)
@@ -127,7 +125,7 @@ func (t *reachTest) collect(ctx context.Context, q *rpc.Stream[rpc.QueryRecord])
 		if t.acks[rec.From] > 1 {
 			t.say("Duplicate response from '%s'", rec.From)
 		}
-		progress.resume(t.count)
+		progress.resume(far, t.count, len(t.live))
 	}
 }
 

@@ -115,7 +115,8 @@ type fakeAgent struct {
 	mu      sync.Mutex
 	members []rpc.Member
 	frozen  bool
-	acks    []string // nil: as Query has it
+	slow    chan struct{} // if not nil: Join and Key wait until it is closed
+	acks    []string      // nil: as Query has it
 	last    string
 	events  chan rpc.Event // of the last subscriber
 	lines   chan string    // of the last monitor
@@ -185,10 +186,20 @@ func (a *fakeAgent) note(format string, args ...any) {
 
 func (a *fakeAgent) Join(_ context.Context, addrs []string, replay bool) (int, error) {
 	a.note("join %q replay=%v", addrs, replay)
+	a.wait()
 	if addrs[0] == "10.9.9.9" {
 		return 0, errors.New("1 error occurred:\n\t* no answer\n\n")
 	}
 	return len(addrs), nil
+}
+
+func (a *fakeAgent) wait() {
+	a.mu.Lock()
+	slow := a.slow
+	a.mu.Unlock()
+	if slow != nil {
+		<-slow
+	}
 }
 
 func (a *fakeAgent) Leave(context.Context) error { a.note("leave"); return nil }
@@ -293,6 +304,7 @@ func (a *fakeAgent) Monitor(level string) (<-chan string, func(), error) {
 
 func (a *fakeAgent) Key(_ context.Context, command, key string) (rpc.KeyResponse, error) {
 	a.note("%s %q", command, key)
+	a.wait()
 	resp := rpc.KeyResponse{NumNodes: 3, NumResp: 3}
 	a.mu.Lock()
 	broken := a.frozen
