@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -84,6 +85,7 @@ func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share
 	}
 	jobs := make([]*job, 0, len(shares))
 	for _, s := range shares {
+		w.awaitReplica(ctx, s)
 		j, err := w.begin(ds, s)
 		if err != nil {
 			return Answer{}, err
@@ -104,15 +106,39 @@ func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share
 	return combineWrites(c, answers), nil
 }
 
+// replicaPoll is how often it is looked whether a replica is there again.
+const replicaPoll = 5 * time.Millisecond
+
+// awaitReplica gives a share that has no live and complete replica as long as a write may wait
+// for one: an agent that was held up may list the others as gone for some milliseconds.
+func (w *writer) awaitReplica(ctx context.Context, s share) {
+	for begun := time.Now(); time.Since(begun) < w.d.cfg.WriteWait; {
+		w.mu.Lock()
+		able := w.able(s)
+		w.mu.Unlock()
+		if able {
+			return
+		}
+		select {
+		case <-time.After(replicaPoll):
+		case <-ctx.Done():
+			return
+		case <-w.d.ctx.Done():
+			return
+		}
+	}
+}
+
+// able reports whether a server of the share can take it now. The caller holds mu.
+func (w *writer) able(s share) bool {
+	return slices.ContainsFunc(s.volumes, func(v *volume) bool { return !v.behind && w.reachable(v) })
+}
+
 // begin records a share before anything is sent (the intent), for all its servers.
 func (w *writer) begin(ds *dataset, s share) (*job, error) {
 	j := &job{command: s.command, volumes: s.volumes, changed: make(chan struct{}, 1), answers: make(map[*volume]Answer)}
 	w.mu.Lock()
-	able := false
-	for _, v := range s.volumes {
-		able = able || !v.behind && w.reachable(v)
-	}
-	if !able {
+	if !w.able(s) {
 		w.mu.Unlock()
 		return nil, ErrNoReplica
 	}

@@ -152,6 +152,22 @@ func TestTheListDecidesOverWrites(t *testing.T) {
 	})
 }
 
+// A list without anybody is given a moment: it may come from an agent that was held up.
+func TestAWriteOutlastsAMomentWithoutReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := writing(t, 1, 2)
+		defer r.stopAll()
+		r.alive()
+		synctest.Wait()
+		time.AfterFunc(50*time.Millisecond, func() { r.alive(0, 1) })
+		start := time.Now()
+		r.must(load("a"))
+		if took := time.Since(start); took < 50*time.Millisecond || took > 100*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 func TestALoadIsSplitBySlices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := writing(t, 2, 2)
