@@ -185,8 +185,8 @@ func serve(t testing.TB, change func(*Config)) *served {
 	return s
 }
 
-// ask asks and returns status and body.
-func (s *served) ask(method, path, token, body string) (int, string) {
+// request asks; the caller closes the body.
+func (s *served) request(method, path, token, body string) *http.Response {
 	s.t.Helper()
 	req, err := http.NewRequest(method, "http://"+s.addr+path, strings.NewReader(body))
 	if err != nil {
@@ -199,6 +199,13 @@ func (s *served) ask(method, path, token, body string) (int, string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return resp
+}
+
+// ask asks and returns status and body.
+func (s *served) ask(method, path, token, body string) (int, string) {
+	s.t.Helper()
+	resp := s.request(method, path, token, body)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -207,28 +214,21 @@ func (s *served) ask(method, path, token, body string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-// askFor is ask for what may have no end: of an answer that is no error it reads nothing.
+// askFor is ask for what may have no end: of a stream that is opened it reads nothing.
 func (s *served) askFor(method, path, token, body string) (int, string) {
 	s.t.Helper()
 	if path != "/v1/stream" {
 		return s.ask(method, path, token, body)
 	}
-	req, err := http.NewRequest(method, "http://"+s.addr+path, strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := s.http.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	resp := s.request(method, path, token, body)
 	defer resp.Body.Close()
 	if resp.StatusCode == 200 {
 		return 200, ""
 	}
-	text, _ := io.ReadAll(resp.Body)
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	return resp.StatusCode, string(text)
 }
 

@@ -47,7 +47,8 @@ type Config struct {
 	ReadTimeout  time.Duration // how long a read is tried: 60 s
 	WriteTimeout time.Duration // how long a write waits for the first replica: 60 s
 	// WriteWait is how long a write waits for a further replica when one has it: 300 ms.
-	// Then that replica gets it later, and is not read from until it has it.
+	// Then that replica gets it later, and is not read from until it has it. It is also how
+	// long a write waits for a replica if the list has none.
 	WriteWait time.Duration
 	// HedgeShare is how many further attempts there may be because of late answers,
 	// as a share of the reads: 0.01. Negative: none. A server that has fallen silent

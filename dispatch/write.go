@@ -110,7 +110,7 @@ func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share
 const replicaPoll = 5 * time.Millisecond
 
 // awaitReplica gives a share that has no live and complete replica as long as a write may wait
-// for one: an agent that was held up may list the others as gone for some milliseconds.
+// for one: an agent that was started anew lists itself alone until it has joined.
 func (w *writer) awaitReplica(ctx context.Context, s share) {
 	for begun := time.Now(); time.Since(begun) < w.d.cfg.WriteWait; {
 		w.mu.Lock()

@@ -152,7 +152,7 @@ func TestTheListDecidesOverWrites(t *testing.T) {
 	})
 }
 
-// A list without anybody is given a moment: it may come from an agent that was held up.
+// A list without a replica is given a moment: it may be of an agent that has not joined yet.
 func TestAWriteOutlastsAMomentWithoutReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := writing(t, 1, 2)
