@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/ibuki-dev/ibuki/sock"
 )
 
 // errInterrupted ends an attempt that is not wanted any more.
@@ -95,7 +97,10 @@ func (a *attempt) run(c *Command, fresh bool) (answer Answer, reused bool, err e
 	case err != nil && a.interrupted():
 		cn.end()
 		return Answer{}, reused, errInterrupted
-	case err != nil || !keep:
+	case err != nil:
+		cn.end()
+	case !keep:
+		sock.Answered(cn.Conn)
 		cn.end()
 	default:
 		p.put(cn)

@@ -109,6 +109,33 @@ func TestManyAtOnce(t *testing.T) {
 	all.Wait()
 }
 
+// TestEnds: a connection ends as any does, and by a reset only after its answer.
+func TestEnds(t *testing.T) {
+	for _, answered := range []bool{false, true} {
+		ends := make(chan error, 1)
+		c := dial(t, listen(t, "127.0.0.1:0", func(c net.Conn) {
+			b := make([]byte, 2)
+			_, _ = io.ReadFull(c, b[:1])
+			_, err := c.Read(b)
+			ends <- err
+		}))
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if answered {
+			Answered(c)
+		}
+		c.Close()
+		want := io.EOF
+		if answered {
+			want = syscall.ECONNRESET
+		}
+		if err := <-ends; !errors.Is(err, want) {
+			t.Errorf("answered %v: it ends with %v, want %v", answered, err, want)
+		}
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
