@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -38,11 +39,7 @@ func readAnswer(data []byte) (a answer, err error) {
 	if len(parts) > 1 {
 		a.body = parts[1]
 	}
-	a.start, a.elapsed = json.Number(head[1]), json.Number(head[2])
-	if a.code, err = strconv.ParseInt(string(head[0]), 10, 64); err != nil {
-		return a, errAnswer
-	}
-	return a, nil
+	return a, a.readHead(head[0], head[1], head[2])
 }
 
 func readObjectAnswer(data []byte) (a answer, err error) {
@@ -55,11 +52,26 @@ func readObjectAnswer(data []byte) (a answer, err error) {
 	if !ok {
 		return a, errAnswer
 	}
-	a.start, a.elapsed = json.Number(field(head, "start_time")), json.Number(field(head, "elapsed_time"))
-	if a.code, err = strconv.ParseInt(string(field(head, "return_code")), 10, 64); err != nil {
-		return a, errAnswer
+	return a, a.readHead(field(head, "return_code"), field(head, "start_time"), field(head, "elapsed_time"))
+}
+
+// mostSeconds bounds a header's times: with more a float64 no longer tells
+// milliseconds apart.
+const mostSeconds = 1e12
+
+// readHead reads what every header says, of which a merged header is made: without
+// one of the three an answer is none of Groonga's.
+func (a *answer) readHead(code, start, elapsed json.RawMessage) (err error) {
+	if a.code, err = strconv.ParseInt(string(code), 10, 64); err != nil {
+		return errAnswer
 	}
-	return a, nil
+	a.start, a.elapsed = json.Number(start), json.Number(elapsed)
+	for _, n := range []json.Number{a.start, a.elapsed} {
+		if t, err := n.Float64(); err != nil || !(math.Abs(t) <= mostSeconds) {
+			return errAnswer
+		}
+	}
+	return nil
 }
 
 // result is one list of records: what was found, or the groups of a drilldown.
@@ -89,8 +101,8 @@ func readResult(data []byte) (r result, err error) {
 	if !ok || len(hits) != 1 {
 		return r, errAnswer
 	}
-	if r.hits, err = strconv.ParseInt(string(hits[0]), 10, 64); err != nil {
-		return r, errAnswer
+	if r.hits, err = readHits(hits[0]); err != nil {
+		return r, err
 	}
 	r.header, r.records = parts[1], parts[2:]
 	columns, ok := splitArray(parts[1])
@@ -115,8 +127,8 @@ func readObjectResult(data []byte) (r result, err error) {
 	if !ok {
 		return r, errAnswer
 	}
-	if r.hits, err = strconv.ParseInt(string(field(parts, "n_hits")), 10, 64); err != nil {
-		return r, errAnswer
+	if r.hits, err = readHits(field(parts, "n_hits")); err != nil {
+		return r, err
 	}
 	r.header = field(parts, "columns")
 	columns, ok1 := splitArray(r.header)
@@ -132,6 +144,19 @@ func readObjectResult(data []byte) (r result, err error) {
 		}
 	}
 	return r, nil
+}
+
+// mostHits bounds a result's number of hits, so that counting with those of all
+// slices cannot overflow. No table of Groonga has as many records.
+const mostHits = 1 << 40
+
+// readHits reads how many were found.
+func readHits(data []byte) (int64, error) {
+	n, err := strconv.ParseInt(string(data), 10, 64)
+	if err != nil || n < 0 || n > mostHits {
+		return 0, errAnswer
+	}
+	return n, nil
 }
 
 // addColumn adds a column. What is computed may have null for a type.

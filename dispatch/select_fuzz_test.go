@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -64,6 +65,14 @@ func FuzzMerge(f *testing.F) {
 	good := `[[0,1.5,0.1],[[[1],[["n","Int32"],["_key","ShortText"],["title","ShortText"]],[1,"a","x"]],[[1],[["_key","ShortText"],["_nsubrecs","Int32"],["_nsubrecs","Int32"],["_sum","Int64"],["_key","ShortText"],["_avg","Float"]],["t",1,1,5,"t",5.0]]]]`
 	f.Add(good, good)
 	f.Add(`{"header":{"return_code":0,"start_time":1,"elapsed_time":1},"body":{"n_hits":0,"columns":[],"records":[],"drilldowns":{}}}`, good)
+	noStart := `{"header":{"return_code":0,"elapsed_time":1},"body":{"n_hits":0,"columns":[["n","Int32"]],"records":[],"drilldowns":{}}}`
+	f.Add(noStart, noStart)
+	f.Add(`[[0,1,1],[[[9223372036854775807],[["n","Int32"],["_key","ShortText"]]],{}]]`, `[[0,1,1],[[[0],[["n","Int32"],["_key","ShortText"]]],{}]]`)
+	f.Add(`[[0,1e308,1e308],[[[0],[]],{}]]`, `[[0,-1e308,1e308],[[[0],[]],{}]]`)
+	huge := `[[0,1,1],[[[0],[["n","Int32"],["_key","ShortText"],["title","ShortText"]]],[[1],[["_key","ShortText"],["_nsubrecs","Int32"],["_nsubrecs","Int32"],["_sum","Float"],["_key","ShortText"],["_avg","Float"]],["t",1,1,1e308,"t",1e308]]]]`
+	f.Add(huge, huge)
+	none := strings.ReplaceAll(huge, "1,1,1e308,", "0,0,0.0,")
+	f.Add(none, none)
 	f.Add(`[[-22,1,1,"no"]]`, ``)
 	c, err := ParseLine("select Docs --sort_keys n,_key --output_columns title --drilldown tag --drilldown_sort_keys _nsubrecs " +
 		"--drilldown_calc_types AVG --drilldown_calc_target n --drilldown_output_columns _key,_avg --offset -3")

@@ -133,7 +133,7 @@ func (m *groupMerge) joinAverage(into, more []json.RawMessage) (json.RawMessage,
 			return nil, fmt.Errorf("%w: the average of a column that is a vector, or overflows", ErrNotSupported)
 		}
 	}
-	return json.RawMessage(formatFloat(sum / number)), nil
+	return finite(sum / number)
 }
 
 // combine computes with two numbers of a column's type.
@@ -151,7 +151,16 @@ func combine(a, b json.RawMessage, typ string, ints func(a, b int64) int64, floa
 	if err1 != nil || err2 != nil {
 		return nil, fmt.Errorf("%w: a number of a drilldown", errAnswer)
 	}
-	return json.RawMessage(formatFloat(floats(x, y))), nil
+	return finite(floats(x, y))
+}
+
+// finite writes a computed number. What has overflowed is refused: JSON has no
+// notation for it.
+func finite(f float64) (json.RawMessage, error) {
+	if math.IsInf(f, 0) || math.IsNaN(f) {
+		return nil, fmt.Errorf("%w: a number of a drilldown that overflows", ErrNotSupported)
+	}
+	return json.RawMessage(formatFloat(f)), nil
 }
 
 // formatFloat writes a number as Groonga does: 16 digits, and always with a point.
