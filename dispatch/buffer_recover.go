@@ -245,6 +245,9 @@ func (v *recovery) cursor(s *segment, r *record) error {
 	if err != nil || r.seq+1 < v.b.segments[0].firstSeq {
 		return err
 	}
+	if r.seq > v.b.seq || uint64(r.waiting) > v.b.seq-r.seq {
+		return badRecord("%d writes after %d wait for %s, and the newest is %d", r.waiting, r.seq, q.name, v.b.seq)
+	}
 	q.done, q.waiting, q.bytes = r.seq, r.waiting, r.bytes
 	for seq := range q.ahead { // order-free: each is judged by itself
 		if seq <= r.seq {
