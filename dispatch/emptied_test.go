@@ -2,10 +2,12 @@ package dispatch
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -139,4 +141,45 @@ func TestEmptiedDatabase(t *testing.T) {
 	second("active", "", 0)
 	a.kill() // so that the other one is asked
 	search("[[[1],")
+}
+
+// TestAskingForTablesHoldsUpNobody: several gateways ask a server for its tables at the
+// same time, as they do when it was started anew. (Of table_list, two are enough to hold
+// each other up for seconds.)
+func TestAskingForTablesHoldsUpNobody(t *testing.T) {
+	g := newMortal(t)
+	g.must("table_create Items TABLE_HASH_KEY ShortText")
+	g.must("table_create Terms TABLE_PAT_KEY ShortText")
+	g.must("column_create Items title COLUMN_SCALAR ShortText")
+	var gateways sync.WaitGroup
+	for range 3 {
+		d, v := oneServer(t, g.addr)
+		gateways.Go(func() {
+			for range 1000 {
+				names, err := d.tables(v)
+				if err != nil || !maps.Equal(names, map[string]bool{"Items": true, "Terms": true}) {
+					t.Errorf("%v, %v", names, err)
+					return
+				}
+			}
+		})
+	}
+	gateways.Wait()
+}
+
+// oneServer is a dispatcher with a catalog of one server.
+func oneServer(t *testing.T, addr string) (*Dispatcher, *volume) {
+	t.Helper()
+	c, err := catalog.Parse(fmt.Appendf(nil, `{"version":2,"effectiveDate":"2026-01-01T00:00:00Z","datasets":{"Default":{"nWorkers":1,"plugins":[],"schema":{},"replicas":[
+		{"dimension":"_key","slicer":"hash","slices":[{"label":"s","weight":100,"volume":{"address":"%s/d"}}]}]}}}`, addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	d, err := New(Config{Catalog: c, List: &live.List{}, Dir: dir, Buffer: openTestBuffer(t, dir, BufferConfig{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d, d.volumes[0]
 }
