@@ -7,7 +7,10 @@ fail() { echo "packages: $*" >&2; exit 1; }
 quietly() { "$@" >/tmp/log 2>&1 || { cat /tmp/log >&2; fail "failed: $*"; }; }
 serf_sum() { sha256sum "$(readlink -f /usr/bin/serf)"; }
 
+# named: what has our name. The machine may have some of it, such as an image.
+named() { find /etc /usr /lib/systemd /var -xdev -iname '*ibuki*' -print | sort; }
 cp /etc/passwd /etc/group /tmp/
+named >/tmp/named
 before=$(serf_sum)
 
 # 1. Beside Debian's serf, which stays as it is.
@@ -96,7 +99,7 @@ serf version | grep ibuki >/dev/null || fail "serf does not run"
 quietly dpkg -r ibuki-serf ibuki
 [ -s /etc/ibuki/agent.env ] && [ ! -e /usr/bin/ibuki ] || fail "what a removal leaves"
 quietly dpkg -P ibuki-serf ibuki
-left=$(find /etc /usr /lib/systemd /var -xdev -iname '*ibuki*' -print)
+left=$(named | comm -13 /tmp/named -)
 [ -z "$left" ] || fail "a purge left: $left"
 ! grep -q '^ibuki:' /etc/passwd /etc/group || fail "a purge left the user"
 cmp -s /etc/passwd /tmp/passwd && cmp -s /etc/group /tmp/group || fail "a purge left traces in passwd or group"
