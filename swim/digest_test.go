@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -118,5 +119,48 @@ func TestP230_BadDigests(t *testing.T) {
 	msg := wire.AppendPushPullHeader(nil, wire.PushPullHeader{Digest: d.append(nil)})
 	if h, nodes, _ := readState(t, plain.HandleStream(plain.now, addrOf(1), msg)); h.Nodes != 1 || len(nodes) != 1 {
 		t.Errorf("a plain node answers %+v", h)
+	}
+}
+
+// P235: who has joined compares with natives three times, soon; then as often as all.
+func TestP235_SettlesAfterAJoin(t *testing.T) {
+	plain := func(c *Config) { c.Plain = true }
+	for _, c := range []struct {
+		name  string
+		rig   *rig
+		other uint8
+		want  []time.Duration
+	}{
+		{"natives", newNativeRig(t, quiet), wire.NativeVersion, []time.Duration{250 * time.Millisecond, 1250 * time.Millisecond, 5250 * time.Millisecond}},
+		{"a native among plain ones", newNativeRig(t, quiet), 0, nil},
+		{"a plain one", newNativeRig(t, quiet, plain), wire.NativeVersion, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := c.rig
+			b := newNativeRig(t, quiet, func(b *Config) { b.Name, b.Addr, b.Plain = "b", addrOf(1), c.other == 0 })
+			b.in(nativeAlive("c", 2, 1, c.other))
+			a.dials = nil
+			a.Join(a.now, addrOf(1), "b")
+			a.take()
+			join := a.dials[len(a.dials)-1]
+			reply := slices.Clone(b.HandleStream(b.now, addrOf(0), join.Data))
+			a.HandleDialed(a.now, join.ID, reply, nil)
+			a.take()
+			began, got := a.now, []time.Duration(nil)
+			for i := uint32(2); a.now.Sub(began) < 10*time.Second; i++ {
+				a.in(nativeAlive("c", 2, i, c.other)) // it lives
+				a.dials = nil
+				a.run(10 * time.Millisecond)
+				for _, d := range a.dials {
+					if d.Data[0] == byte(wire.TypePushPull) {
+						got = append(got, a.now.Sub(began))
+						a.HandleDialed(a.now, d.ID, nil, ErrConnect)
+					}
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("compared after %v, want %v", got, c.want)
+			}
+		})
 	}
 }

@@ -32,7 +32,8 @@ type Machine struct {
 	hold      bool   // see HoldStream
 	queue     Queue
 	spreader  spreader
-	exchanges int // periodic ones, so far
+	exchanges int           // periodic ones, so far
+	settling  time.Duration // until the next comparison after a join, 0: no more (P235)
 	dials     dials
 	drops     drops
 	counts    Counts

@@ -101,18 +101,48 @@ func (m *Machine) dial(kind dialKind, to netip.AddrPort, node string, data []byt
 	return id, err
 }
 
+// A node that has joined compares with a native after settleFirst, then after times
+// each settleFactor as long, up to settleMost: many that join at once overrun each
+// other's sockets, and what was lost so would wait for the next exchange. (P235)
+const (
+	settleFirst  = 250 * time.Millisecond
+	settleFactor = 4
+	settleMost   = 4 * time.Second
+)
+
+// settle begins the comparisons after a join.
+func (m *Machine) settle() {
+	if m.eager() {
+		m.settling = settleFirst
+		m.armPushPull()
+	}
+}
+
 // pushPullTick exchanges states with a random member.
 func (m *Machine) pushPullTick() {
+	settling := m.settling > 0
+	if m.settling *= settleFactor; m.settling > settleMost {
+		m.settling = 0
+	}
 	m.armPushPull()
-	with := m.members.pick(1, m.rng, func(e *member) bool { return e != m.local && e.state == wire.StateAlive })
+	with := m.members.pick(1, m.rng, func(e *member) bool {
+		return e != m.local && e.state == wire.StateAlive && (e.native != 0 || !settling)
+	})
 	if len(with) == 0 {
 		return
 	}
-	if m.exchanges++; !m.eager() || with[0].native == 0 || m.exchanges%wholeEvery == 0 {
-		m.pushPullWith(with[0])
-		return
+	if !settling {
+		m.exchanges++
 	}
-	e := with[0]
+	if e := with[0]; e.native == 0 || !m.eager() || !settling && m.exchanges%wholeEvery == 0 {
+		m.pushPullWith(e)
+	} else {
+		m.comparison(e)
+	}
+}
+
+// comparison begins a comparison, and notes if it cannot.
+func (m *Machine) comparison(e *member) {
 	m.trace(Trace{Kind: TracePushPull, Level: LevelDebug, Node: e.name, Addr: e.at()})
 	if err := m.compareWith(e); err != nil {
 		m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: e.name, Addr: e.at(), Err: err})
@@ -128,7 +158,11 @@ func (m *Machine) pushPullWith(e *member) {
 }
 
 func (m *Machine) armPushPull() {
-	m.arm(&m.pushPullTimer, m.clock.awake()+pushPullInterval(m.cfg.PushPullInterval, m.members.len()))
+	wait := pushPullInterval(m.cfg.PushPullInterval, m.members.len())
+	if m.settling > 0 {
+		wait = min(wait, m.settling)
+	}
+	m.arm(&m.pushPullTimer, m.clock.awake()+wait)
 }
 
 // Join starts an exchange of states with the node at to; name may be empty.
@@ -207,6 +241,9 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 		}
 	case dialJoin:
 		n, err := m.exchanged(reply, err, true)
+		if err == nil {
+			m.settle()
+		}
 		m.joinEnd(&d, n, err)
 	}
 }
