@@ -31,6 +31,7 @@ type agent struct {
 	cmd  *exec.Cmd
 	gone chan struct{}
 	rpc  *client.RPCClient
+	mute chan struct{} // closed at the end of the stream
 
 	mu   sync.Mutex
 	seen []happening
@@ -122,11 +123,13 @@ func (a *agent) connect() error {
 	if _, err := a.rpc.Stream("*", stream); err != nil {
 		return err
 	}
-	go func(rpc *client.RPCClient) {
+	a.mute = make(chan struct{})
+	go func(rpc *client.RPCClient, mute chan struct{}) {
+		defer close(mute)
 		for record := range stream {
 			a.note(rpc, record)
 		}
-	}(a.rpc)
+	}(a.rpc, a.mute)
 	return nil
 }
 
@@ -236,6 +239,12 @@ func (a *agent) over() {
 	select {
 	case <-a.gone:
 	case <-time.After(10 * time.Second):
+	}
+	if a.mute != nil { // Serf's client panics if it is closed while records are on their way
+		select {
+		case <-a.mute:
+		case <-time.After(10 * time.Second):
+		}
 	}
 	if a.rpc != nil {
 		a.rpc.Close()
