@@ -102,8 +102,8 @@ func (m *Machine) dial(kind dialKind, to netip.AddrPort, node string, data []byt
 }
 
 // A node that has joined compares with a native after settleFirst, then after times
-// each settleFactor as long, up to settleMost: many that join at once overrun each
-// other's sockets, and what was lost so would wait for the next exchange. (P235)
+// each settleFactor as long, up to settleMost: where many join at once packets are
+// lost, and who missed a member would wait for the next exchange. (P235)
 const (
 	settleFirst  = 250 * time.Millisecond
 	settleFactor = 4
