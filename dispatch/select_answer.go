@@ -55,8 +55,8 @@ func readObjectAnswer(data []byte) (a answer, err error) {
 	return a, a.readHead(field(head, "return_code"), field(head, "start_time"), field(head, "elapsed_time"))
 }
 
-// mostSeconds bounds a header's times: with more a float64 no longer tells
-// milliseconds apart.
+// mostSeconds bounds a header's times, far beyond any clock, so that what is computed
+// of them stays finite.
 const mostSeconds = 1e12
 
 // readHead reads what every header says, of which a merged header is made: without
