@@ -72,18 +72,7 @@ func (m *mortal) empty() {
 // keeps its writes waiting, until it is started with the data of another.
 func TestEmptiedDatabase(t *testing.T) {
 	a, b := newMortal(t), newMortal(t)
-	c, err := catalog.Parse(fmt.Appendf(nil, `{"version":2,"effectiveDate":"2026-01-01T00:00:00Z","datasets":{"Default":{"nWorkers":1,"plugins":[],"schema":{},"replicas":[
-		{"dimension":"_key","slicer":"hash","slices":[{"label":"s","weight":100,"volume":{"address":"%s/d"}}]},
-		{"dimension":"_key","slicer":"hash","slices":[{"label":"s","weight":100,"volume":{"address":"%s/d"}}]}]}}}`, a.addr, b.addr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	d, err := New(Config{Catalog: c, List: &live.List{}, Dir: dir, Buffer: openTestBuffer(t, dir, BufferConfig{})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(d.Close)
+	d := oneSlice(t, a.addr, b.addr)
 	must := func(line string) string {
 		t.Helper()
 		c, err := ParseLine(line)
@@ -153,10 +142,10 @@ func TestAskingForTablesHoldsUpNobody(t *testing.T) {
 	g.must("column_create Items title COLUMN_SCALAR ShortText")
 	var gateways sync.WaitGroup
 	for range 3 {
-		d, v := oneServer(t, g.addr)
+		d := oneSlice(t, g.addr)
 		gateways.Go(func() {
 			for range 1000 {
-				names, err := d.tables(v)
+				names, err := d.tables(d.volumes[0])
 				if err != nil || !maps.Equal(names, map[string]bool{"Items": true, "Terms": true}) {
 					t.Errorf("%v, %v", names, err)
 					return
@@ -167,11 +156,15 @@ func TestAskingForTablesHoldsUpNobody(t *testing.T) {
 	gateways.Wait()
 }
 
-// oneServer is a dispatcher with a catalog of one server.
-func oneServer(t *testing.T, addr string) (*Dispatcher, *volume) {
+// oneSlice is a dispatcher with a catalog of one slice, of which each of the servers is a replica.
+func oneSlice(t *testing.T, addrs ...string) *Dispatcher {
 	t.Helper()
-	c, err := catalog.Parse(fmt.Appendf(nil, `{"version":2,"effectiveDate":"2026-01-01T00:00:00Z","datasets":{"Default":{"nWorkers":1,"plugins":[],"schema":{},"replicas":[
-		{"dimension":"_key","slicer":"hash","slices":[{"label":"s","weight":100,"volume":{"address":"%s/d"}}]}]}}}`, addr))
+	replicas := make([]string, len(addrs))
+	for i, addr := range addrs {
+		replicas[i] = fmt.Sprintf(`{"dimension":"_key","slicer":"hash","slices":[{"label":"s","weight":100,"volume":{"address":"%s/d"}}]}`, addr)
+	}
+	c, err := catalog.Parse(fmt.Appendf(nil, `{"version":2,"effectiveDate":"2026-01-01T00:00:00Z","datasets":{"Default":{"nWorkers":1,"plugins":[],"schema":{},"replicas":[%s]}}}`,
+		strings.Join(replicas, ",")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,5 +174,5 @@ func oneServer(t *testing.T, addr string) (*Dispatcher, *volume) {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
-	return d, d.volumes[0]
+	return d
 }
