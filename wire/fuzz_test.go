@@ -144,6 +144,7 @@ func FuzzCoordinate(f *testing.F)       { fuzzMessage[coordinateMessage](f) }
 func FuzzPushPull(f *testing.F) {
 	f.Add(samplePushPull()[1:])
 	f.Add(AppendPushPullHeader(nil, PushPullHeader{})[1:])
+	f.Add(nativePushPull()[1:])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		p, err := ReadPushPull(body, nil)
 		if err != nil {
@@ -177,6 +178,7 @@ func FuzzPushPull(f *testing.F) {
 			if len(want.Meta) > MetaMax {
 				want.Meta, want.State = nil, int(NodeStateUnknown)
 			}
+			n.Native = 0 // the peers have no such key
 			if got := AppendPushNodeState(nil, &n); !bytes.Equal(got, peerEncode(t, nil, &want)) {
 				t.Fatalf("member %+v, the peers read %+v", n, want)
 			}
@@ -199,6 +201,16 @@ func samplePushPull() []byte {
 	msg = AppendPushNodeState(msg, &PushNodeState{Name: "b", Addr: v6, Incarnation: 300, State: StateLeft, Versions: vs})
 	msg = AppendPushNodeState(msg, &PushNodeState{Name: "c", Addr: v4in6, State: StateDead})
 	return append(msg, state...)
+}
+
+// nativePushPull is a state in which natives say that they are, in the form that
+// they write and in one of another order.
+func nativePushPull() []byte {
+	member := PushNodeState{Name: "a", Addr: v4, Incarnation: 1, Native: NativeVersion}
+	msg := AppendPushPullHeader(nil, PushPullHeader{Nodes: 3, Digest: []byte("digest")})
+	msg = AppendPushNodeState(msg, &member)
+	msg = append(msg, "\x82\xa4Name\xa1b\xa1N0"...)
+	return AppendPushNodeState(msg, &member)
 }
 
 func FuzzUserStream(f *testing.F) {
