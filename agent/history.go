@@ -31,7 +31,7 @@ var historyKinds = map[swim.TraceKind]string{
 	swim.TraceCleared: "cleared", swim.TraceFailed: "failed", swim.TraceToldDead: "told-dead",
 	swim.TraceRefused: "refused", swim.TraceCrashed: "crashed",
 	swim.TraceRefuteSuspect: "refute-suspect", swim.TraceRefuteDead: "refute-dead",
-	swim.TraceSlept:      "slept",
+	swim.TraceSlept: "slept", swim.TraceDeaf: "deaf",
 	serf.TraceMemberJoin: "member-join", serf.TraceMemberLeave: "member-leave",
 	serf.TraceMemberFailed: "member-failed", serf.TraceMemberFlap: "flap",
 	serf.TraceRestartAway: "restart-away",
@@ -64,8 +64,8 @@ func (h *history) note(now time.Time, t *swim.Trace) {
 	h.next = (h.next + 1) % historySize
 }
 
-// of returns the records about a member and those of this node's own sleep,
-// newest first. own: the member is this node, and what it had against others belongs
+// of returns the records about a member and those of when this node did not run or heard
+// nobody, newest first. own: the member is this node, and what it had against others belongs
 // to the account: who is cut off suspects everybody.
 func (h *history) of(node string, own bool) []rpc.HistoryRecord {
 	h.mu.Lock()
@@ -74,7 +74,7 @@ func (h *history) of(node string, own bool) []rpc.HistoryRecord {
 	n := len(h.records)
 	for i := range n {
 		r := &h.records[(h.next+n-1-i)%n]
-		if r.Node == node || r.Kind == "slept" || own && r.Kind == "suspect" {
+		if r.Node == node || r.Kind == "slept" || r.Kind == "deaf" || own && r.Kind == "suspect" {
 			out = append(out, *r)
 		}
 	}

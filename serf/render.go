@@ -121,6 +121,8 @@ func renderExchange(t *swim.Trace) string {
 		return fmt.Sprintf("%s says that %s is dead%s", t.From, t.Node, because(wire.Verdict(t.N)))
 	case swim.TraceSlept:
 		return fmt.Sprintf("Did not run for %v, which does not count as silence of others", t.Dur)
+	case swim.TraceDeaf:
+		return fmt.Sprintf("Heard nobody for %v, which does not count as silence of others", t.Dur)
 	}
 	return t.Kind.String()
 }

@@ -123,6 +123,7 @@ func (m *Machine) askOthers() {
 		m.scratch = m.msg.indirect.AppendTo(m.scratch[:0])
 		m.send(e.at(), e.name, m.scratch)
 	}
+	m.hark(m.members.get(p.node))
 	left := p.end.at - m.clock.awake()
 	if !m.cfg.NoStreamPing && p.versions >= 3 && left > 0 {
 		data := m.ping(p.seq, p.node).AppendTo(nil)
@@ -137,10 +138,13 @@ func (m *Machine) probeEnd() {
 		return
 	}
 	failed, health := p.finish()
-	failed = failed && !m.deaf(m.clock.awake()-m.cfg.ProbeInterval)
 	m.probeEnded()
 	m.timers.stop(&p.timeout)
 	m.awareness.apply(health)
+	if failed && m.deaf(m.clock.awake()-m.cfg.ProbeInterval+m.cfg.ProbeTimeout) { // P201
+		m.probeOver()
+		return
+	}
 	if !failed {
 		m.trace(Trace{Kind: TraceStreamOnly, Level: LevelWarn, Node: p.node, Addr: p.addr})
 	} else {
@@ -280,7 +284,7 @@ func (m *Machine) handleAck(body []byte) {
 		m.takeoverAnswered()
 		return
 	}
-	if m.watchAck(a) {
+	if m.watchAck(a) || m.harked(a.Seq) {
 		return
 	}
 	r := m.relays.ack(a.Seq)

@@ -225,6 +225,9 @@ func (m *Machine) endSuspicion(e *member) {
 // suspicionEnd: e did not refute in time. (P26)
 func (m *Machine) suspicionEnd(e *member) {
 	s := m.members.suspects[e]
+	if m.unsure(e, s) {
+		return
+	}
 	m.trace(Trace{Kind: TraceFailed, Level: LevelInfo, Node: e.name, Addr: e.at(), Incarnation: e.incarnation,
 		N: s.confirmations(), Of: s.want})
 	m.dead(wire.Dead{Node: e.name, Incarnation: e.incarnation, From: m.local.name, Verdict: s.verdict})

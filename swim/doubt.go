@@ -86,6 +86,54 @@ func (m *Machine) agree(e *member, from string, v wire.Verdict) bool {
 	return news
 }
 
+// unsure reports whether self cannot say yet that the suspicion of e has ended: it may
+// itself have missed the refutation. Then the suspicion goes on. (P201, P203)
+func (m *Machine) unsure(e *member, s *suspicion) bool {
+	switch {
+	case m.cfg.Plain || s.verdict == wire.VerdictCrashed:
+		return false
+	case m.cutOff():
+		m.hark(e)
+		m.arm(&s.timer, m.clock.awake()+harkEvery)
+	case !s.mine && s.verdict != wire.VerdictNone && !s.asked:
+		s.asked = true
+		m.askSuspect(e)
+		m.arm(&s.timer, m.clock.awake()+m.cfg.ProbeTimeout)
+	default:
+		return false
+	}
+	return true
+}
+
+// doubtAnew gives all suspicions their whole time again, as those of others.
+func (m *Machine) doubtAnew() {
+	if m.members.count[wire.StateSuspect] == 0 {
+		return
+	}
+	for i := range m.members.len() { // in an order that is the same each time
+		e := m.members.at(i)
+		if s := m.members.suspects[e]; s != nil {
+			s.began, s.mine = m.clock.awake(), false
+			m.respan(e)
+		}
+	}
+}
+
+// suspectsAsked is how many are asked at a time what P203 asks: when so many are gone
+// together that nobody is left who accused them, they need not all be.
+const suspectsAsked = 16
+
+// askSuspect compares with a suspect, whose refutation may have been missed.
+func (m *Machine) askSuspect(e *member) {
+	switch {
+	case len(m.dials.open) >= suspectsAsked:
+	case e.native == 0:
+		m.pushPullWith(e)
+	default:
+		m.comparison(e)
+	}
+}
+
 // signOfLife: a suspect answered self, which therefore leaves the end of the
 // suspicion to others and to its refutation.
 func (m *Machine) signOfLife(e *member) {

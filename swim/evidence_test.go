@@ -271,6 +271,35 @@ func TestP198_SignOfLife(t *testing.T) {
 	}
 }
 
+// P203: who has only heard of a suspicion asks the suspect before it believes in its end.
+func TestP203_AsksTheSuspect(t *testing.T) {
+	for _, lives := range []bool{false, true} {
+		r := watched(t, 8)
+		x := 1
+		for r.watches.of(r.members.get(nameOf(x))) != nil {
+			x++
+		}
+		r.in((&wire.Suspect{Incarnation: 1, Node: nameOf(x), From: nameOf(x%8 + 1), Verdict: wire.VerdictSilent}).AppendTo(nil))
+		r.run(2*r.timing.silent.most + heardExtra - time.Millisecond)
+		if d := r.dialTo(x); d.ID != 0 {
+			t.Error("it is asked before the suspicion ends")
+		}
+		r.run(2 * time.Millisecond)
+		if d := r.dialTo(x); d.ID == 0 || wire.Type(d.Data[0]) != wire.TypePushPull {
+			t.Fatalf("asked by %+v", d)
+		}
+		r.wantState(x, wire.StateSuspect)
+		if lives {
+			r.in(nativeAlive(nameOf(x), x, 2, 1))
+			r.run(time.Second)
+			r.wantState(x, wire.StateAlive)
+			continue
+		}
+		r.run(r.cfg.ProbeTimeout)
+		r.wantState(x, wire.StateDead)
+	}
+}
+
 // P196: a process that did not run accuses nobody of what happened meanwhile.
 func TestP196_Asleep(t *testing.T) {
 	r := watched(t, 3)

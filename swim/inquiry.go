@@ -21,7 +21,6 @@ var (
 // others. (P194)
 type inquiry struct {
 	began     time.Duration // on the awake clock
-	deaf      time.Duration // since when nobody at all was heard, 0: not so
 	ends      time.Duration
 	dial      DialID        // the ping over a stream, 0: none is open
 	connected bool          // the member's host took a stream, the member said nothing on it
@@ -64,12 +63,27 @@ func (m *Machine) inquire(w *watch) {
 	}
 	m.counts.Inquiries++
 	now := m.clock.awake()
-	span := max(m.timing.burst, 2*m.patience(w))
 	w.phase = watchInquiry
-	w.inquiry = inquiry{began: now, ends: now + span}
+	w.inquiry = inquiry{began: now, ends: now + m.inquirySpan(w)}
 	m.askStream(w, max(m.timing.hang, 2*m.trip(w)))
 	m.sendWatchPing(w)
 	m.arm(&w.timer, now+m.timing.again)
+}
+
+func (m *Machine) inquirySpan(w *watch) time.Duration {
+	return max(m.timing.burst, 2*m.patience(w))
+}
+
+// inquireOn gives an inquiry its whole time again, and asks others again. What it has
+// asked itself may still be answered.
+func (m *Machine) inquireOn(w *watch) {
+	now := m.clock.awake()
+	w.phase = watchInquiry
+	w.inquiry.began, w.inquiry.ends = now, now+m.inquirySpan(w)
+	if w.inquiry.asked {
+		m.askOthersFor(w)
+	}
+	m.arm(&w.timer, now)
 }
 
 // askStream pings over a stream.
@@ -96,6 +110,7 @@ func (m *Machine) inquiryTick(w *watch) {
 		w.inquiry.asked = true
 		m.askOthersFor(w)
 	}
+	m.hark(w.e)
 	if left := w.inquiry.ends - now; w.inquiry.dial == 0 && !w.inquiry.connected && w.refused == 0 && left > streamGrace {
 		m.askStream(w, left-streamGrace)
 	}
@@ -207,6 +222,7 @@ func (m *Machine) accusedTick(w *watch) {
 	}
 	m.arm(&w.timer, m.clock.awake()+accusedAgain)
 	m.sendWatchPing(w)
+	m.hark(w.e)
 	if w.inquiry.dial == 0 && !w.inquiry.connected {
 		m.askStream(w, 2*accusedAgain)
 	}

@@ -42,7 +42,9 @@ type Machine struct {
 	leaving   bool   // Leave was called
 	leaveSent bool   // and told
 
-	heardAt time.Duration // when anybody was heard last, on the awake clock
+	heardAt  time.Duration // when anybody was heard last, on the awake clock
+	harkSeq  uint32        // of the last pings by which this node finds out whether it is deaf
+	harkNext time.Duration // the next are not before; 0: there were none
 
 	probeTimer, gossipTimer, pushPullTimer, slotTimer timer
 	late                                              time.Duration // how late the running input comes to the first timer

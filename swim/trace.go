@@ -105,6 +105,8 @@ const (
 	TraceCrashed
 	// TraceSlept: the process evidently did not run for Dur; the time does not count. WARN (DEBUG if short): Dur.
 	TraceSlept
+	// TraceDeaf: nobody at all was heard for Dur, which therefore does not count. WARN: Dur.
+	TraceDeaf
 	// TraceAccused: another member suspects one, and it is believed. DEBUG: Node, From, Incarnation,
 	// N (the wire.Verdict).
 	TraceAccused
@@ -156,6 +158,7 @@ var traceNames = [numTraceKinds]string{
 	TraceRefused:          "refused",
 	TraceCrashed:          "crashed",
 	TraceSlept:            "slept",
+	TraceDeaf:             "deaf",
 	TraceAccused:          "accused",
 	TraceConfirmed:        "confirmed",
 	TraceCleared:          "cleared",

@@ -210,7 +210,7 @@ func (m *Machine) watchAck(a *wire.Ack) bool {
 		if w.seq != a.Seq || w.phase == watchIdle {
 			continue
 		}
-		direct := !w.inquiry.asked // a relay passes it on without the key
+		direct := !w.inquiry.asked || m.from == w.e.at() // a relay passes it on without the key
 		if direct {
 			m.heardNative(w.e.name, a.Native)
 		}
@@ -279,14 +279,5 @@ func (m *Machine) voidWatches() {
 		w.refused, w.told = 0, 0
 		m.nextPing(w, m.stagger(max(w.every, 1)))
 	}
-	if m.members.count[wire.StateSuspect] == 0 {
-		return
-	}
-	for i := range m.members.len() {
-		e := m.members.at(i)
-		if s := m.members.suspects[e]; s != nil {
-			s.began, s.mine = m.clock.awake(), false
-			m.respan(e)
-		}
-	}
+	m.doubtAnew()
 }

@@ -90,6 +90,30 @@ func TestP193_TimeoutFollows(t *testing.T) {
 	}
 }
 
+// P193: an answer that comes when others have been asked counts for the time-out too, if it
+// is the member's own.
+func TestP193_LateAnswersCount(t *testing.T) {
+	for _, own := range []bool{true, false} {
+		r := watched(t, 3)
+		w := r.watches.of(r.members.get(nameOf(1)))
+		before := w.rtt
+		r.acks = func(to netip.AddrPort) bool { return to != addrOf(1) }
+		for !w.inquiry.asked {
+			r.run(time.Millisecond)
+		}
+		r.run(50 * time.Millisecond)
+		from := other
+		if own {
+			from = addrOf(1)
+		}
+		r.HandlePacket(r.now, from, (&wire.Ack{Seq: w.seq, Native: 1}).AppendTo(nil))
+		r.take()
+		if w.phase != watchIdle || (w.rtt > before+10*time.Millisecond) != own {
+			t.Errorf("own %v: phase %d, round trip %v, before %v", own, w.phase, w.rtt, before)
+		}
+	}
+}
+
 // P197: the parts add up to the bound.
 func TestP197_TimesAddUp(t *testing.T) {
 	for _, c := range []struct {

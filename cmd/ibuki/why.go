@@ -164,6 +164,8 @@ func (e *whyEntry) text(node string) string {
 		return "refuted what " + e.From + " said"
 	case "slept":
 		return "did not run itself for " + time.Duration(e.Took).Round(time.Millisecond).String()
+	case "deaf":
+		return "heard nobody itself for " + time.Duration(e.Took).Round(time.Millisecond).String()
 	case "member-join", "member-leave", "member-failed":
 		return "lists it: " + e.Kind
 	}

@@ -125,7 +125,7 @@ func (c *whyCase) accusers(entries []whyEntry) map[string]int {
 type whyFacts struct {
 	accusers           []string
 	verdicts           map[string]bool
-	slept              time.Duration // the member itself, at most
+	slept, deaf        time.Duration // the member itself, at most
 	refuted, back      bool
 	rejoined           time.Duration            // after its failure; 0: it did not
 	sleepers           map[string]time.Duration // accusers that were asleep themselves
@@ -156,6 +156,10 @@ func (c *whyCase) facts(incident []whyEntry) whyFacts {
 				f.slept = max(f.slept, took)
 			} else if slices.Contains(f.accusers, e.observer) {
 				f.sleepers[e.observer] = max(f.sleepers[e.observer], took)
+			}
+		case "deaf":
+			if e.observer == c.node {
+				f.deaf = max(f.deaf, took)
 			}
 		case "refused", "crashed":
 			f.verdicts["crashed"] = true
@@ -249,7 +253,10 @@ func (c *whyCase) cause(incident []whyEntry) string {
 		return fmt.Sprintf("lost packets on some ways: %s got no answer, others did, and it refuted", others)
 	case f.verdicts["silent"] || len(f.accusers) > 0:
 		text := fmt.Sprintf("cut off, or its host is down: neither it nor its host answered %s", others)
-		if f.itself > 0 {
+		switch {
+		case f.deaf > 0:
+			text += fmt.Sprintf("; it heard nobody itself for %s, so the link is to blame", f.deaf.Round(time.Millisecond))
+		case f.itself > 0:
 			text += fmt.Sprintf("; it missed %d others itself, so the link is to blame", f.itself)
 		}
 		return text

@@ -51,6 +51,11 @@ func TestWhyNamesTheCause(t *testing.T) {
 			account("b", said(10, "accused", "x", "a", "silent", 0), said(10, "suspect", "x", "", "silent", 0)),
 			account("x", said(10, "suspect", "a", "", "silent", 0), said(10, "suspect", "b", "", "silent", 0)),
 		}},
+		{"cut link in a larger cluster", "cut off, or its host is down: neither it nor its host answered a; it heard nobody itself for 7s, so the link is to blame", []rpc.History{
+			account("a", said(10, "suspect", "x", "", "silent", 0), said(11, "failed", "x", "", "", 0), said(11, "member-failed", "x", "", "", 0),
+				said(17, "deaf", "", "", "", 2*time.Second), said(17, "member-join", "x", "", "", 0)),
+			account("x", said(17, "deaf", "", "", "", 7*time.Second), said(17, "refute-dead", "x", "a", "", 0)),
+		}},
 		{"cut link of busy machines", "cut off, or its host is down: neither it nor its host answered a, b; it missed 1 others itself", []rpc.History{
 			account("a", said(11, "slept", "", "", "", 389*time.Millisecond), said(11, "suspect", "x", "", "silent", 0), said(20, "member-join", "x", "", "", 0)),
 			account("b", said(11, "slept", "", "", "", 354*time.Millisecond), said(11, "suspect", "x", "", "silent", 0), said(20, "member-join", "x", "", "", 0)),
