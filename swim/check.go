@@ -141,13 +141,11 @@ func (m *Machine) probeEnd() {
 	m.probeEnded()
 	m.timers.stop(&p.timeout)
 	m.awareness.apply(health)
-	if failed && m.deaf(m.clock.awake()-m.cfg.ProbeInterval+m.cfg.ProbeTimeout) { // P201
-		m.probeOver()
-		return
-	}
-	if !failed {
+	switch {
+	case !failed:
 		m.trace(Trace{Kind: TraceStreamOnly, Level: LevelWarn, Node: p.node, Addr: p.addr})
-	} else {
+	case p.void || m.deaf(m.clock.awake()-m.cfg.ProbeInterval+m.cfg.ProbeTimeout): // P201
+	default:
 		m.trace(Trace{Kind: TraceSuspect, Level: LevelInfo, Node: p.node, Addr: p.addr, Incarnation: p.claims})
 		m.suspect(wire.Suspect{Node: p.node, Incarnation: p.claims, From: m.local.name})
 	}

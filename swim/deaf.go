@@ -44,6 +44,7 @@ func (w *watch) asks() bool { return w.phase >= watchInquiry }
 // askAnew begins again whatever nobody answered.
 func (m *Machine) askAnew() {
 	m.doubtAnew()
+	m.probe.void = true
 	for _, w := range m.watches.list {
 		if w.asks() {
 			m.inquireOn(w)

@@ -49,15 +49,17 @@ func TestP201_Deaf(t *testing.T) {
 // P201: who hears somebody for a moment between long silences accuses nobody by what it
 // asked before.
 func TestP201_DeafAgainAndAgain(t *testing.T) {
-	r := watched(t, 8)
-	r.acks = nil
-	for range 300 {
-		r.run(2*time.Second + time.Duration(r.rng.IntN(100))*time.Millisecond)
-		r.in(nativeAlive(nameOf(4), 4, 1, 1))
-	}
-	r.wantLog() // nobody was even doubted
-	if n := len(r.traced(TraceDeaf)); n < 250 {
-		t.Errorf("of 300 silences %d were noticed", n)
+	for _, every := range []time.Duration{time.Second, 1000 * time.Hour} {
+		r := watched(t, 8, func(c *Config) { c.ProbeInterval = every })
+		r.acks = nil
+		for range 300 {
+			r.run(2*time.Second + time.Duration(r.rng.IntN(1000))*time.Millisecond)
+			r.in(nativeAlive(nameOf(4), 4, 1, 1))
+		}
+		r.wantLog() // nobody was even doubted
+		if n := len(r.traced(TraceDeaf)); n < 250 {
+			t.Errorf("probes every %v: of 300 silences %d were noticed", every, n)
+		}
 	}
 }
 

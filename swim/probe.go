@@ -28,6 +28,7 @@ type probe struct {
 	nacks    int
 	dial     DialID // the ping over a stream, 0: none
 	contact  bool   // it was answered
+	void     bool   // self was cut off meanwhile: it says nothing against the member
 }
 
 type probePhase uint8
