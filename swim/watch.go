@@ -204,6 +204,10 @@ func (m *Machine) sendWatchPing(w *watch) {
 	m.sendParts(e.at(), e.name, e.versions.PMax >= 5)
 }
 
+// lateMost is how many times the time-out a late answer counts for at most: the member
+// may have been stopped, which says nothing about the way.
+const lateMost = 4
+
 // watchAck takes an ack if it belongs to a watch.
 func (m *Machine) watchAck(a *wire.Ack) bool {
 	for _, w := range m.watches.list {
@@ -217,7 +221,7 @@ func (m *Machine) watchAck(a *wire.Ack) bool {
 		// Of several pings the first counts: a time-out may be too long for a while, but
 		// must not stay too short.
 		if direct && w.asleep == m.clock.asleep {
-			w.measured(m.clock.real - w.sent)
+			w.measured(min(m.clock.real-w.sent, lateMost*m.patience(w)))
 		}
 		if w.inquiry.asked && a.Native == 0 && w.e.native > 0 {
 			m.onlyAround(w)

@@ -112,6 +112,19 @@ func TestP193_LateAnswersCount(t *testing.T) {
 			t.Errorf("own %v: phase %d, round trip %v, before %v", own, w.phase, w.rtt, before)
 		}
 	}
+	// One that was stopped for a while does not make the time-out as long.
+	r := watched(t, 3)
+	w := r.watches.of(r.members.get(nameOf(1)))
+	r.acks = func(to netip.AddrPort) bool { return to != addrOf(1) }
+	for !w.inquiry.asked {
+		r.run(time.Millisecond)
+	}
+	r.run(300 * time.Millisecond)
+	r.HandlePacket(r.now, addrOf(1), (&wire.Ack{Seq: w.seq, Native: 1}).AppendTo(nil))
+	r.take()
+	if d := r.patience(w); d > 2*lateMost*r.timing.answer {
+		t.Errorf("the time-out is %v after a pause of 300 ms", d)
+	}
 }
 
 // P197: the parts add up to the bound.
