@@ -97,8 +97,12 @@ func TestRealSockets(t *testing.T) {
 			heard := false
 			eventually(t, "the event and the tags", func() bool {
 				got := strings.Join(events(), ";")
-				v, _ := b.Live().Current().Get("a").Tag("k")
 				heard = heard || strings.Contains(got, "user ev")
+				e := b.Live().Current().Get("a") // the live list may follow that of members
+				if e == nil {
+					return false
+				}
+				v, _ := e.Tag("k")
 				return heard && v != ""
 			})
 			if err := b.Leave(t.Context()); err != nil {
