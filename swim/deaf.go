@@ -78,13 +78,8 @@ const deafFewest = 6
 // deaf reports whether nobody at all was heard after that moment.
 func (m *Machine) deaf(since time.Duration) bool {
 	n := m.members.numPresent()
-	return !m.cfg.Plain && m.heardAt <= since && n >= deafFewest && m.clock.awake() < m.deafUntil(n)
-}
-
-// deafUntil is when a node that goes on hearing none of n members believes that all
-// others are gone.
-func (m *Machine) deafUntil(n int) time.Duration {
-	return m.heardAt + time.Duration(deafMost*n)*m.cfg.ProbeInterval
+	return !m.cfg.Plain && m.heardAt <= since && n >= deafFewest &&
+		m.clock.awake()-m.heardAt < time.Duration(deafMost*n)*m.cfg.ProbeInterval
 }
 
 const (

@@ -113,7 +113,7 @@ func (m *Machine) doubtAnew() {
 	for i := range m.members.len() { // in an order that is the same each time
 		e := m.members.at(i)
 		if s := m.members.suspects[e]; s != nil {
-			s.began, s.mine = m.clock.awake(), false
+			s.began, s.mine, s.asked = m.clock.awake(), false, false
 			m.respan(e)
 		}
 	}

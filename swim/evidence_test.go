@@ -300,6 +300,25 @@ func TestP203_AsksTheSuspect(t *testing.T) {
 	}
 }
 
+// P201, P203: when suspicions have their whole time again, the suspect is asked again too.
+func TestP203_AsksAgain(t *testing.T) {
+	r := watched(t, 8)
+	x := 1
+	for r.watches.of(r.members.get(nameOf(x))) != nil {
+		x++
+	}
+	r.in((&wire.Suspect{Incarnation: 1, Node: nameOf(x), From: nameOf(x%8 + 1), Verdict: wire.VerdictSilent}).AppendTo(nil))
+	whole := 2*r.timing.silent.most + heardExtra + time.Millisecond
+	r.run(whole)
+	first := r.dialTo(x).ID
+	r.doubtAnew()
+	r.run(whole)
+	if first == 0 || r.dialTo(x).ID == first {
+		t.Errorf("asked by stream %d, then by %d", first, r.dialTo(x).ID)
+	}
+	r.wantState(x, wire.StateSuspect)
+}
+
 // P196: a process that did not run accuses nobody of what happened meanwhile.
 func TestP196_Asleep(t *testing.T) {
 	r := watched(t, 3)
