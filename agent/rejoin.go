@@ -83,7 +83,7 @@ func (k *keeper) run() {
 	}
 	k.look(time.Now())
 	k.tries.urge(k.started, func(c contact) bool { return c.seed == "" && !k.roster.known[c.name].lost })
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(ahead(0))
 	defer timer.Stop()
 	for {
 		select {
@@ -100,7 +100,7 @@ func (k *keeper) run() {
 		if next := k.step(time.Now()); next.IsZero() {
 			timer.Stop()
 		} else {
-			timer.Reset(time.Until(next))
+			timer.Reset(ahead(time.Until(next)))
 		}
 	}
 }

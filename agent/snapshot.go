@@ -223,7 +223,7 @@ func (w *snapshotWriter) run() {
 		if next := w.due(); next.IsZero() {
 			timer.Stop()
 		} else {
-			timer.Reset(next.Sub(now))
+			timer.Reset(ahead(next.Sub(now)))
 		}
 	}
 }

@@ -148,7 +148,7 @@ func (t *memTransport) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, e
 		return fail(ctx.Err())
 	}
 	select {
-	case <-time.After(t.net.Delay):
+	case <-time.After(ahead(t.net.Delay)):
 	case <-ctx.Done():
 		return fail(ctx.Err())
 	}
