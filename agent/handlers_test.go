@@ -133,6 +133,7 @@ func TestHandlerEnvironmentAndInput(t *testing.T) {
 	}})
 	s.event(serf.Event{Type: serf.EventUser, Name: "x", LTime: 7, Payload: []byte("data")})
 	s.event(serf.Event{Type: serf.EventQuery, Name: "q", LTime: 9, Source: "asker", Payload: []byte("line\n")})
+	s.wgWait(t)
 	log := s.end()
 
 	self := "SERF_SELF_ADDR=10.0.0.9\nSERF_SELF_NAME=me\nSERF_SELF_PORT=7947\nSERF_SELF_ROLE=web\nSERF_TAG_A_B__=v\n"
