@@ -6,6 +6,7 @@ import (
 	"go/importer"
 	"go/parser"
 	"go/types"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -65,6 +66,17 @@ func set(names ...string) map[string]bool {
 		m[n] = true
 	}
 	return m
+}
+
+// The race detector is spared the packages in which there is nothing to find.
+func TestRaceLeavesOutThePure(t *testing.T) {
+	text, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nPURE = " + strings.Join(purePackages, " ") + "\n"; !strings.Contains(string(text), want) {
+		t.Errorf("the Makefile does not say%s", want)
+	}
 }
 
 func TestPurePackagesArePure(t *testing.T) {
