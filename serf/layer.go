@@ -1,6 +1,7 @@
 package serf
 
 import (
+	"iter"
 	"net/netip"
 	"time"
 
@@ -46,6 +47,9 @@ func (l *layer) Stamp(name string) uint64 { return l.m.stamp(name) }
 
 // Sum implements swim.Layer.
 func (l *layer) Sum() uint64 { return l.m.events.sum() }
+
+// Departed implements swim.Layer.
+func (l *layer) Departed(left bool) iter.Seq[string] { return l.m.members.departed(left) }
 
 // Cluster implements swim.Layer.
 func (l *layer) Cluster(meta []byte) string { return l.m.clusterOf(meta) }

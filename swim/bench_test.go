@@ -2,9 +2,11 @@ package swim
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ func (silent) Waiting(int) (fresh, all int)                                { ret
 func (silent) AppendPart(dst []byte, _ func(string) bool, _ bool) []byte   { return dst }
 func (silent) Stamp(string) uint64                                         { return 0 }
 func (silent) Sum() uint64                                                 { return 0 }
+func (silent) Departed(bool) iter.Seq[string]                              { return slices.Values([]string(nil)) }
 func (silent) Broadcasts(dst [][]byte, _, _ int) [][]byte                  { return dst }
 func (silent) AppendState(dst []byte, _ bool) []byte                       { return dst }
 func (silent) MergeState(time.Time, []byte, bool)                          {}

@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"iter"
 	"net/netip"
 	"time"
 
@@ -37,6 +38,8 @@ type Layer interface {
 	// same for all who know the same. Sum is that of everything else that it has.
 	Stamp(name string) uint64
 	Sum() uint64
+	// Departed are the names of those that the layer holds to have failed, or to have left.
+	Departed(left bool) iter.Seq[string]
 	// AppendAckPayload appends what rides in an Ack.
 	AppendAckPayload(dst []byte) []byte
 	// PingDone: a direct ping was answered by an Ack after rtt.

@@ -3,6 +3,7 @@ package swim
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -16,8 +17,10 @@ const (
 	minBuckets, maxBuckets = 64, 1024
 	bucketSize             = 16
 	// wholeEvery is how many periodic exchanges there are for one that is whole, as
-	// with a plain member: sums do not see what is known of those who are gone.
+	// with a plain member: sums do not see all that is known of those who are gone.
 	wholeEvery = 16
+	// maxFailedTold is how many failed members a comparison names.
+	maxFailedTold = 32
 )
 
 // The kinds of digests.
@@ -33,6 +36,7 @@ type digest struct {
 	buckets int
 	layer   uint64   // digestSums: the sum of what the layer has beside members
 	sums    []uint32 // digestSums
+	failed  []uint32 // digestSums: the places of some who have failed, for all that the asker knows
 	differ  []byte   // else: a bit for each bucket
 	layerly bool     // else: the layer's sums differ
 }
@@ -43,6 +47,9 @@ func (d *digest) append(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, d.layer)
 		for _, s := range d.sums {
 			dst = binary.BigEndian.AppendUint32(dst, s)
+		}
+		for _, p := range d.failed {
+			dst = binary.BigEndian.AppendUint32(dst, p)
 		}
 		return dst
 	}
@@ -60,12 +67,13 @@ func (d *digest) read(b []byte) error {
 	}
 	*d = digest{kind: b[0], buckets: 1 << b[1]}
 	switch {
-	case d.kind == digestSums && len(b) == 10+4*d.buckets:
+	case d.kind == digestSums && len(b) >= 10+4*d.buckets && len(b) <= 10+4*(d.buckets+maxFailedTold) && len(b)%4 == 2:
 		d.layer = binary.BigEndian.Uint64(b[2:])
-		d.sums = make([]uint32, d.buckets)
-		for i := range d.sums {
-			d.sums[i] = binary.BigEndian.Uint32(b[10+4*i:])
+		all := make([]uint32, (len(b)-10)/4)
+		for i := range all {
+			all[i] = binary.BigEndian.Uint32(b[10+4*i:])
 		}
+		d.sums, d.failed = all[:d.buckets], all[d.buckets:]
 		return nil
 	case (d.kind == digestDiffer || d.kind == digestPart) && len(b) == 3+d.buckets/8:
 		d.layerly, d.differ = b[2] == 1, b[3:]
@@ -78,6 +86,12 @@ func (d *digest) read(b []byte) error {
 func (d *digest) has(place uint32) bool {
 	i := bucketOf(place, d.buckets)
 	return d.differ[i/8]&(1<<(i%8)) != 0
+}
+
+// mark adds those at that place to what differs.
+func (d *digest) mark(place uint32) {
+	i := bucketOf(place, d.buckets)
+	d.differ[i/8] |= 1 << (i % 8)
 }
 
 // nothing reports whether nothing differs.
@@ -122,9 +136,23 @@ func (m *Machine) sums(buckets int) []uint32 {
 // compareWith begins a comparison with a native.
 func (m *Machine) compareWith(e *member) error {
 	d := digest{kind: digestSums, buckets: bucketCount(m.members.numPresent()), layer: m.layer.Sum()}
-	d.sums = m.sums(d.buckets)
+	d.sums, d.failed = m.sums(d.buckets), m.failedPlaces()
 	_, err := m.dial(dialCompare, e.at(), e.name, m.appendDigest(nil, &d), m.cfg.StreamTimeout)
 	return err
+}
+
+// failedPlaces are the places of those who have failed, of many a part that differs
+// from one comparison to the next.
+func (m *Machine) failedPlaces() []uint32 {
+	var all []uint32
+	for name := range m.layer.Departed(false) {
+		all = append(all, place(name))
+	}
+	if len(all) > maxFailedTold {
+		m.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		all = all[:maxFailedTold]
+	}
+	return all
 }
 
 // appendDigest appends a push/pull of the members that d names, and of the
@@ -165,12 +193,26 @@ func (m *Machine) answerDigest(in *checked, raw []byte) []byte {
 				reply.differ[i/8] |= 1 << (i % 8)
 			}
 		}
+		m.markLeft(&reply, d.failed)
 	}
 	out := m.appendDigest(nil, &reply)
 	if d.kind == digestPart {
 		m.merge(in, false)
 	}
 	return out
+}
+
+// markLeft lets those differ that the asker holds for failed and this node knows
+// to have left.
+func (m *Machine) markLeft(reply *digest, failed []uint32) {
+	if len(failed) == 0 {
+		return
+	}
+	for name := range m.layer.Departed(true) {
+		if p := place(name); slices.Contains(failed, p) {
+			reply.mark(p)
+		}
+	}
 }
 
 // compared takes the answer to a comparison that this node began, and tells the

@@ -104,10 +104,38 @@ func TestP231_LayersPart(t *testing.T) {
 	}
 }
 
+// P230: whom the asker holds for failed and the other side knows to have left is among what
+// differs, however many have failed; who has failed for both, or is unknown there, is not.
+func TestP230_TheLeftAmongTheFailed(t *testing.T) {
+	a, b := pairOf(t, 3)
+	a.layer.failed = []string{"both", "unknown"}
+	b.layer.failed, b.layer.left = []string{"both"}, []string{"other"}
+	if messages, _ := exchange(t, a, b); messages != 2 {
+		t.Errorf("%d messages about what does not differ", messages)
+	}
+	for i := range 1000 {
+		a.layer.failed = append(a.layer.failed, fmt.Sprint("gone", i))
+	}
+	b.layer.left = append(b.layer.left, "gone500")
+	for asked := 1; ; asked++ {
+		messages, size := exchange(t, a, b)
+		if messages > 2 {
+			break
+		}
+		if size > 400+4*maxFailedTold {
+			t.Fatalf("%d bytes", size)
+		}
+		if asked == 1000 {
+			t.Fatal("never told")
+		}
+	}
+}
+
 // P230: a digest that cannot be one is refused, and a plain node answers it as
 // any push/pull.
 func TestP230_BadDigests(t *testing.T) {
-	for _, raw := range [][]byte{{1}, {1, 6}, {9, 6, 0}, {1, 31, 0}, {1, 2, 0}, {2, 6, 0, 1}, append([]byte{1, 6}, make([]byte, 300)...)} {
+	for _, raw := range [][]byte{{1}, {1, 6}, {9, 6, 0}, {1, 31, 0}, {1, 2, 0}, {2, 6, 0, 1}, append([]byte{1, 6}, make([]byte, 301)...),
+		append([]byte{1, 6}, make([]byte, 8+4*(64+maxFailedTold+1))...)} {
 		r := newNativeRig(t, quiet)
 		msg := wire.AppendPushPullHeader(nil, wire.PushPullHeader{Digest: raw})
 		if reply := r.HandleStream(r.now, addrOf(1), msg); reply != nil {

@@ -3,6 +3,7 @@ package swim
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -23,6 +24,8 @@ type recorder struct {
 	ack      []byte
 	pings    []string
 	messages int
+
+	failed, left []string // for Departed
 }
 
 func (r *recorder) Message(_ time.Time, _ netip.AddrPort, msg []byte) {
@@ -44,9 +47,15 @@ func (r *recorder) AppendPart(dst []byte, _ func(string) bool, all bool) []byte 
 	}
 	return dst
 }
-func (r *recorder) Cluster(meta []byte) string            { return string(meta) }
-func (r *recorder) Stamp(string) uint64                   { return 0 }
-func (r *recorder) Sum() uint64                           { return uint64(len(r.state)) }
+func (r *recorder) Cluster(meta []byte) string { return string(meta) }
+func (r *recorder) Stamp(string) uint64        { return 0 }
+func (r *recorder) Sum() uint64                { return uint64(len(r.state)) }
+func (r *recorder) Departed(left bool) iter.Seq[string] {
+	if left {
+		return slices.Values(r.left)
+	}
+	return slices.Values(r.failed)
+}
 func (r *recorder) AppendState(dst []byte, _ bool) []byte { return append(dst, r.state...) }
 func (r *recorder) MergeState(_ time.Time, s []byte, join bool) {
 	r.log = append(r.log, fmt.Sprintf("state %s %v", s, join))
