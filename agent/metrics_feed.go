@@ -3,6 +3,9 @@ package agent
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"slices"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/serf"
@@ -124,10 +127,10 @@ func (a *Agent) startMetrics() {
 func (a *Agent) handMetricsOn() {
 	// With nobody to hand them to, metrics are put together more rarely: each time
 	// wakes the process.
-	host, every, runtimeEvery := "", metricsQuiet, 2
+	host, every := "", metricsQuiet
 	if len(a.sinks) > 0 { // several agents may report to one place
 		host, _ = os.Hostname()
-		every, runtimeEvery = metricsFlush, 1
+		every = metricsFlush
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -136,12 +139,10 @@ func (a *Agent) handMetricsOn() {
 	var rpcSeen [2]uint64
 	queues := time.Now().Add(queueMetrics)
 	a.memberMetrics()
-	for tick := 0; ; tick++ {
+	for {
 		select {
 		case now := <-ticker.C:
-			if tick%runtimeEvery == 0 { // it stops the world for a moment
-				rt.measure(a.meter)
-			}
+			rt.measure(a.meter)
 			if !now.Before(queues) {
 				queues = now.Add(queueMetrics)
 				a.queueMetrics()
@@ -219,29 +220,45 @@ func (a *Agent) timed(run runFunc) runFunc {
 	}
 }
 
-// runtimeMetrics are Go's own.
+// runtimeMetrics are Go's own, read without stopping the world, which would hold up
+// the loop. The names are those of runtime.MemStats in Serf's form.
 type runtimeMetrics struct {
-	stats runtime.MemStats
-	seen  uint32 // collections whose pauses were told
+	read []metrics.Sample // as goMetrics has them
+	gc   debug.GCStats
+	seen int64 // collections whose pauses were told
+}
+
+// goMetrics are the counts that measure reads. Tiny objects are not in the first two.
+var goMetrics = [...]string{
+	"/gc/heap/allocs:objects", "/gc/heap/frees:objects", "/gc/heap/tiny/allocs:objects",
+	"/gc/heap/objects:objects", "/memory/classes/heap/objects:bytes", "/memory/classes/total:bytes",
 }
 
 func (r *runtimeMetrics) measure(m *meter) {
-	s := &r.stats
-	runtime.ReadMemStats(s)
+	if r.read == nil {
+		for _, name := range goMetrics {
+			r.read = append(r.read, metrics.Sample{Name: name})
+		}
+	}
+	metrics.Read(r.read)
+	var n [len(goMetrics)]float64
+	for i := range n {
+		n[i] = float64(r.read[i].Value.Uint64())
+	}
+	debug.ReadGCStats(&r.gc)
 	m.gauge("runtime.num_goroutines", float64(runtime.NumGoroutine()))
-	m.gauge("runtime.alloc_bytes", float64(s.Alloc))
-	m.gauge("runtime.sys_bytes", float64(s.Sys))
-	m.gauge("runtime.malloc_count", float64(s.Mallocs))
-	m.gauge("runtime.free_count", float64(s.Frees))
-	m.gauge("runtime.heap_objects", float64(s.HeapObjects))
-	m.gauge("runtime.total_gc_pause_ns", float64(s.PauseTotalNs))
-	m.gauge("runtime.total_gc_runs", float64(s.NumGC))
-	if s.NumGC-r.seen > uint32(len(s.PauseNs)) {
-		r.seen = s.NumGC - uint32(len(s.PauseNs))
+	m.gauge("runtime.alloc_bytes", n[4])
+	m.gauge("runtime.sys_bytes", n[5])
+	m.gauge("runtime.malloc_count", n[0]+n[2])
+	m.gauge("runtime.free_count", n[1]+n[2])
+	m.gauge("runtime.heap_objects", n[3])
+	m.gauge("runtime.total_gc_pause_ns", float64(r.gc.PauseTotal))
+	m.gauge("runtime.total_gc_runs", float64(r.gc.NumGC))
+	news := min(int(r.gc.NumGC-r.seen), len(r.gc.Pause)) // the newest first
+	for _, pause := range slices.Backward(r.gc.Pause[:news]) {
+		m.sample("runtime.gc_pause_ns", float64(pause))
 	}
-	for ; r.seen != s.NumGC; r.seen++ {
-		m.sample("runtime.gc_pause_ns", float64(s.PauseNs[r.seen%uint32(len(s.PauseNs))]))
-	}
+	r.seen = r.gc.NumGC
 }
 
 // isState reports whether a message is one side of a push/pull.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +43,38 @@ func TestMeter(t *testing.T) {
 	}
 	if got = m.take(); text("") != "" {
 		t.Errorf("told again: %s", text(""))
+	}
+}
+
+// What is read without stopping the world is what runtime.MemStats has.
+func TestRuntimeMetrics(t *testing.T) {
+	m := newMeter()
+	var r runtimeMetrics
+	r.measure(m)
+	m.take()
+	before := r.seen
+	runtime.GC()
+	runtime.GC()
+	r.measure(m)
+	var want runtime.MemStats
+	runtime.ReadMemStats(&want)
+	got := m.take()
+	for name, want := range map[string]uint64{
+		"alloc_bytes": want.Alloc, "sys_bytes": want.Sys, "malloc_count": want.Mallocs, "free_count": want.Frees,
+		"heap_objects": want.HeapObjects, "total_gc_pause_ns": want.PauseTotalNs, "total_gc_runs": uint64(want.NumGC),
+	} {
+		if v := got.gauges["runtime."+name]; v < 0.9*float64(want) || v > 1.1*float64(want) {
+			t.Errorf("%s is %v, want about %d", name, v, want)
+		}
+	}
+	pauses := int64(0)
+	for _, s := range got.samples {
+		if s.name == "runtime.gc_pause_ns" && s.value > 0 {
+			pauses++
+		}
+	}
+	if ran := r.seen - before; ran < 2 || pauses != ran {
+		t.Errorf("%d pauses of %d collections, two at least", pauses, ran)
 	}
 }
 

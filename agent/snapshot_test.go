@@ -454,7 +454,10 @@ func TestP164_AnsweredUnderAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := NewMemNet()
 		var log lockedBuffer
-		a := memNode(t, net, "a", 1, func(c *Config) { c.Advertise = netip.MustParseAddrPort("10.0.0.2:7946") })
+		a := memNode(t, net, "a", 1, func(c *Config) {
+			slowPlain(c)
+			c.Advertise = netip.MustParseAddrPort("10.0.0.2:7946")
+		})
 		defer a.Stop()
 		var dials atomic.Int32
 		listen := func(addr netip.AddrPort) (Transport, error) {
@@ -462,7 +465,7 @@ func TestP164_AnsweredUnderAnotherAddress(t *testing.T) {
 			return countingDials{tr, &dials}, err
 		}
 		b := memNode(t, net, "b", 3, func(c *Config) {
-			slow(c)
+			slowPlain(c)
 			c.Seeds, c.Listen, c.LogOutput = []string{"10.0.0.1"}, listen, &log
 		})
 		defer b.Stop()
