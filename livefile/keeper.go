@@ -121,6 +121,10 @@ func (t *kept) keep(ctx context.Context) {
 	for {
 		confirms := false
 		var o ordered
+		orders := t.orders
+		if t.k.cfg.List.Current().Version() == 0 {
+			orders = nil // they wait for the first list
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -128,7 +132,7 @@ func (t *kept) keep(ctx context.Context) {
 			if !ok {
 				return
 			}
-		case o = <-t.orders:
+		case o = <-orders:
 		case <-tick.C:
 			confirms = true
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,22 @@ func TestKeeperHoldsUpNobody(t *testing.T) {
 		t.Errorf("the answer knows %d nodes", r.View.Len())
 	}
 	eventually(t, "n7 is out", func() bool { return holds(f.Path, `"n8"`)() && !holds(f.Path, `"n7"`)() })
+}
+
+// An order that comes before the first list is followed with it.
+func TestKeeperOrdersWaitForTheList(t *testing.T) {
+	var list live.List
+	f := target(t, "")
+	k := start(t, KeeperConfig{List: &list, Targets: []Target{*f}})
+	done := make(chan Result, 1)
+	k.Order(Order{Exclude: []string{"a"}}, func(r Result, _ error) { done <- r })
+	time.Sleep(20 * time.Millisecond) // time enough to take it too early
+	list.Apply(t0, join("a"))
+	list.Apply(t0, join("b"))
+	if r := <-done; !slices.Equal(r.Excluded, []string{"a"}) {
+		t.Errorf("%q are out", r.Excluded)
+	}
+	eventually(t, "a is out", func() bool { return holds(f.Path, `"b"`)() && !holds(f.Path, `"a"`)() })
 }
 
 func TestKeeperRunsTheCommand(t *testing.T) {
