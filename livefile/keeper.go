@@ -118,19 +118,19 @@ func (t *kept) keep(ctx context.Context) {
 	defer tick.Stop()
 	// The command may not have been run for what an earlier process wrote.
 	pending := true
+	var orders <-chan ordered // they wait for the first list
 	for {
 		confirms := false
 		var o ordered
-		orders := t.orders
-		if t.k.cfg.List.Current().Version() == 0 {
-			orders = nil // they wait for the first list
-		}
 		select {
 		case <-ctx.Done():
 			return
-		case _, ok := <-t.views:
+		case view, ok := <-t.views:
 			if !ok {
 				return
+			}
+			if view.Version() > 0 {
+				orders = t.orders
 			}
 		case o = <-orders:
 		case <-tick.C:

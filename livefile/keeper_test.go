@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/live"
@@ -178,18 +179,25 @@ func TestKeeperHoldsUpNobody(t *testing.T) {
 
 // An order that comes before the first list is followed with it.
 func TestKeeperOrdersWaitForTheList(t *testing.T) {
-	var list live.List
-	f := target(t, "")
-	k := start(t, KeeperConfig{List: &list, Targets: []Target{*f}})
-	done := make(chan Result, 1)
-	k.Order(Order{Exclude: []string{"a"}}, func(r Result, _ error) { done <- r })
-	time.Sleep(20 * time.Millisecond) // time enough to take it too early
-	list.Apply(t0, join("a"))
-	list.Apply(t0, join("b"))
-	if r := <-done; !slices.Equal(r.Excluded, []string{"a"}) {
-		t.Errorf("%q are out", r.Excluded)
-	}
-	eventually(t, "a is out", func() bool { return holds(f.Path, `"b"`)() && !holds(f.Path, `"a"`)() })
+	synctest.Test(t, func(t *testing.T) {
+		var list live.List
+		f := target(t, "")
+		k := start(t, KeeperConfig{List: &list, Targets: []Target{*f}})
+		var got []Result
+		k.Order(Order{Exclude: []string{"a"}}, func(r Result, _ error) { got = append(got, r) })
+		synctest.Wait()
+		if len(got) != 0 {
+			t.Fatal("it was followed without a list")
+		}
+		list.Apply(t0, join("a", "b"))
+		synctest.Wait()
+		if len(got) != 1 || !slices.Equal(got[0].Excluded, []string{"a"}) {
+			t.Errorf("it came to %+v", got)
+		}
+		if !holds(f.Path, `"b"`)() || holds(f.Path, `"a"`)() {
+			t.Error("a is not out")
+		}
+	})
 }
 
 func TestKeeperRunsTheCommand(t *testing.T) {
