@@ -223,35 +223,43 @@ func (a *Agent) timed(run runFunc) runFunc {
 // runtimeMetrics are Go's own, read without stopping the world, which would hold up
 // the loop. The names are those of runtime.MemStats in Serf's form.
 type runtimeMetrics struct {
-	read []metrics.Sample // as goMetrics has them
+	read [len(goMetrics)]metrics.Sample
 	gc   debug.GCStats
 	seen int64 // collections whose pauses were told
 }
 
-// goMetrics are the counts that measure reads. Tiny objects are not in the first two.
+// What measure reads. Tiny objects are not among those allocated and freed.
+const (
+	goAllocated = iota
+	goFreed
+	goTiny
+	goObjects
+	goHeap
+	goTotal
+)
+
 var goMetrics = [...]string{
-	"/gc/heap/allocs:objects", "/gc/heap/frees:objects", "/gc/heap/tiny/allocs:objects",
-	"/gc/heap/objects:objects", "/memory/classes/heap/objects:bytes", "/memory/classes/total:bytes",
+	goAllocated: "/gc/heap/allocs:objects",
+	goFreed:     "/gc/heap/frees:objects",
+	goTiny:      "/gc/heap/tiny/allocs:objects",
+	goObjects:   "/gc/heap/objects:objects",
+	goHeap:      "/memory/classes/heap/objects:bytes",
+	goTotal:     "/memory/classes/total:bytes",
 }
 
 func (r *runtimeMetrics) measure(m *meter) {
-	if r.read == nil {
-		for _, name := range goMetrics {
-			r.read = append(r.read, metrics.Sample{Name: name})
-		}
+	for i, name := range goMetrics {
+		r.read[i].Name = name
 	}
-	metrics.Read(r.read)
-	var n [len(goMetrics)]float64
-	for i := range n {
-		n[i] = float64(r.read[i].Value.Uint64())
-	}
+	metrics.Read(r.read[:])
+	value := func(i int) float64 { return float64(r.read[i].Value.Uint64()) }
 	debug.ReadGCStats(&r.gc)
 	m.gauge("runtime.num_goroutines", float64(runtime.NumGoroutine()))
-	m.gauge("runtime.alloc_bytes", n[4])
-	m.gauge("runtime.sys_bytes", n[5])
-	m.gauge("runtime.malloc_count", n[0]+n[2])
-	m.gauge("runtime.free_count", n[1]+n[2])
-	m.gauge("runtime.heap_objects", n[3])
+	m.gauge("runtime.alloc_bytes", value(goHeap))
+	m.gauge("runtime.sys_bytes", value(goTotal))
+	m.gauge("runtime.malloc_count", value(goAllocated)+value(goTiny))
+	m.gauge("runtime.free_count", value(goFreed)+value(goTiny))
+	m.gauge("runtime.heap_objects", value(goObjects))
 	m.gauge("runtime.total_gc_pause_ns", float64(r.gc.PauseTotal))
 	m.gauge("runtime.total_gc_runs", float64(r.gc.NumGC))
 	news := min(int(r.gc.NumGC-r.seen), len(r.gc.Pause)) // the newest first
