@@ -36,13 +36,11 @@ interop:
 	else echo "skip	interop: the real Serf cannot be downloaded"; fi
 
 # They have neither goroutines nor channels, which arch_pure_test.go sees to.
-PURE = wire coordinate swim serf catalog
-nothing :=
-space := $(nothing) $(nothing)
+PURE = wire|coordinate|swim|serf|catalog
 ## race         under the race detector: all tests of the packages that have goroutines, and the simulator's short ones
 .PHONY: race
 race:
-	$(GO) test -race $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/($(subst $(space),|,$(PURE))|sim)$$')
+	$(GO) test -race $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/($(PURE)|sim)$$')
 	$(GO) test -race -short $(TESTFLAGS) ./sim
 
 ## vet          go vet, both modules

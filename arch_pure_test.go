@@ -74,7 +74,7 @@ func TestRaceLeavesOutThePure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "\nPURE = " + strings.Join(purePackages, " ") + "\n"; !strings.Contains(string(text), want) {
+	if want := "\nPURE = " + strings.Join(purePackages, "|") + "\n"; !strings.Contains(string(text), want) {
 		t.Errorf("the Makefile does not say%s", want)
 	}
 }
