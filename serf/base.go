@@ -1,7 +1,6 @@
 package serf
 
 import (
-	"iter"
 	"slices"
 	"strings"
 
@@ -75,24 +74,6 @@ func (l *memberList) changed() []*member {
 	}
 	slices.SortFunc(l.mine, func(a, b *member) int { return strings.Compare(a.Name(), b.Name()) })
 	return l.mine
-}
-
-// departed are the names of those that have failed, or that have left, in order.
-func (l *memberList) departed(left bool) iter.Seq[string] {
-	of, n := StatusFailed, l.failed
-	if left {
-		of, n = StatusLeft, l.left
-	}
-	return func(yield func(string) bool) {
-		if n == 0 {
-			return
-		}
-		for _, mem := range l.changed() {
-			if mem.status == of && !yield(mem.Name()) {
-				return
-			}
-		}
-	}
 }
 
 // inBase returns the place in the base of the member with this name.

@@ -1,6 +1,7 @@
 package serf
 
 import (
+	"iter"
 	"slices"
 	"strings"
 )
@@ -130,6 +131,24 @@ func (l *memberList) count(s Status, n int) {
 		l.failed += n
 	case StatusLeft:
 		l.left += n
+	}
+}
+
+// departed are the names of those that have failed, or that have left, in order.
+func (l *memberList) departed(left bool) iter.Seq[string] {
+	of, n := StatusFailed, l.failed
+	if left {
+		of, n = StatusLeft, l.left
+	}
+	return func(yield func(string) bool) {
+		if n == 0 {
+			return
+		}
+		for _, mem := range l.changed() {
+			if mem.status == of && !yield(mem.Name()) {
+				return
+			}
+		}
 	}
 }
 

@@ -66,10 +66,11 @@ func (d *digest) read(b []byte) error {
 		return wire.ErrValue
 	}
 	*d = digest{kind: b[0], buckets: 1 << b[1]}
+	numbers := (len(b) - 10) / 4
 	switch {
-	case d.kind == digestSums && len(b) >= 10+4*d.buckets && len(b) <= 10+4*(d.buckets+maxFailedTold) && len(b)%4 == 2:
+	case d.kind == digestSums && len(b) == 10+4*numbers && numbers >= d.buckets && numbers <= d.buckets+maxFailedTold:
 		d.layer = binary.BigEndian.Uint64(b[2:])
-		all := make([]uint32, (len(b)-10)/4)
+		all := make([]uint32, numbers)
 		for i := range all {
 			all[i] = binary.BigEndian.Uint32(b[10+4*i:])
 		}
@@ -88,11 +89,8 @@ func (d *digest) has(place uint32) bool {
 	return d.differ[i/8]&(1<<(i%8)) != 0
 }
 
-// mark adds those at that place to what differs.
-func (d *digest) mark(place uint32) {
-	i := bucketOf(place, d.buckets)
-	d.differ[i/8] |= 1 << (i % 8)
-}
+// mark adds a bucket to those that differ.
+func (d *digest) mark(bucket int) { d.differ[bucket/8] |= 1 << (bucket % 8) }
 
 // nothing reports whether nothing differs.
 func (d *digest) nothing() bool {
@@ -190,7 +188,7 @@ func (m *Machine) answerDigest(in *checked, raw []byte) []byte {
 		reply.layerly = d.layer != m.layer.Sum()
 		for i, s := range m.sums(d.buckets) {
 			if s != d.sums[i] {
-				reply.differ[i/8] |= 1 << (i % 8)
+				reply.mark(i)
 			}
 		}
 		m.markLeft(&reply, d.failed)
@@ -210,7 +208,7 @@ func (m *Machine) markLeft(reply *digest, failed []uint32) {
 	}
 	for name := range m.layer.Departed(true) {
 		if p := place(name); slices.Contains(failed, p) {
-			reply.mark(p)
+			reply.mark(bucketOf(p, reply.buckets))
 		}
 	}
 }
