@@ -15,7 +15,7 @@ import (
 
 // purePackages have no effect and no surprise: what they return follows from
 // what they were given, bit for bit. In the order in which they import each other.
-var purePackages = []string{"wire", "coordinate", "swim", "serf", "catalog"}
+var purePackages = []string{"wire", "coordinate", "swim/broadcast", "swim", "serf", "catalog"}
 
 // pureStdlib is what they may use of the standard library. What is missing here
 // can wait, look at a clock, reach outside or differ between two runs.

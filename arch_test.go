@@ -30,8 +30,9 @@ live:       | github.com/go-json-experiment/json/jsontext
 livefile:   live | github.com/fsnotify/fsnotify github.com/google/renameio/v2 github.com/rogpeppe/go-internal/lockedfile
 access:     |
 catalog:    |
-swim:       wire |
-serf:       wire swim coordinate |
+swim/broadcast: |
+swim:       wire swim/broadcast |
+serf:       wire swim swim/broadcast coordinate |
 rpc:        access | github.com/hashicorp/go-msgpack/v2/codec
 sock:       | golang.org/x/sys/unix
 dispatch:   live catalog sock | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix

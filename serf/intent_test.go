@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -33,7 +33,7 @@ func TestP71_OnlyNewerIntentsCount(t *testing.T) {
 		t.Errorf("%d queued, want 1", got)
 	}
 	for _, old := range []wire.LTime{4, 5} {
-		n.intentQueue = swim.Queue{}
+		n.intentQueue = broadcast.Queue{}
 		n.gets(&wire.Leave{LTime: old, Node: "b"})
 		n.gets(&wire.Join{LTime: old, Node: "b"})
 		n.want("b", StatusAlive, 5)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/coordinate"
 	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -40,7 +41,7 @@ type Machine struct {
 	names   names
 	intents map[string]intent
 
-	intentQueue, eventQueue, queryQueue swim.Queue
+	intentQueue, eventQueue, queryQueue broadcast.Queue
 	heardFrom                           netip.AddrPort // who sent the message that is being handled
 
 	joins   map[swim.DialID]joinKind

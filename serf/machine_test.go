@@ -12,6 +12,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/coordinate"
 	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -53,7 +54,7 @@ func TestVersionsAreAnnounced(t *testing.T) {
 func TestP46_OrderOfBroadcasts(t *testing.T) {
 	n := alone(t, nil)
 	n.alive("b", 1)
-	n.intentQueue, n.eventQueue, n.queryQueue = swim.Queue{}, swim.Queue{}, swim.Queue{}
+	n.intentQueue, n.eventQueue, n.queryQueue = broadcast.Queue{}, broadcast.Queue{}, broadcast.Queue{}
 	n.fire("ev", strings.Repeat("e", 300))
 	n.asks("q", strings.Repeat("q", 300), QueryParam{})
 	n.gets(&wire.Join{LTime: 9, Node: "b"})

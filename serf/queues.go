@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -14,7 +15,7 @@ var errTime = errors.New("serf: impossible Lamport time")
 // push queues a broadcast: a whole user message. The queue is never longer
 // than MaxQueueDepth: what comes into a full one drops the most often sent.
 // Serf looks at the length every 30 s only, and by then it may be anything.
-func (m *Machine) push(q *swim.Queue, name string, msg []byte, done func()) {
+func (m *Machine) push(q *broadcast.Queue, name string, msg []byte, done func()) {
 	if m.cfg.Swim.Plain {
 		q.Push(name, msg, done)
 	} else {
@@ -28,14 +29,14 @@ func (m *Machine) push(q *swim.Queue, name string, msg []byte, done func()) {
 
 // queueFull makes room for a while, so that a flood does not have to sort the
 // queue for each message.
-func (m *Machine) queueFull(q *swim.Queue, n int) {
+func (m *Machine) queueFull(q *broadcast.Queue, n int) {
 	limit := m.cfg.MaxQueueDepth
 	m.trace(swim.Trace{Kind: TraceQueueFull, Level: swim.LevelWarn, From: m.queueName(q), N: n, Of: limit})
 	q.Prune(limit - limit/8)
 }
 
 // passOn queues a message that came from elsewhere, as it is.
-func (m *Machine) passOn(q *swim.Queue, name string, msg []byte) {
+func (m *Machine) passOn(q *broadcast.Queue, name string, msg []byte) {
 	if 1+len(msg) > m.packetBudget() {
 		// It came on a stream, and would wait for ever for a packet to fit into.
 		return
@@ -45,7 +46,7 @@ func (m *Machine) passOn(q *swim.Queue, name string, msg []byte) {
 	m.push(q, name, m.buf, nil)
 }
 
-func (m *Machine) queueName(q *swim.Queue) string {
+func (m *Machine) queueName(q *broadcast.Queue) string {
 	switch q {
 	case &m.intentQueue:
 		return "Intent"
@@ -64,8 +65,8 @@ func (m *Machine) news(from netip.AddrPort) {
 }
 
 // queuesInOrder are the queues, the most important first.
-func (m *Machine) queuesInOrder() [3]*swim.Queue {
-	return [...]*swim.Queue{&m.intentQueue, &m.queryQueue, &m.eventQueue}
+func (m *Machine) queuesInOrder() [3]*broadcast.Queue {
+	return [...]*broadcast.Queue{&m.intentQueue, &m.queryQueue, &m.eventQueue}
 }
 
 // takeFresh fills a packet with what was not sent yet. If there is more than
@@ -133,7 +134,7 @@ func (m *Machine) queuesDue() {
 		return
 	}
 	m.timers.set(timerQueues, m.now.Add(m.cfg.QueueCheckInterval))
-	for _, q := range [...]*swim.Queue{&m.intentQueue, &m.eventQueue, &m.queryQueue} {
+	for _, q := range [...]*broadcast.Queue{&m.intentQueue, &m.eventQueue, &m.queryQueue} {
 		if n := q.Len(); n >= m.cfg.QueueDepthWarning {
 			m.trace(swim.Trace{Kind: TraceQueueDepth, Level: swim.LevelWarn, From: m.queueName(q), N: n})
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -405,7 +406,7 @@ func (n *node) dead(name string, inc uint32, from string) {
 }
 
 // queued is what a queue would send, as types.
-func (n *node) queued(q *swim.Queue) [][]byte {
+func (n *node) queued(q *broadcast.Queue) [][]byte {
 	var out [][]byte
 	for _, b := range q.Take(nil, 0, 1<<20, 1000) {
 		out = append(out, append([]byte(nil), b...))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -58,7 +59,7 @@ func large(tb testing.TB, n int) *Machine {
 	if m.NumAlive() != n {
 		tb.Fatalf("%d members", m.NumAlive())
 	}
-	m.queue = Queue{}
+	m.queue = broadcast.Queue{}
 	m.Output()
 	return m
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -30,7 +31,7 @@ type Machine struct {
 	slots     slots
 	links     LinkID // the last one
 	hold      bool   // see HoldStream
-	queue     Queue
+	queue     broadcast.Queue
 	spreader  spreader
 	exchanges int           // periodic ones, so far
 	settling  time.Duration // until the next comparison after a join, 0: no more (P235)

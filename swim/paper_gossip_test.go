@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -53,21 +54,29 @@ func TestP41_OneBroadcastPerMember(t *testing.T) {
 	}
 }
 
+// texts are messages as strings.
+func texts(msgs [][]byte) (out []string) {
+	for _, m := range msgs {
+		out = append(out, string(m))
+	}
+	return out
+}
+
 func TestP42_LeastSentLargestNewestFirst(t *testing.T) {
-	var q Queue
+	var q broadcast.Queue
 	push := func(s string) { q.Push("", []byte(s), nil) }
 	push("old")
 	q.Take(nil, 0, 3, 9)
 	push("aa")
 	push("bb")
 	push("c")
-	if got, want := taken(q.Take(nil, 0, 100, 9)), []string{"bb", "aa", "c", "old"}; !slices.Equal(got, want) {
+	if got, want := texts(q.Take(nil, 0, 100, 9)), []string{"bb", "aa", "c", "old"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
 
 func TestP43_RoomIsNeverExceeded(t *testing.T) {
-	var q Queue
+	var q broadcast.Queue
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 300 {
 		q.Push("", make([]byte, 1+rng.IntN(300)), nil)
@@ -84,7 +93,7 @@ func TestP43_RoomIsNeverExceeded(t *testing.T) {
 	}
 	q.Push("", make([]byte, 100), nil)
 	q.Push("", []byte("small"), nil)
-	if got := taken(q.Take(nil, 2, 50, 9)); !slices.Equal(got, []string{"small"}) || q.Len() != 2 {
+	if got := texts(q.Take(nil, 2, 50, 9)); !slices.Equal(got, []string{"small"}) || q.Len() != 2 {
 		t.Errorf("one that does not fit: %q, %d left", got, q.Len())
 	}
 	// And in whole packets.
@@ -198,7 +207,7 @@ func TestP45_Gossip(t *testing.T) {
 
 func TestP47_EndIsToldOnce(t *testing.T) {
 	ends := map[string]int{}
-	var q Queue
+	var q broadcast.Queue
 	push := func(name, what string) { q.Push(name, []byte(what), func() { ends[what]++ }) }
 	push("n", "replaced")
 	push("n", "sent")

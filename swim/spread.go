@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -157,7 +158,7 @@ func (m *Machine) Transmits(n int) int {
 	if m.eager() {
 		return m.repairs()
 	}
-	return TransmitLimit(m.cfg.RetransmitMult, n)
+	return broadcast.TransmitLimit(m.cfg.RetransmitMult, n)
 }
 
 // AllNative reports whether every member that is present is known to be native.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -19,7 +20,7 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // recorder is a Layer that writes down what it is told.
 type recorder struct {
 	log      []string
-	casts    Queue
+	casts    broadcast.Queue
 	state    []byte
 	ack      []byte
 	pings    []string

@@ -1,4 +1,4 @@
-package swim
+package broadcast
 
 import (
 	"math"
