@@ -126,7 +126,7 @@ func (d *Dispatcher) follow(view *live.View) {
 			v.probeNow()
 			d.writes.wake(v)
 		} else {
-			d.writes.away(v)
+			d.writes.away()
 		}
 	}
 }

@@ -86,7 +86,7 @@ func (d *Dispatcher) inspect(v *volume) error {
 		v.fault = errEmptied.Error()
 		v.mu.Unlock()
 		if v.setState(down, time.Now(), "") {
-			d.writes.away(v)
+			d.writes.away()
 			v.probeNow()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 func (w *writer) init(d *Dispatcher) {
 	w.d, w.buffer = d, d.cfg.Buffer
 	w.jobs = make(map[string]*job)
+	w.refused = make(map[string]map[*volume]Answer)
 	w.state = newStateFile(d.cfg.Dir)
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails

@@ -29,7 +29,8 @@ type job struct {
 
 	// Guarded by writer.mu.
 	answers map[*volume]Answer
-	first   time.Time // when the first replica had it
+	faulted map[*volume]Answer // what a server of it said that could not take it, a fault of its host
+	first   time.Time          // when the first replica had it
 	ticket  Ticket
 }
 
@@ -50,6 +51,7 @@ type writer struct {
 
 	mu      sync.Mutex
 	jobs    map[string]*job
+	refused map[string]map[*volume]Answer // by share: no server could take it, and these have not dropped it yet
 	number  uint64
 	stamp   int64      // of the last write
 	seen    idSet      // writes of other gateways' clients that were done here
@@ -136,7 +138,8 @@ func (w *writer) able(s share) bool {
 
 // begin records a share before anything is sent (the intent), for all its servers.
 func (w *writer) begin(ds *dataset, s share) (*job, error) {
-	j := &job{command: s.command, volumes: s.volumes, changed: make(chan struct{}, 1), answers: make(map[*volume]Answer)}
+	j := &job{command: s.command, volumes: s.volumes, changed: make(chan struct{}, 1),
+		answers: make(map[*volume]Answer), faulted: make(map[*volume]Answer)}
 	w.mu.Lock()
 	if !w.able(s) {
 		w.mu.Unlock()
@@ -263,8 +266,8 @@ func (w *writer) wake(v *volume) {
 	}
 }
 
-// away notes that a server cannot be given writes now: those who wait for it are told.
-func (w *writer) away(v *volume) {
+// away wakes all who wait for a server, because one cannot be given writes now.
+func (w *writer) away() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, j := range w.jobs { // order-free: each is told
@@ -333,11 +336,15 @@ func (w *writer) drain(v *volume) (again bool) {
 
 // deliver sends one write. It is false if the server has to be tried again.
 func (w *writer) deliver(v *volume, t Ticket, e *entry) bool {
+	answer, dropped := w.drop(e.id, v)
+	if dropped {
+		return w.delivered(v, t, e, answer)
+	}
 	answer, err := w.send(v, e.command)
 	if err != nil {
 		if w.d.ctx.Err() == nil {
 			w.d.failed(v, err)
-			w.away(v)
+			w.away()
 		}
 		return false
 	}
@@ -346,6 +353,11 @@ func (w *writer) deliver(v *volume, t Ticket, e *entry) bool {
 		w.d.log.Warn("server could not take a write; it is tried again", "volume", v.addr, "command", e.command.Name, "code", answer.Code)
 		return false
 	}
+	return w.delivered(v, t, e, answer)
+}
+
+// delivered marks a write as done with at one server.
+func (w *writer) delivered(v *volume, t Ticket, e *entry, answer Answer) bool {
 	v.delivered.Add(1)
 	if err := w.buffer.Delivered(v.addr, t); err != nil {
 		w.d.log.Warn("mark of a delivered write", "volume", v.addr, "error", err)
@@ -391,8 +403,9 @@ func sameResult(a, b Answer) bool {
 	return err1 != nil || err2 != nil || a.Code != 0 || string(x) == string(y)
 }
 
-// shared reports whether other replicas failed by a fault of their host as well, and
-// none took the write: then that is the answer.
+// shared reports whether every server of a share failed by a fault of its host: then
+// that is the answer. Until each has, no server drops the write, since one that takes
+// it makes it a write that all have to have.
 func (w *writer) shared(id string, v *volume, answer Answer) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -400,12 +413,36 @@ func (w *writer) shared(id string, v *volume, answer Answer) bool {
 	if j == nil {
 		return false
 	}
-	for _, a := range j.answers { // order-free: any will do
-		if a.Code == 0 {
+	j.faulted[v] = answer
+	left := make(map[*volume]Answer)
+	for _, o := range j.volumes {
+		fault, ok := j.faulted[o]
+		if _, answered := j.answers[o]; answered || !ok {
 			return false
 		}
+		if o != v {
+			left[o] = fault
+		}
 	}
-	return len(j.volumes) == 1 || len(j.answers) > 0 || j.volumes[0] == v
+	if len(left) > 0 {
+		w.refused[id] = left
+	}
+	return true
+}
+
+// drop reports whether a server need not try a write again, because none could take
+// it and its client was answered so.
+func (w *writer) drop(id string, v *volume) (Answer, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	answer, ok := w.refused[id][v]
+	if ok {
+		delete(w.refused[id], v)
+		if len(w.refused[id]) == 0 {
+			delete(w.refused, id)
+		}
+	}
+	return answer, ok
 }
 
 // hostFault reports whether a return code speaks of the server's machine and not of

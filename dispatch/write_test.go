@@ -297,6 +297,52 @@ func TestReturnCodesAreAnswers(t *testing.T) {
 	})
 }
 
+// Whichever replica has the fault and whichever answers first, an acknowledged write
+// reaches the one that could not take it.
+func TestAFaultOfOneHostLosesNothing(t *testing.T) {
+	for _, faulty := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			r := writing(t, 1, 2)
+			defer r.stopAll()
+			r.must(load("a"))
+			r.fake(faulty).set(func() { r.fake(faulty).code = -27 })
+			r.fake(1 - faulty).set(func() { r.fake(1 - faulty).slow = time.Millisecond })
+			r.must(load("b"))
+			if s := r.d.Status().Volumes[faulty]; !s.Behind {
+				t.Errorf("a replica without an acknowledged write is read from: %+v", s)
+			}
+			r.fake(faulty).set(func() { r.fake(faulty).code = 0 })
+			time.Sleep(10 * time.Second)
+			if got := r.fake(faulty).keys("T"); !slices.Equal(got, []string{"a", "b"}) || r.state(faulty) != "active" {
+				t.Errorf("node%d has %v, %s", faulty, got, r.state(faulty))
+			}
+		})
+	}
+}
+
+// What no replica could take and the client was told so is done by none of them later.
+func TestAFaultOfAllHostsIsTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := writing(t, 1, 3)
+		defer r.stopAll()
+		for i := range 3 {
+			r.fake(i).set(func() { r.fake(i).code, r.fake(i).slow = -27, time.Duration(i)*time.Millisecond })
+		}
+		if a, err := r.do(load("a")); err != nil || a.Code != -27 {
+			t.Fatalf("code %d, %v", a.Code, err)
+		}
+		for i := range 3 {
+			r.fake(i).set(func() { r.fake(i).code = 0 })
+		}
+		time.Sleep(10 * time.Second)
+		for i := range 3 {
+			if got := r.fake(i).keys("T"); len(got) != 0 || r.state(i) != "active" {
+				t.Errorf("node%d has %v, %s", i, got, r.state(i))
+			}
+		}
+	})
+}
+
 // A gateway that is killed with writes on disk delivers them: those that were
 // acknowledged to the replica that lacks them, the others to all alike.
 func TestAKilledGatewayDelivers(t *testing.T) {
