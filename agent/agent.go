@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/rpc"
@@ -34,7 +35,7 @@ type Agent struct {
 	logger *slog.Logger
 	faults *faults
 
-	transport Transport
+	transport transport.Transport
 	frame     atomic.Pointer[wire.Frame]
 	ring      keyring
 	spoken    spokenKeys

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
@@ -44,7 +45,7 @@ func (b *lockedBuffer) String() string {
 }
 
 // memNode starts a node called name at 10.0.0.n on a network in memory.
-func memNode(t *testing.T, net *MemNet, name string, n byte, mod func(*Config)) *Agent {
+func memNode(t *testing.T, net *transport.MemNet, name string, n byte, mod func(*Config)) *Agent {
 	t.Helper()
 	cfg := Config{
 		Name: name, Bind: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), DefaultPort),
@@ -113,7 +114,7 @@ func collect(t *testing.T, a *Agent) func() []string {
 
 func TestJoinFailReturnLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := NewMemNet()
+		net := transport.NewMemNet()
 		a, b, c := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, nil), memNode(t, net, "c", 3, nil)
 		defer a.Stop()
 		defer c.Stop()
@@ -161,7 +162,7 @@ func TestJoinFailReturnLeave(t *testing.T) {
 
 func TestLeaveAloneAndTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := memNode(t, NewMemNet(), "a", 1, nil)
+		a := memNode(t, transport.NewMemNet(), "a", 1, nil)
 		defer a.Stop()
 		begun := time.Now()
 		if err := a.Leave(t.Context()); err != nil {
@@ -182,7 +183,7 @@ func TestLeaveAloneAndTwice(t *testing.T) {
 
 func TestRetryJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := NewMemNet()
+		net := transport.NewMemNet()
 		a := memNode(t, net, "a", 1, func(c *Config) {
 			c.RetryJoin = []string{"10.0.0.2"}
 			c.RetryInterval = 5 * time.Second
@@ -197,7 +198,7 @@ func TestRetryJoin(t *testing.T) {
 
 func TestRetryJoinGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := memNode(t, NewMemNet(), "a", 1, func(c *Config) {
+		a := memNode(t, transport.NewMemNet(), "a", 1, func(c *Config) {
 			c.RetryJoin = []string{"10.0.0.2"}
 			c.RetryInterval = 5 * time.Second
 			c.RetryMax = 2
@@ -216,7 +217,7 @@ func TestRetryJoinGivesUp(t *testing.T) {
 func TestStartFailsIfJoinFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, err := New(Config{
-			Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:7946"), Listen: NewMemNet().Listen,
+			Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:7946"), Listen: transport.NewMemNet().Listen,
 			Join: []string{"10.0.0.2", "10.0.0.3:1"},
 		})
 		if err != nil {
@@ -245,7 +246,7 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 
 func TestJoinByNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := NewMemNet()
+		net := transport.NewMemNet()
 		a := memNode(t, net, "a", 1, func(c *Config) {
 			c.Resolve = names{"both": {netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3"), netip.MustParseAddr("10.0.0.9")}}
 		})
@@ -299,7 +300,7 @@ func TestSplitTarget(t *testing.T) {
 // P161
 func TestTagsEventsQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := NewMemNet()
+		net := transport.NewMemNet()
 		a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, nil)
 		defer a.Stop()
 		defer b.Stop()
@@ -373,7 +374,7 @@ func testQuery(t *testing.T, a, b *Agent) {
 
 func TestUpdateAfterChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := NewMemNet()
+		net := transport.NewMemNet()
 		a := memNode(t, net, "a", 1, func(c *Config) { c.UpdateAfterChange = true })
 		b := memNode(t, net, "b", 2, nil)
 		defer a.Stop()
@@ -398,7 +399,7 @@ func TestUpdateAfterChange(t *testing.T) {
 // well: it must read them before it judges.
 func TestSleeperReadsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := NewMemNet()
+		net := transport.NewMemNet()
 		a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, nil)
 		defer a.Stop()
 		defer b.Stop()
@@ -421,7 +422,7 @@ func TestSleeperReadsFirst(t *testing.T) {
 
 func TestStopBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := memNode(t, NewMemNet(), "a", 1, nil)
+		a := memNode(t, transport.NewMemNet(), "a", 1, nil)
 		started := make(chan struct{})
 		a.handlers.run = func(_ *Handler, _ *job, kill <-chan struct{}) (output, error) {
 			close(started)
@@ -455,7 +456,7 @@ func TestStopBounds(t *testing.T) {
 func TestHungHandlerHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
-		a := memNode(t, NewMemNet(), "a", 1, func(c *Config) { c.LogOutput = &out })
+		a := memNode(t, transport.NewMemNet(), "a", 1, func(c *Config) { c.LogOutput = &out })
 		a.Log().Open()
 		var mu sync.Mutex
 		ran := 0
@@ -514,7 +515,7 @@ func TestSlowSubscriber(t *testing.T) {
 
 func TestConflictEndsTheLoser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := NewMemNet()
+		net := transport.NewMemNet()
 		a, b, c := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, nil), memNode(t, net, "c", 3, nil)
 		for _, n := range []*Agent{a, b, c} {
 			defer n.Stop()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
@@ -161,8 +162,8 @@ type Config struct {
 	// spoken to by TCP, the other by UDP. Empty: nobody.
 	StatsiteAddr, StatsdAddr string
 
-	// Listen opens the transport. nil: ListenNet.
-	Listen func(netip.AddrPort) (Transport, error)
+	// Listen opens the transport. nil: transport.ListenNet.
+	Listen func(netip.AddrPort) (transport.Transport, error)
 	// Resolve looks names up. nil: net.DefaultResolver.
 	Resolve Resolver
 	// Seed is for the machine's randomness. 0: from the system.
@@ -294,7 +295,7 @@ func (c Config) withDefaults() Config {
 		c.Profile = "lan"
 	}
 	if c.Listen == nil {
-		c.Listen = ListenNet
+		c.Listen = transport.ListenNet
 	}
 	if c.Resolve == nil {
 		c.Resolve = net.DefaultResolver

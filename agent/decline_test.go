@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -28,7 +29,7 @@ func TestDeclines(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				net := NewMemNet()
+				net := transport.NewMemNet()
 				a := memNode(t, net, "a", 1, nil)
 				b := memNode(t, net, "b", 2, func(cfg *Config) {
 					if c.handler != "" {

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -74,7 +75,7 @@ func TestOneOfRanks(t *testing.T) {
 
 // oneOfCluster are nodes with a handler that notes where it was run.
 type oneOfCluster struct {
-	net   *MemNet
+	net   *transport.MemNet
 	nodes []*Agent
 	mu    sync.Mutex
 	ran   map[string][]string // event or member → nodes
@@ -83,7 +84,7 @@ type oneOfCluster struct {
 }
 
 func newOneOfCluster(t *testing.T, n int) *oneOfCluster {
-	c := &oneOfCluster{net: NewMemNet(), ran: map[string][]string{}, hang: map[string]bool{}}
+	c := &oneOfCluster{net: transport.NewMemNet(), ran: map[string][]string{}, hang: map[string]bool{}}
 	c.net.Drop = func(from, to netip.AddrPort) bool {
 		cut := c.cut.Load()
 		return cut != nil && (from == *cut || to == *cut)

@@ -1,6 +1,8 @@
 package agent
 
-import "time"
+import (
+	"time"
+)
 
 // timedFS measures what a snapshot's store does: each write to the file in use, and each
 // replacement of it, from the new file's creation on.

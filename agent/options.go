@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
@@ -352,7 +353,7 @@ func parseAddr(s string) (netip.AddrPort, error) {
 	if a.IP == nil { // ":7946"
 		return netip.AddrPortFrom(netip.IPv4Unspecified(), ap.Port()), nil
 	}
-	return plainAddr(ap), nil
+	return transport.PlainAddr(ap), nil
 }
 
 func (o *Options) profile(c *Config) error {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -60,9 +61,9 @@ func (a *Agent) carryPackets() {
 // readPackets reads until the transport is closed. It opens the packets, so that
 // the loop does not spend its time on decryption.
 func (a *Agent) readPackets() {
-	var batch [maxBatch]Datagram
+	var batch [transport.MaxBatch]transport.Datagram
 	for i := range batch {
-		batch[i].Data = make([]byte, maxPacket) // of which nearly all is never touched
+		batch[i].Data = make([]byte, transport.MaxPacket) // of which nearly all is never touched
 	}
 	for {
 		n, err := a.transport.ReadPackets(batch[:])
@@ -91,7 +92,7 @@ func (a *Agent) readPackets() {
 
 // openPacket copies a packet and decrypts it; it returns nil if there is nothing in it
 // for us.
-func (a *Agent) openPacket(d *Datagram) *packet {
+func (a *Agent) openPacket(d *transport.Datagram) *packet {
 	a.meter.count("memberlist.udp.received", float64(len(d.Data)))
 	p := getPacket(a.freePackets)
 	p.addr = d.Addr

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -86,7 +87,7 @@ func (a *Agent) newSender() sender {
 type packetWriter struct {
 	a      *Agent
 	sender sender
-	batch  [maxBatch]Datagram
+	batch  [transport.MaxBatch]transport.Datagram
 	n      int // of them
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -214,7 +215,7 @@ func (b *budgetReader) giveBack() {
 
 func remoteOf(c net.Conn) netip.AddrPort {
 	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
-		return plainAddr(a.AddrPort())
+		return transport.PlainAddr(a.AddrPort())
 	}
 	return netip.AddrPort{}
 }

@@ -2,6 +2,8 @@
 
 package agent
 
-import "errors"
+import (
+	"errors"
+)
 
 func openSyslog(int) (systemLog, error) { return nil, errors.New("Platform does not support syslog") }

@@ -2,7 +2,9 @@
 
 package agent
 
-import "log/syslog"
+import (
+	"log/syslog"
+)
 
 // unixSyslog is the host's own syslog.
 type unixSyslog struct{ w *syslog.Writer }

@@ -1,4 +1,4 @@
-package agent
+package transport
 
 import (
 	"errors"
@@ -110,10 +110,10 @@ func TestOnePacketThatCannotGo(t *testing.T) {
 
 // BenchmarkPackets sends packets to oneself and reads them, so many at a time.
 func BenchmarkPackets(b *testing.B) {
-	for _, k := range []int{1, 4, maxBatch} {
+	for _, k := range []int{1, 4, MaxBatch} {
 		b.Run(fmt.Sprintf("%d at a time", k), func(b *testing.B) {
 			from, to, at := pairOf(b, "127.0.0.1", "127.0.0.1")
-			out, into := datagrams(k, 200), datagrams(k, maxPacket)
+			out, into := datagrams(k, 200), datagrams(k, MaxPacket)
 			for i := range out {
 				out[i].Addr = at
 			}

@@ -1,4 +1,4 @@
-package agent
+package transport
 
 import (
 	"encoding/binary"
@@ -27,11 +27,11 @@ type mmsghdr struct {
 	len uint32
 }
 
-// vector is what the kernel is told of up to maxBatch datagrams.
+// vector is what the kernel is told of up to MaxBatch datagrams.
 type vector struct {
-	hdrs  [maxBatch]mmsghdr
-	bufs  [maxBatch]unix.Iovec
-	names [maxBatch]unix.RawSockaddrInet6 // has room for IPv4's
+	hdrs  [MaxBatch]mmsghdr
+	bufs  [MaxBatch]unix.Iovec
+	names [MaxBatch]unix.RawSockaddrInet6 // has room for IPv4's
 
 	call  func(fd uintptr) bool
 	len   int // how many datagrams are asked for
@@ -91,10 +91,10 @@ func (v *vector) result(name string, err error) (int, error) {
 	return v.got, nil
 }
 
-// read waits for datagrams and fills into with those that are there, at most maxBatch.
+// read waits for datagrams and fills into with those that are there, at most MaxBatch.
 func (b *batcher) read(into []Datagram) (int, error) {
 	v := &b.in
-	v.len = min(len(into), maxBatch)
+	v.len = min(len(into), MaxBatch)
 	for i := range v.len {
 		into[i].Data = into[i].Data[:cap(into[i].Data)]
 		v.buffer(i, into[i].Data)
@@ -112,7 +112,7 @@ func (b *batcher) read(into []Datagram) (int, error) {
 // the next one.
 func (b *batcher) write(out []Datagram) (int, error) {
 	v := &b.out
-	v.len = min(len(out), maxBatch)
+	v.len = min(len(out), MaxBatch)
 	for i := range v.len {
 		v.buffer(i, out[i].Data)
 		v.hdrs[i].hdr.Namelen = b.name(&v.names[i], out[i].Addr)

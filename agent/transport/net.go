@@ -1,4 +1,4 @@
-package agent
+package transport
 
 import (
 	"context"
@@ -76,7 +76,7 @@ func (t *netTransport) ReadPackets(into []Datagram) (int, error) {
 		n, err = t.batch.read(into)
 	}
 	for i := range n {
-		into[i].Addr = plainAddr(into[i].Addr)
+		into[i].Addr = PlainAddr(into[i].Addr)
 	}
 	return n, err
 }
@@ -171,9 +171,9 @@ func (t *netTransport) Close() error {
 	return err
 }
 
-// plainAddr turns the IPv6 form of an IPv4 address, which a socket bound to
+// PlainAddr turns the IPv6 form of an IPv4 address, which a socket bound to
 // all addresses reports, into the IPv4 address that members announce.
-func plainAddr(a netip.AddrPort) netip.AddrPort {
+func PlainAddr(a netip.AddrPort) netip.AddrPort {
 	if a.Addr().Is4In6() {
 		return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}

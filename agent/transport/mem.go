@@ -1,4 +1,4 @@
-package agent
+package transport
 
 import (
 	"context"
@@ -148,7 +148,7 @@ func (t *memTransport) Dial(ctx context.Context, to netip.AddrPort) (net.Conn, e
 		return fail(ctx.Err())
 	}
 	select {
-	case <-time.After(ahead(t.net.Delay)):
+	case <-time.After(max(t.net.Delay, 1)):
 	case <-ctx.Done():
 		return fail(ctx.Err())
 	}

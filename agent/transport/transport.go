@@ -1,4 +1,7 @@
-package agent
+// Package transport carries packets and streams between nodes: over UDP and TCP sockets
+// (ListenNet), and in memory for tests (MemNet). It knows addresses and bytes, and
+// nothing of the protocol.
+package transport
 
 import (
 	"context"
@@ -41,8 +44,8 @@ type Datagram struct {
 	Addr netip.AddrPort
 }
 
-// maxBatch is how many packets are read or written at a time.
-const maxBatch = 16
+// MaxBatch is how many packets are read or written at a time.
+const MaxBatch = 16
 
-// maxPacket is the largest datagram that can arrive.
-const maxPacket = 65536
+// MaxPacket is the largest datagram that can arrive.
+const MaxPacket = 65536
