@@ -3,10 +3,12 @@ package ibuki
 import (
 	"fmt"
 	"go/ast"
+	"go/build"
 	"go/importer"
 	"go/parser"
 	"go/types"
 	"os"
+	"os/exec"
 	"path"
 	"slices"
 	"strings"
@@ -88,7 +90,7 @@ func TestPurePackagesArePure(t *testing.T) {
 	}
 	check := &types.Config{Importer: &ownFirst{
 		own: make(map[string]*types.Package),
-		std: importer.ForCompiler(fileSet, "source", nil),
+		std: standardLibrary(t),
 	}}
 	for _, dir := range purePackages {
 		if len(byDir[dir]) == 0 {
@@ -102,6 +104,20 @@ func TestPurePackagesArePure(t *testing.T) {
 			t.Error(f)
 		}
 	}
+}
+
+// standardLibrary imports from the sources of the standard library. A test that is
+// built with -trimpath does not know where they are.
+func standardLibrary(t *testing.T) types.Importer {
+	t.Helper()
+	if build.Default.GOROOT == "" {
+		out, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		build.Default.GOROOT = strings.TrimSpace(string(out))
+	}
+	return importer.ForCompiler(fileSet, "source", nil)
 }
 
 // ownFirst imports the packages of this module that were checked already, and
@@ -313,7 +329,7 @@ func f(now time.Time, m map[string]int, rng *rand.Rand) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := &types.Config{Importer: &ownFirst{make(map[string]*types.Package), importer.ForCompiler(fileSet, "source", nil)}}
+	check := &types.Config{Importer: &ownFirst{make(map[string]*types.Package), standardLibrary(t)}}
 	file := &sourceFile{path: "sample.go", dir: "sample", text: source, ast: parsed}
 	faults, err := checkPure(check, "sample", []*sourceFile{file})
 	if err != nil {
