@@ -23,11 +23,11 @@ var addressForm = regexp.MustCompile(`^(.+):([0-9]+)/([^.]+)(?:\.(.+))?$`)
 func ParseAddress(s string) (Address, error) {
 	m := addressForm.FindStringSubmatch(s)
 	if m == nil || strings.ContainsAny(s, "\n\r") {
-		return Address{}, fmt.Errorf("%q is not of the form host:port/tag.name", cut(s, maxValueText))
+		return Address{}, fmt.Errorf("%q is not of the form host:port/tag.name", cut(s))
 	}
 	port, err := strconv.ParseUint(m[2], 10, 16)
 	if err != nil || port == 0 {
-		return Address{}, fmt.Errorf("%q: the port has to be from 1 to 65535", cut(s, maxValueText))
+		return Address{}, fmt.Errorf("%q: the port has to be from 1 to 65535", cut(s))
 	}
 	return Address{Host: m[1], Port: uint16(port), Tag: m[3], Local: m[4]}, nil
 }
@@ -69,17 +69,6 @@ func compareAddress(a, b Address) int {
 // Live says whether the node of an address is alive. A nil Live holds all to be:
 // so it is before anything else is known (M15).
 type Live func(Address) bool
-
-// LiveNames is the Live of a list of live nodes. Each name is a host, as Serf's
-// names are here (M14), or a full node name "host:port/tag", as droonga-engine
-// gives its own Serf.
-func LiveNames(names []string) Live {
-	known := make(map[string]bool, len(names))
-	for _, n := range names {
-		known[n] = true
-	}
-	return func(a Address) bool { return known[a.Host] || known[a.Node()] }
-}
 
 // is asks l, of which nil says yes.
 func (l Live) is(a Address) bool { return l == nil || l(a) }

@@ -12,10 +12,9 @@ import (
 
 // The bounds of the document.
 const (
-	maxBytes     = 8 << 20 // of the whole document
-	maxDepth     = 64      // of JSON in JSON
-	maxPathName  = 60      // characters of one name in a path
-	maxValueText = 60      // characters of a value in a message
+	maxBytes = 8 << 20 // of the whole document
+	maxDepth = 64      // of JSON in JSON
+	maxShown = 60      // bytes of a name or a value in a message
 )
 
 // kind is what a JSON value is, as messages name it.
@@ -192,28 +191,28 @@ func (v *value) child(name string, index int) string {
 	case v.kind == isArray:
 		return fmt.Sprintf("%s[%d]", above, index)
 	case !plainName.MatchString(name):
-		return fmt.Sprintf("%s[%q]", above, cut(name, maxPathName))
+		return fmt.Sprintf("%s[%q]", above, cut(name))
 	case above == "":
-		return cut(name, maxPathName)
+		return cut(name)
 	}
-	return above + "." + cut(name, maxPathName)
+	return above + "." + cut(name)
 }
 
 // shown is v as a message shows it.
 func (v *value) shown() string {
 	switch v.kind {
 	case isString:
-		return fmt.Sprintf("%q", cut(v.text, maxValueText))
+		return fmt.Sprintf("%q", cut(v.text))
 	case isObject, isArray, isNull:
 		return string(v.kind)
 	}
-	return cut(v.text, maxValueText)
+	return cut(v.text)
 }
 
-// cut shortens s to about n bytes, on a boundary of characters.
-func cut(s string, n int) string {
-	if len(s) <= n {
+// cut shortens s to about maxShown bytes, on a boundary of characters.
+func cut(s string) string {
+	if len(s) <= maxShown {
 		return s
 	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
+	return strings.ToValidUTF8(s[:maxShown], "") + "…"
 }

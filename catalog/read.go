@@ -82,10 +82,10 @@ func (r *reading) text(parent *value, name string) string {
 	return ""
 }
 
-// integer is the whole number v, from least to most.
-func (r *reading) integer(v *value, least, most int) (int, bool) {
+// integer is the whole number v, from least to most; 0 after a fault.
+func (r *reading) integer(v *value, least, most int) int {
 	if v == nil || r.is(v, isNumber) == nil {
-		return 0, false
+		return 0
 	}
 	n, err := strconv.ParseInt(v.text, 10, 64)
 	switch {
@@ -96,9 +96,9 @@ func (r *reading) integer(v *value, least, most int) (int, bool) {
 	case err != nil || n > int64(most):
 		r.faults.at(v, "has to be %d or less, but is %s", most, v.shown())
 	default:
-		return int(n), true
+		return int(n)
 	}
-	return 0, false
+	return 0
 }
 
 // words is the array of strings in a field that may be absent.
@@ -162,7 +162,7 @@ func (r *reading) placing(v *value, volume *Volume, ties Ties) {
 }
 
 // once notes addresses that come twice in a dataset: a record would be there twice.
-func (r *reading) once(v *value, d *Dataset) {
+func (r *reading) once(d *Dataset) {
 	where := make(map[Address]string)
 	d.Volume.walk(func(volume *Volume) {
 		if volume.Address == (Address{}) {
@@ -178,6 +178,5 @@ func (r *reading) once(v *value, d *Dataset) {
 
 // workers reads a number of the original's worker processes.
 func (r *reading) workers(v *value) int {
-	n, _ := r.integer(v, 0, math.MaxInt32)
-	return n
+	return r.integer(v, 0, math.MaxInt32)
 }

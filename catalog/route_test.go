@@ -10,6 +10,13 @@ import (
 	"testing"
 )
 
+// liveNames is the Live of a list of live nodes. Each name is a host, as Serf's
+// names are here (M14), or a full node name "host:port/tag", as droonga-engine
+// gives its own Serf.
+func liveNames(names []string) Live {
+	return func(a Address) bool { return slices.Contains(names, a.Host) || slices.Contains(names, a.Node()) }
+}
+
 // parse parses what has to be right.
 func parse(t *testing.T, text string) *Catalog {
 	t.Helper()
@@ -145,11 +152,11 @@ func TestRandomChoosesAll(t *testing.T) {
 // TestReadsUseTheLiveOnesOfEachSlice: other than Route, Read mixes replicas.
 func TestReadsUseTheLiveOnesOfEachSlice(t *testing.T) {
 	d := parse(t, sliced2x2).Datasets[0]
-	c, err := d.Read(LiveNames([]string{"node0", "node3:10041/droonga"}))
+	c, err := d.Read(liveNames([]string{"node0", "node3:10041/droonga"}))
 	if err != nil || joinAddresses(c.Live[0]) != "node0:10041/droonga.000" || joinAddresses(c.Live[1]) != "node3:10041/droonga.011" {
 		t.Errorf("%v %v", c.Live, err)
 	}
-	_, err = d.Read(LiveNames([]string{"node0", "node2"}))
+	_, err = d.Read(liveNames([]string{"node0", "node2"}))
 	if want := "dataset Default: slice a: no complete replica is alive; not alive: node1:10041/droonga.001, node3:10041/droonga.011"; !errors.Is(err, ErrNoReplica) || err.Error() != want {
 		t.Errorf("%v", err)
 	}
@@ -171,7 +178,7 @@ func TestReplicasCutDifferentlyAreLayoutsOfTheirOwn(t *testing.T) {
 		t.Error(a)
 	}
 	// Without node0 and node5 a read goes to the second, whole; a write to all that hold the record.
-	c, err := d.Read(LiveNames([]string{"node1", "node2", "node3"}))
+	c, err := d.Read(liveNames([]string{"node1", "node2", "node3"}))
 	if err != nil || c.Layout != d.Layouts[1] {
 		t.Error(c, err)
 	}
@@ -187,7 +194,7 @@ func TestVersion1IsRoutedLikeVersion2(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := parse(t, string(data)).Datasets[0]
-	routes, err := d.Route(Message{Type: Broadcast, Replica: Top}, LiveNames([]string{"localhost:23004/test"}), nil)
+	routes, err := d.Route(Message{Type: Broadcast, Replica: Top}, liveNames([]string{"localhost:23004/test"}), nil)
 	if err != nil || joinAddresses(routes) != "localhost:23004/test.001, localhost:23004/test.003" {
 		t.Error(routes, err)
 	}

@@ -99,7 +99,7 @@ func (r *reading) dataset1(v, farms *value) *Dataset {
 	}
 	partitions := 0
 	if n := r.want(v, "number_of_partitions", isNumber); n != nil {
-		partitions, _ = r.integer(n, 1, maxSlices)
+		partitions = r.integer(n, 1, maxSlices)
 	}
 	if n := r.want(v, "number_of_replicas", isNumber); n != nil {
 		r.integer(n, 1, maxVolumes)
@@ -109,7 +109,7 @@ func (r *reading) dataset1(v, farms *value) *Dataset {
 	if ring := r.want(v, "ring", isObject); ring != nil {
 		r.ring(ring, farms, d, partitions)
 	}
-	r.once(v, d)
+	r.once(d)
 	return d
 }
 
@@ -153,7 +153,7 @@ func (r *reading) entry(v, farms *value) *Slice {
 	// Here the points are the entry's own; they are named after it.
 	s := &Slice{Label: v.name, Labelled: true, seed: v.name}
 	if w := r.want(v, "weight", isNumber); w != nil {
-		s.Weight, _ = r.integer(w, 0, maxWeight)
+		s.Weight = r.integer(w, 0, maxWeight)
 	}
 	partitions := r.want(v, "partitions", isObject)
 	if partitions == nil {

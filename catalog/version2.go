@@ -31,7 +31,7 @@ func (r *reading) dataset2(v *value) *Dataset {
 	if replicas := r.want(v, "replicas", isArray); replicas != nil {
 		d.Volume.Replicas = r.replicas(replicas, d, 1)
 	}
-	r.once(v, d)
+	r.once(d)
 	return d
 }
 
@@ -127,7 +127,7 @@ func (r *reading) slice(v *value, d *Dataset, depth int) *Slice {
 		s.Label, s.Labelled = label.text, true
 	}
 	if w := r.may(v, "weight", isNumber); w != nil {
-		s.Weight, _ = r.integer(w, 0, maxWeight)
+		s.Weight = r.integer(w, 0, maxWeight)
 	}
 	if b := v.field("boundary"); b != nil && b.raw != nil {
 		s.Boundary = b.raw

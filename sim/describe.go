@@ -15,7 +15,7 @@ func (t *transcript) describe(c *Cluster, msg []byte) (show, string) {
 	body := msg[1:]
 	switch k := wire.Type(msg[0]); k {
 	case wire.TypePing, wire.TypeIndirectPing, wire.TypeAck, wire.TypeNack:
-		return showProbes, describeProbe(c, k, body)
+		return showProbes, describeProbe(k, body)
 	case wire.TypeAlive, wire.TypeSuspect, wire.TypeDead:
 		return showGossip, describeGossip(c, k, body)
 	case wire.TypePushPull:
@@ -39,7 +39,7 @@ func words(err error, format string, args ...any) string {
 	return fmt.Sprintf(format, args...)
 }
 
-func describeProbe(c *Cluster, k wire.Type, body []byte) string {
+func describeProbe(k wire.Type, body []byte) string {
 	switch k {
 	case wire.TypePing:
 		var m wire.Ping

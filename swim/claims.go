@@ -193,8 +193,7 @@ func (m *Machine) passSuspect(s wire.Suspect) {
 
 func (m *Machine) beginSuspicion(e *member, by *wire.Suspect) {
 	s := &suspicion{timer: timer{kind: timerSuspicion, who: e}, verdict: by.Verdict, mine: by.From == m.local.name}
-	s.began = m.clock.awake()
-	s.from = append(s.from, by.From)
+	s.begin(m.clock.awake(), by.From)
 	m.members.suspects[e] = s
 	m.respan(e)
 	if !m.cfg.Plain {

@@ -71,8 +71,8 @@ func (m *Machine) agree(e *member, from string, v wire.Verdict) bool {
 	news := s.confirm(from)
 	switch {
 	case s.verdict == wire.VerdictNone:
-		s.verdict, s.began, news = v, m.clock.awake(), true
-		s.from = append(s.from[:0], from)
+		s.verdict, news = v, true
+		s.begin(m.clock.awake(), from)
 	case v == wire.VerdictHung && s.verdict != v: // its host answered somebody
 		s.verdict, news = v, true
 	}

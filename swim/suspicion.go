@@ -44,9 +44,9 @@ func suspicionTimes(cfg *Config, n, present int) (least, most time.Duration, wan
 	return least, most, max(0, want)
 }
 
-// begin starts a suspicion that from raised.
-func (s *suspicion) begin(now time.Duration, from string, least, most time.Duration, want int) {
-	s.began, s.least, s.most, s.want = now, least, most, want
+// begin starts a suspicion that from raised, or starts it anew: its bounds stay.
+func (s *suspicion) begin(now time.Duration, from string) {
+	s.began = now
 	s.from = append(s.from[:0], from)
 }
 

@@ -37,8 +37,8 @@ func TestSuspicionTimes(t *testing.T) {
 }
 
 func TestSuspicionLimit(t *testing.T) {
-	var s suspicion
-	s.begin(time.Minute, "a", 2*time.Second, 30*time.Second, 3)
+	s := suspicion{least: 2 * time.Second, most: 30 * time.Second, want: 3}
+	s.begin(time.Minute, "a")
 	// 30 − 28·log(c+1)/log 4, by hand.
 	for i, c := range []struct {
 		from  string
@@ -63,7 +63,8 @@ func TestSuspicionLimit(t *testing.T) {
 			t.Errorf("step %d: ends %v", i, got)
 		}
 	}
-	s.begin(0, "a", 2*time.Second, 30*time.Second, 0)
+	s.want = 0
+	s.begin(0, "a")
 	if s.limit() != 2*time.Second || s.confirm("b") {
 		t.Error("with nobody to confirm, it should last the minimum and count nobody")
 	}
@@ -74,8 +75,8 @@ func TestSuspicionBounds(t *testing.T) {
 		least := time.Duration(rapid.IntRange(1, 100000).Draw(t, "least")) * time.Millisecond
 		most := least * time.Duration(rapid.IntRange(1, 10).Draw(t, "mult"))
 		want := rapid.IntRange(0, 10).Draw(t, "want")
-		var s suspicion
-		s.begin(0, "0", least, most, want)
+		s := suspicion{least: least, most: most, want: want}
+		s.begin(0, "0")
 		last := most
 		for _, f := range rapid.SliceOf(rapid.StringMatching("[0-9a-f]")).Draw(t, "from") {
 			s.confirm(f)

@@ -83,8 +83,8 @@ func startProcess(cmd *exec.Cmd) error {
 }
 
 // spawn starts the process.
-func (a *agent) spawn(flags ...string) error {
-	args := append([]string{"agent", "-node=" + a.name, "-bind=" + a.ip, "-rpc-addr=" + a.ip + ":7373"}, flags...)
+func (a *agent) spawn() error {
+	args := []string{"agent", "-node=" + a.name, "-bind=" + a.ip, "-rpc-addr=" + a.ip + ":7373"}
 	if a.host != nil {
 		a.cmd = a.host.command(a.kind.path, args)
 	} else {

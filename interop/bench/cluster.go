@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,7 +22,7 @@ type cluster struct {
 }
 
 // newCluster starts agents and joins them all to the first, at the same time.
-func newCluster(b *runner, k *kind, n int, cuttable bool, flags ...string) (*cluster, error) {
+func newCluster(b *runner, k *kind, n int, cuttable bool) (*cluster, error) {
 	c := &cluster{kind: k}
 	var lan *lan
 	if cuttable {
@@ -39,7 +40,7 @@ func newCluster(b *runner, k *kind, n int, cuttable bool, flags ...string) (*clu
 		}
 		c.agents = append(c.agents, a)
 	}
-	if err := c.each(func(a *agent) error { return firstOf(a.spawn(flags...), a.connect()) }); err != nil {
+	if err := c.each(func(a *agent) error { return firstOf(a.spawn(), a.connect()) }); err != nil {
 		c.end()
 		return nil, err
 	}
@@ -184,7 +185,7 @@ func (h *host) command(path string, args []string) *exec.Cmd {
 func (h *host) plug(pid int) error {
 	defer h.ready.Close()
 	inside := func(line string) error {
-		args := append([]string{"-t", fmt.Sprint(pid), "-n", "ip"}, splitWords(line)...)
+		args := append([]string{"-t", fmt.Sprint(pid), "-n", "ip"}, strings.Fields(line)...)
 		if text, err := exec.Command("nsenter", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %s: %w: %s", line, err, text)
 		}

@@ -261,5 +261,3 @@ func (b *runner) cut(k *kind, n int) error {
 	took, err := c.all("member-failed", victim.name, began, victim)
 	return b.add("link cut: the last stream says failed", c, took, err)
 }
-
-func splitWords(s string) []string { return strings.Fields(s) }
