@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"sync"
@@ -168,25 +169,21 @@ func contentType(b []byte) string {
 
 const jsonType = "application/json"
 
-// ReturnCode finds Groonga's return code: in the head of the envelope
-// [[code,…, or, in other forms of output, by the HTTP status alone.
+// ReturnCode finds Groonga's return code: in the head of the envelope [[code,… or
+// {"header":{"return_code":code,…, or, in other forms of output, by the HTTP status alone.
 func ReturnCode(status int, body []byte) int {
-	code, digits, sign := 0, 0, 1
-	if len(body) > 2 && body[0] == '[' && body[1] == '[' {
-		rest := body[2:]
-		if rest[0] == '-' {
-			sign, rest = -1, rest[1:]
-		}
-		for _, b := range rest {
-			if b < '0' || b > '9' || digits == 9 {
-				break
-			}
-			code = code*10 + int(b-'0')
-			digits++
-		}
+	rest, ok := bytes.CutPrefix(body, []byte("[["))
+	if !ok {
+		rest, _ = bytes.CutPrefix(body, []byte(`{"header":{"return_code":`))
 	}
-	if digits > 0 {
-		return sign * code
+	if len(rest) < len(body) {
+		end := 0
+		for end < len(rest) && end < 10 && (rest[end] == '-' || rest[end] >= '0' && rest[end] <= '9') {
+			end++
+		}
+		if code, err := strconv.Atoi(string(rest[:end])); err == nil {
+			return code
+		}
 	}
 	if status == 200 {
 		return 0

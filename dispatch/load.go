@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ibuki-dev/ibuki/catalog"
@@ -72,7 +71,7 @@ func (ds *dataset) loadShares(c *Command) ([]share, error) {
 	}
 	groups := make(map[string]*group)
 	var order []*group
-	for _, r := range records.Rows {
+	for i, r := range records.Rows {
 		parts, err := ds.partsOf(records, r)
 		if err != nil {
 			return nil, err
@@ -84,11 +83,11 @@ func (ds *dataset) loadShares(c *Command) ([]share, error) {
 			groups[key] = g
 			order = append(order, g)
 		}
-		g.rows = append(g.rows, r)
+		g.rows, g.at = append(g.rows, r), append(g.at, i)
 	}
 	list := make([]share, 0, len(order))
 	for _, g := range order {
-		list = append(list, share{records.Command(c, g.rows), ds.union(g.parts)})
+		list = append(list, share{records.Command(c, g.rows), ds.union(g.parts), g.at})
 	}
 	return list, nil
 }
@@ -97,6 +96,7 @@ func (ds *dataset) loadShares(c *Command) ([]share, error) {
 type group struct {
 	parts []int
 	rows  []json.RawMessage
+	at    []int // which of the load's records they are
 }
 
 func (ds *dataset) partsOf(list *RecordList, row json.RawMessage) ([]int, error) {
@@ -202,57 +202,58 @@ func (l *RecordList) Command(c *Command, rows []json.RawMessage) *Command {
 	return next
 }
 
-// combineWrites makes one answer of those to the shares of a write: the first that is a
-// failure, or the sum of what was loaded.
-func combineWrites(c *Command, answers []Answer) Answer {
+// combineWrites makes one answer of those to the shares of a write. Of a load whose
+// records were shared out it is that to the whole load; else the first that is a failure,
+// or the first.
+func combineWrites(c *Command, shares []share, answers []Answer) Answer {
 	if len(answers) == 1 {
 		return answers[0]
+	}
+	if c.Name == "load" && shares[0].rows != nil {
+		if whole, err := combineAnswers(c, shares, answers); err == nil {
+			return whole
+		}
 	}
 	for _, a := range answers {
 		if a.Code != 0 {
 			return a
 		}
 	}
-	first := answers[0]
-	head, _, err := splitEnvelope(first.Body)
-	if c.Name != "load" || err != nil {
-		return first
-	}
-	sum := 0
-	for _, a := range answers {
-		n, err := loaded(a.Body)
-		if err != nil {
-			return first // asked for in another form
-		}
-		sum += n
-	}
-	body := append([]byte{'['}, head...)
-	body = append(body, ',')
-	body = strconv.AppendInt(body, int64(sum), 10)
-	first.Body = append(body, ']')
-	return first
+	return answers[0]
 }
 
-// splitEnvelope takes [[code,start,elapsed],body] apart.
+func combineAnswers(c *Command, shares []share, answers []Answer) (Answer, error) {
+	results := make([]LoadResult, len(answers))
+	rows := make([][]int, len(answers))
+	heads := make([]answer, len(answers))
+	for i, a := range answers {
+		var err error
+		if results[i], err = ReadLoad(a); err != nil {
+			return Answer{}, err
+		}
+		if heads[i], err = readAnswer(a.Body); err != nil {
+			return Answer{}, err
+		}
+		rows[i] = shares[i].rows
+	}
+	whole := combineLoads(results, rows)
+	whole.Start, whole.Elapsed = times(heads)
+	one := whole.Answer(c.Form())
+	one.Volume = answers[0].Volume
+	return one, nil
+}
+
+// splitEnvelope takes a document apart into its header and what replicas agree on: its
+// body, of a load with ids the number alone, since replicas may number differently.
 func splitEnvelope(doc []byte) (head, body json.RawMessage, err error) {
-	var parts []json.RawMessage
-	if err := json.Unmarshal(doc, &parts); err != nil {
+	a, err := readAnswer(doc)
+	if err != nil {
 		return nil, nil, err
 	}
-	if len(parts) == 0 || len(parts[0]) == 0 || parts[0][0] != '[' {
-		return nil, nil, fmt.Errorf("no envelope: %.40q", doc)
+	if fields, ok := splitObject(a.body); ok && a.object {
+		if n := field(fields, "n_loaded_records"); n != nil {
+			return a.header, n, nil
+		}
 	}
-	if len(parts) > 1 {
-		body = parts[1]
-	}
-	return parts[0], body, nil
-}
-
-// loaded is the number of records that a load's answer says.
-func loaded(doc []byte) (int, error) {
-	_, body, err := splitEnvelope(doc)
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(string(body))
+	return a.header, a.body, nil
 }

@@ -9,13 +9,14 @@ import (
 type share struct {
 	command *Command
 	volumes []*volume
+	rows    []int // of a load: which of its records these are; nil: all
 }
 
 // shares splits a write: records go to the servers of their slice, all else to all
 // servers.
 func (ds *dataset) shares(c *Command) ([]share, error) {
 	if !ds.sliced() {
-		return []share{{c, ds.layouts[0].parts[0].volumes}}, nil
+		return []share{{c, ds.layouts[0].parts[0].volumes, nil}}, nil
 	}
 	if ds.fact != "" && c.Get("table") != ds.fact {
 		return ds.everywhere(c), nil // only the fact table is cut into slices
@@ -26,7 +27,7 @@ func (ds *dataset) shares(c *Command) ([]share, error) {
 	case "delete":
 		if key, ok := c.Lookup("key"); ok {
 			volumes, err := ds.holders(keyRecord(key))
-			return []share{{c, volumes}}, err
+			return []share{{c, volumes, nil}}, err
 		}
 		if _, ok := c.Lookup("id"); ok {
 			return nil, fmt.Errorf("delete by id: %w: each slice numbers its records by itself", ErrNotSupported)
@@ -44,7 +45,7 @@ func (ds *dataset) everywhere(c *Command) []share {
 			fresh := slices.DeleteFunc(slices.Clone(p.volumes), func(v *volume) bool { return slices.Contains(seen, v) })
 			seen = append(seen, fresh...)
 			if len(fresh) > 0 {
-				list = append(list, share{c, fresh})
+				list = append(list, share{c, fresh, nil})
 			}
 		}
 	}

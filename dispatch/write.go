@@ -105,7 +105,7 @@ func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share
 	if failed != nil {
 		return Answer{}, failed
 	}
-	return combineWrites(c, answers), nil
+	return combineWrites(c, shares, answers), nil
 }
 
 // replicaPoll is how often it is looked whether a replica is there again.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
@@ -30,6 +29,7 @@ const (
 	codeTooLong      = -26
 	codeUnsupported  = -38
 	codeTimeout      = -49
+	codeCancelled    = -77
 )
 
 var faults = []fault{
@@ -84,15 +84,4 @@ func envelope(code int, start time.Time, message string) []byte {
 	text, _ := json.Marshal(message) // of a string: cannot fail
 	return fmt.Appendf(nil, "[[%d,%.6f,%.9f,%s,[]]]", code,
 		float64(start.UnixMicro())/1e6, time.Since(start).Seconds(), text)
-}
-
-// success is a Groonga document of ours.
-func success(start time.Time, body string) []byte {
-	b := []byte("[[0,")
-	b = strconv.AppendFloat(b, float64(start.UnixMicro())/1e6, 'f', 6, 64)
-	b = append(b, ',')
-	b = strconv.AppendFloat(b, time.Since(start).Seconds(), 'f', 9, 64)
-	b = append(b, "],"...)
-	b = append(b, body...)
-	return append(b, ']')
 }

@@ -148,17 +148,7 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	if id := header.Peek(headerWrite); len(id) > 0 {
 		c.ID, c.Forwarded = string(id), true
 	}
-	var answer dispatch.Answer
-	switch {
-	case !ctx.IsPost():
-		answer, err = s.cfg.Doer.Do(context.Background(), c)
-	case c.Name == "load" && s.long(ctx) && !isForm(ctx):
-		answer, err = s.loadStream(ctx.RequestBodyStream(), c, start)
-	default:
-		if err = s.body(ctx, c); err == nil {
-			answer, err = s.cfg.Doer.Do(context.Background(), c)
-		}
-	}
+	answer, err := s.do(ctx, c)
 	if err != nil {
 		s.fault(ctx, start, err)
 		return
@@ -166,6 +156,35 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	ctx.SetStatusCode(answer.Status)
 	ctx.SetContentType(answer.ContentType)
 	ctx.Response.SetBodyRaw(answer.Body)
+}
+
+// do has a command done.
+func (s *Server) do(ctx *fasthttp.RequestCtx, c *dispatch.Command) (dispatch.Answer, error) {
+	steps := c.Name == "load" && ctx.IsPost() && s.long(ctx) && !isForm(ctx)
+	if ctx.IsPost() && !steps {
+		if err := s.body(ctx, c); err != nil {
+			return dispatch.Answer{}, err
+		}
+	}
+	form := c.Form()
+	if c.Name != "load" || !form.Understood() {
+		if steps {
+			ctx.SetConnectionClose() // its records are not read
+		}
+		return s.cfg.Doer.Do(context.Background(), c)
+	}
+	// Whatever form the client wants, servers are asked in one that can be added up.
+	var result dispatch.LoadResult
+	var err error
+	if steps {
+		result, err = s.loadStream(ctx.RequestBodyStream(), c.Asked())
+	} else {
+		result, err = s.load(c.Asked())
+	}
+	if err != nil {
+		return dispatch.Answer{}, err
+	}
+	return result.Answer(form), nil
 }
 
 // long reports whether a body is more than one step of a load, or of unknown length.

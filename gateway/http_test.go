@@ -35,15 +35,36 @@ func (s *scripted) Do(ctx context.Context, c *dispatch.Command) (dispatch.Answer
 	if s.fail != nil {
 		return dispatch.Answer{}, s.fail
 	}
-	result := `"done"`
 	if c.Name == "load" {
-		list, err := dispatch.Records(c)
-		if err != nil {
-			return dispatch.Answer{}, err
-		}
-		result = fmt.Sprint(len(list.Rows))
+		return loadAnswer(c)
 	}
+	result := `"done"`
 	return dispatch.Answer{Status: 200, ContentType: "application/json", Body: []byte("[[0,1.5,0.1]," + result + "]")}, nil
+}
+
+// loadAnswer is what a server answers that takes all records but those with the key "bad".
+func loadAnswer(c *dispatch.Command) (dispatch.Answer, error) {
+	list, err := dispatch.Records(c)
+	if err != nil {
+		return dispatch.Answer{}, err
+	}
+	r := dispatch.LoadResult{Header: dispatch.Header{Start: "1.5", Elapsed: "0.1"}, Status: 200}
+	for i, row := range list.Rows {
+		id, fault := fmt.Sprint(i+1), `{"return_code":0,"message":null}`
+		if strings.Contains(string(row), `"bad"`) {
+			r.Code, r.Status, r.Fault = -22, 400, &dispatch.Fault{Message: "bad", Function: "f", File: "load.c", Line: 7}
+			id, fault = "0", `{"return_code":-22,"message":"bad"}`
+		} else {
+			r.Loaded++
+		}
+		if c.Get("output_ids") == "yes" {
+			r.IDs = append(r.IDs, json.RawMessage(id))
+		}
+		if c.Get("output_errors") == "yes" {
+			r.Errors = append(r.Errors, json.RawMessage(fault))
+		}
+	}
+	return r.Answer(c.Form()), nil
 }
 
 // last is the command that was asked last.
@@ -117,11 +138,11 @@ func TestCommandsOfAllForms(t *testing.T) {
 		{"GET", "/d/select.json?table=Items", "", "", "/d/select?table=Items&output_type=json", ""},
 		{"HEAD", "/d/status", "", "", "/d/status", ""},
 		{"POST", "/d/select", "application/x-www-form-urlencoded", "table=Items&query=x%26y", "/d/select?table=Items&query=x%26y", ""},
-		{"POST", "/d/load?table=Items", "application/json", `[{"_key":"a"}]`, "/d/load?table=Items", `[{"_key":"a"}]`},
+		{"POST", "/d/load?table=Items", "application/json", `[{"_key":"a"}]`, "/d/load?table=Items&command_version=3", `[{"_key":"a"}]`},
 		// What curl -d sends.
-		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", ` [{"_key":"a"}]`, "/d/load?table=Items", ` [{"_key":"a"}]`},
-		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", `values=` + url.QueryEscape(`[{"_key":"a"}]`), "/d/load?table=Items&values=" + url.QueryEscape(`[{"_key":"a"}]`), ""},
-		{"GET", "/d/load?table=Items&values=[]", "", "", "/d/load?table=Items&values=[]", ""},
+		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", ` [{"_key":"a"}]`, "/d/load?table=Items&command_version=3", ` [{"_key":"a"}]`},
+		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", `values=` + url.QueryEscape(`[{"_key":"a"}]`), "/d/load?table=Items&values=" + url.QueryEscape(`[{"_key":"a"}]`) + "&command_version=3", ""},
+		{"GET", "/d/load?table=Items&values=[]", "", "", "/d/load?table=Items&values=%5B%5D&command_version=3", ""},
 	} {
 		status, _, body := ask(t, c.method, "http://"+addr+c.uri, c.kind, strings.NewReader(c.body))
 		if status != 200 || c.method != "HEAD" && !strings.HasPrefix(body, "[[0,") {
@@ -210,6 +231,55 @@ func TestALoadOfAnyLengthIsTakenInSteps(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A load is never cut, whatever form its answer is wanted in.
+func TestALongLoadIsAnsweredInEveryForm(t *testing.T) {
+	doer := &scripted{}
+	addr, _ := serve(t, Config{Doer: doer, MaxChunk: 4 << 10})
+	const records = 1000
+	_, text := longLoad("objects", records)
+	text = strings.Replace(text, `"key500"`, `"bad"`, 1)
+	for arguments, want := range map[string]string{
+		"":                                    `[[-22,1.5,0.1,"bad",[["f","load.c",7]]],999]`,
+		"&command_version=2":                  `[[-22,1.5,0.1,"bad",[["f","load.c",7]]],999]`,
+		"&callback=cb":                        `cb([[-22,1.5,0.1,"bad",[["f","load.c",7]]],999]);`,
+		"&command_version=3":                  `{"header":{"return_code":-22,"start_time":1.5,"elapsed_time":0.1,"error":{"message":"bad","function":"f","file":"load.c","line":7}},"body":{"n_loaded_records":999}}`,
+		"&output_type=tsv":                    "-22\t1.5\t0.1\t\"bad\"\t\"f\"\t\"load.c\"\t7\n999\nEND",
+		"&output_type=xml":                    `<?xml version="1.0" encoding="utf-8"?>` + "\n" + `<RESULT CODE="-22" UP="1.5" ELAPSED="0.1">` + "\n" + `<ERROR>bad<INFO FUNC="f" FILE="load.c" LINE="7"/></ERROR><INT>999</INT>` + "\n</RESULT>",
+		"&output_type=msgpack":                "\x92\x95\xea\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a\xa3bad\x91\x93\xa1f\xa6load.c\x07\xcd\x03\xe7",
+		"&output_type=nosuch":                 "",
+		"&output_type=json&output_pretty=yes": "[\n  [\n    -22,\n    1.5,\n    0.1,\n    \"bad\",\n    [\n      [\n        \"f\",\n        \"load.c\",\n        7\n      ]\n    ]\n  ],\n  999\n]",
+	} {
+		doer.got = nil
+		status, _, got := ask(t, "POST", "http://"+addr+"/d/load?table=T"+arguments, "application/json", strings.NewReader(text))
+		if status != 400 || got != want {
+			t.Errorf("%s: %d %q\nwant %q", arguments, status, got, want)
+		}
+		n := 0
+		for _, c := range doer.got {
+			list, err := dispatch.Records(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(list.Rows)
+		}
+		if n != records {
+			t.Errorf("%s: %d records were sent on", arguments, n)
+		}
+	}
+	var doc struct {
+		Body struct {
+			IDs    []int `json:"loaded_ids"`
+			Errors []struct {
+				Code int `json:"return_code"`
+			} `json:"errors"`
+		} `json:"body"`
+	}
+	_, _, got := ask(t, "POST", "http://"+addr+"/d/load?table=T&command_version=3&output_ids=yes&output_errors=yes", "application/json", strings.NewReader(text))
+	if err := json.Unmarshal([]byte(got), &doc); err != nil || len(doc.Body.IDs) != records || len(doc.Body.Errors) != records || doc.Body.Errors[500].Code != -22 || doc.Body.IDs[500] != 0 {
+		t.Errorf("%v, %.300s", err, got)
 	}
 }
 

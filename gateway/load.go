@@ -7,71 +7,84 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"time"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
 )
 
 // loadStream takes a load of any length in steps of MaxChunk. Each step is
-// acknowledged by the servers before the next one is read. If one fails, what came
-// before stays loaded, as with Groonga itself.
-func (s *Server) loadStream(body io.Reader, c *dispatch.Command, start time.Time) (dispatch.Answer, error) {
+// acknowledged by the servers before the next one is read. A record that they refuse
+// costs that record, as with Groonga itself; if nobody answers a step, what came before
+// stays loaded.
+func (s *Server) loadStream(body io.Reader, c *dispatch.Command) (dispatch.LoadResult, error) {
+	var whole dispatch.LoadResult
 	if t := c.Get("input_type"); t != "" && t != "json" {
-		return dispatch.Answer{}, fmt.Errorf("%w: load of input_type %s of more than %d bytes", dispatch.ErrTooLong, t, s.cfg.MaxChunk)
+		return whole, fmt.Errorf("%w: load of input_type %s of more than %d bytes", dispatch.ErrTooLong, t, s.cfg.MaxChunk)
 	}
 	in := newRecordReader(body, s.cfg.MaxRecord)
-	var total int
-	var last dispatch.Answer
-	for done := false; !done; {
+	for first, done := true, false; !done; first = false {
 		var rows []json.RawMessage
-		size := 0
-		for size < s.cfg.MaxChunk {
-			row, err := in.next()
-			if errors.Is(err, io.EOF) {
-				done = true
-				break
-			}
-			if err != nil {
-				return dispatch.Answer{}, fmt.Errorf("%w: after %d records were loaded: %v", dispatch.ErrBadCommand, total, err)
-			}
-			if row[0] == '[' && in.list.Columns == nil && c.Get("columns") == "" {
-				if err := json.Unmarshal(row, &in.list.Columns); err != nil {
-					return dispatch.Answer{}, fmt.Errorf("%w: the columns of the load: %v", dispatch.ErrBadCommand, err)
-				}
-				continue
-			}
-			rows = append(rows, row)
-			size += len(row)
+		var err error
+		if rows, done, err = s.chunk(in, c); err != nil {
+			return whole, fmt.Errorf("%w: after %d records were loaded: %v", dispatch.ErrBadCommand, whole.Loaded, err)
 		}
-		if len(rows) == 0 && total > 0 {
+		if len(rows) == 0 && !first {
 			break
 		}
-		answer, n, err := s.step(in.list.Command(c, rows))
-		if err != nil || answer.Code != 0 || n < 0 {
-			return answer, err
+		step, err := s.load(in.list.Command(c, rows))
+		if err != nil && !first {
+			return whole, fmt.Errorf("after %d records were loaded: %w", whole.Loaded, err)
 		}
-		total += n
-		last = answer
+		if err != nil {
+			return whole, err
+		}
+		if first {
+			whole = step
+		} else {
+			whole.Add(step)
+		}
+		if step.Code == codeCancelled {
+			break
+		}
+		if n := (len(whole.IDs) + len(whole.Errors)) * bytesOfRecord; n > s.cfg.MaxBody {
+			return whole, fmt.Errorf("%w: after %d records were loaded: the answer has more than %d bytes of output_ids and output_errors",
+				dispatch.ErrTooLong, whole.Loaded, s.cfg.MaxBody)
+		}
 	}
-	last.Body = success(start, strconv.Itoa(total))
-	return last, nil
+	return whole, nil
 }
 
-// step loads some records; n is how many, or -1 if the answer does not say.
-func (s *Server) step(c *dispatch.Command) (answer dispatch.Answer, n int, err error) {
-	answer, err = s.cfg.Doer.Do(context.Background(), c)
-	if err != nil || answer.Code != 0 {
-		return answer, 0, err
+// bytesOfRecord is about what is kept of a record whose id or fault was asked for.
+const bytesOfRecord = 64
+
+// chunk reads the records of one step; done: they are the last.
+func (s *Server) chunk(in *recordReader, c *dispatch.Command) (rows []json.RawMessage, done bool, err error) {
+	for size := 0; size < s.cfg.MaxChunk; {
+		row, err := in.next()
+		if errors.Is(err, io.EOF) {
+			return rows, true, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if row[0] == '[' && in.list.Columns == nil && c.Get("columns") == "" {
+			if err := json.Unmarshal(row, &in.list.Columns); err != nil {
+				return nil, false, fmt.Errorf("the columns of the load: %w", err)
+			}
+			continue
+		}
+		rows = append(rows, row)
+		size += len(row)
 	}
-	var doc []json.RawMessage
-	if json.Unmarshal(answer.Body, &doc) != nil || len(doc) != 2 {
-		return answer, -1, nil
+	return rows, false, nil
+}
+
+// load has some records loaded.
+func (s *Server) load(c *dispatch.Command) (dispatch.LoadResult, error) {
+	answer, err := s.cfg.Doer.Do(context.Background(), c)
+	if err != nil {
+		return dispatch.LoadResult{}, err
 	}
-	if n, err = strconv.Atoi(string(doc[1])); err != nil {
-		return answer, -1, nil
-	}
-	return answer, n, nil
+	return dispatch.ReadLoad(answer)
 }
 
 // recordReader reads the records of a load one by one: the elements of an array, or

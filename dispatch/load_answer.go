@@ -1,0 +1,142 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+)
+
+// LoadResult is what came of a load, of which several servers or several steps did a
+// part each.
+type LoadResult struct {
+	Header
+	Status int // HTTP's
+	Loaded int // records
+	// IDs and Errors are told of each record if they were asked for; nil: they were not.
+	IDs, Errors []json.RawMessage
+}
+
+// ReadLoad reads the answer to a load. One that is not in the form of Asked has a
+// number only.
+func ReadLoad(a Answer) (r LoadResult, err error) {
+	doc, err := readAnswer(a.Body)
+	if err != nil {
+		return r, err
+	}
+	r = LoadResult{Header: doc.head(), Status: a.Status}
+	if !doc.object {
+		if len(doc.body) > 0 {
+			r.Loaded, err = strconv.Atoi(string(doc.body))
+		}
+		return r, loadFault(err)
+	}
+	if len(doc.body) == 0 {
+		return r, nil
+	}
+	body, ok := splitObject(doc.body)
+	if !ok {
+		return r, errAnswer
+	}
+	r.Loaded, err = strconv.Atoi(string(field(body, "n_loaded_records")))
+	if ids := field(body, "loaded_ids"); ids != nil {
+		r.IDs, ok = appendArray([]json.RawMessage{}, ids)
+	}
+	if errs := field(body, "errors"); errs != nil && ok {
+		r.Errors, ok = appendArray([]json.RawMessage{}, errs)
+	}
+	if !ok {
+		return r, errAnswer
+	}
+	return r, loadFault(err)
+}
+
+func loadFault(err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: the number of a load: %v", errAnswer, err)
+	}
+	return nil
+}
+
+// Add adds what came of the next records. Like Groonga it tells the last fault.
+func (r *LoadResult) Add(next LoadResult) {
+	r.Loaded += next.Loaded
+	r.IDs = append(r.IDs, next.IDs...)
+	r.Errors = append(r.Errors, next.Errors...)
+	if next.Code != 0 {
+		r.Code, r.Fault, r.Status = next.Code, next.Fault, next.Status
+	}
+}
+
+// Answer is the result in a client's form.
+func (r *LoadResult) Answer(f Form) Answer {
+	a := Answer{Status: r.Status, Code: r.Code}
+	body := integerValue(int64(r.Loaded))
+	if f.Version >= 3 {
+		body = object("result", "n_loaded_records", body)
+		if r.IDs != nil {
+			ids := array("loaded_ids")
+			for _, id := range r.IDs {
+				ids.add(number(string(id)))
+			}
+			body.set("loaded_ids", ids)
+		}
+		if r.Errors != nil {
+			errs := array("errors")
+			for _, e := range r.Errors {
+				errs.add(valueOf(e, "error", "error"))
+			}
+			body.set("errors", errs)
+		}
+	}
+	a.ContentType, a.Body = f.Write(r.Header, body)
+	if a.Status == 0 {
+		a.Status = http.StatusOK
+	}
+	return a
+}
+
+// combineLoads makes one result of those to the shares of a load. rows are which of the
+// client's records each share had, in their order.
+func combineLoads(results []LoadResult, rows [][]int) LoadResult {
+	whole := LoadResult{Header: results[0].Header, Status: results[0].Status}
+	whole.Code, whole.Fault = 0, nil
+	total, last := 0, -1
+	for i, r := range results {
+		whole.Loaded += r.Loaded
+		total += len(rows[i])
+		if n := len(rows[i]); r.Code != 0 && n > 0 && rows[i][n-1] > last {
+			last = rows[i][n-1]
+			whole.Code, whole.Fault, whole.Status = r.Code, r.Fault, r.Status
+		}
+	}
+	whole.IDs = interleave(results, rows, total, func(r LoadResult) []json.RawMessage { return r.IDs })
+	whole.Errors = interleave(results, rows, total, func(r LoadResult) []json.RawMessage { return r.Errors })
+	return whole
+}
+
+// interleave puts what was told of each record in the client's order. Where a server did
+// not tell it of each of its records, one list comes after the other.
+func interleave(results []LoadResult, rows [][]int, total int, of func(LoadResult) []json.RawMessage) []json.RawMessage {
+	all := make([]json.RawMessage, total)
+	var joined []json.RawMessage
+	each := true
+	for i, r := range results {
+		list := of(r)
+		if list == nil {
+			return nil
+		}
+		joined = slices.Concat([]json.RawMessage{}, joined, list)
+		if each = each && len(list) == len(rows[i]); !each {
+			continue
+		}
+		for k, at := range rows[i] {
+			all[at] = list[k]
+		}
+	}
+	if !each {
+		return joined
+	}
+	return all
+}

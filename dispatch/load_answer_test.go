@@ -1,0 +1,142 @@
+package dispatch
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// loadForms are the forms in which the answer to a load may be wanted.
+var loadForms = []string{
+	"", "output_type=json", "command_version=2", "command_version=3", "command_version=3&output_ids=yes", "command_version=3&output_errors=yes",
+	"command_version=3&output_ids=yes&output_errors=yes", "command_version=1&output_ids=yes", "command_version=0", "command_version=x", "command_version=3x",
+	"output_type=xml", "output_type=xml&command_version=3&output_ids=yes&output_errors=yes",
+	"output_type=tsv", "output_type=tsv&command_version=3&output_ids=yes&output_errors=yes",
+	"output_type=msgpack", "output_type=msgpack&command_version=3&output_ids=yes&output_errors=yes", "output_type=msgpack&callback=cb",
+	"callback=cb", "output_pretty=yes", "output_pretty=yes&command_version=3&output_ids=yes&output_errors=yes&callback=a.b", "output_type=XML", "output_type=nosuch",
+}
+
+// decimals are a header's times in text.
+var decimals = regexp.MustCompile(`\d+\.\d+(e-\d+)?`)
+
+// maskTimes takes the times from a document.
+func maskTimes(doc []byte) string {
+	doc = bytes.Clone(doc)
+	for i := 0; i+8 < len(doc); i++ {
+		if doc[i] == 0xcb && len(doc) > 0 && doc[0]&0x80 != 0 { // a float of MessagePack
+			clear(doc[i+1 : i+9])
+			i += 8
+		}
+	}
+	return decimals.ReplaceAllString(string(doc), "TIME")
+}
+
+// What is put together here of a load's answer has the bytes that Groonga itself writes.
+func TestLoadAnswersAreWrittenAsGroongaDoes(t *testing.T) {
+	g := startGroonga(t)
+	g.must("table_create T TABLE_HASH_KEY ShortText", "column_create T n COLUMN_SCALAR Int32")
+	for _, load := range []string{
+		"table=T&values=" + `[{"_key":"a","n":1},{"_key":"日本","n":2}]`,
+		"table=T&values=" + `[{"_key":"a","n":"x"},{"n":3},{"_key":"b","zz":4},{"n":4},{"_key":"c"}]`,
+		"table=T&values=[]",
+		"table=nosuch<>\"\\%01%7f&é&values=" + `[{"_key":"a"}]`,
+	} {
+		for _, form := range loadForms {
+			c, err := ParseURI("/d/load?" + load + "&" + form)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.query = ""
+			want := g.do(c)
+			asked := g.do(c.Asked())
+			r, err := ReadLoad(Answer{Status: 200, Body: asked})
+			if err != nil {
+				t.Fatal(err, string(asked))
+			}
+			if got := r.Answer(c.Form()).Body; maskTimes(got) != maskTimes(want) {
+				t.Errorf("%s %s:\n got %q\nwant %q", load, form, got, want)
+			}
+		}
+	}
+}
+
+func TestNumbersAreAsShortAsMessagePackHasThem(t *testing.T) {
+	for digits, want := range map[string]string{
+		"0": "00", "127": "7f", "128": "cc80", "255": "ccff", "256": "cd0100", "65536": "ce00010000", "4294967296": "cf0000000100000000",
+		"-1": "ff", "-32": "e0", "-33": "d0df", "-128": "d080", "-129": "d1ff7f", "-32769": "d2ffff7fff", "-2147483649": "d3ffffffff7fffffff",
+		"18446744073709551615": "cfffffffffffffffff",
+	} {
+		if got := msgpackInteger(nil, digits); hexOf(got) != want {
+			t.Errorf("%s: %s, want %s", digits, hexOf(got), want)
+		}
+	}
+}
+
+func hexOf(b []byte) string {
+	var s strings.Builder
+	for _, c := range b {
+		s.WriteByte("0123456789abcdef"[c>>4])
+		s.WriteByte("0123456789abcdef"[c&15])
+	}
+	return s.String()
+}
+
+func raw(values ...string) (list []json.RawMessage) {
+	list = []json.RawMessage{}
+	for _, v := range values {
+		list = append(list, json.RawMessage(v))
+	}
+	return list
+}
+
+func TestLoadsOfSeveralServersAreOne(t *testing.T) {
+	bad := &Fault{Message: "bad"}
+	results := []LoadResult{
+		{Header: Header{Code: -22, Fault: &Fault{Message: "worse"}}, Status: 400, Loaded: 1, IDs: raw("1", "0"), Errors: raw("a", "b")},
+		{Header: Header{Code: -22, Fault: bad}, Status: 400, Loaded: 1, IDs: raw("7", "0"), Errors: raw("c", "d")},
+		{Status: 200, Loaded: 1, IDs: raw("9"), Errors: raw("e")},
+	}
+	whole := combineLoads(results, [][]int{{0, 3}, {2, 4}, {1}})
+	if whole.Loaded != 3 || whole.Code != -22 || whole.Status != 400 || whole.Fault != bad ||
+		!slices.EqualFunc(whole.IDs, raw("1", "9", "7", "0", "0"), sameText) || !slices.EqualFunc(whole.Errors, raw("a", "e", "c", "b", "d"), sameText) {
+		t.Errorf("%+v", whole)
+	}
+	results[1].IDs = raw()
+	if whole = combineLoads(results, [][]int{{0, 3}, {2, 4}, {1}}); !slices.EqualFunc(whole.IDs, raw("1", "0", "9"), sameText) {
+		t.Errorf("%s", whole.IDs)
+	}
+	results[2].IDs = nil
+	if whole = combineLoads(results, [][]int{{0, 3}, {2, 4}, {1}}); whole.IDs != nil {
+		t.Errorf("%s", whole.IDs)
+	}
+}
+
+func sameText(a, b json.RawMessage) bool { return string(a) == string(b) }
+
+// A load into a table that every slice has whole counts each record once.
+func TestALoadOfAWholeTableCountsOnce(t *testing.T) {
+	answers := []Answer{{Status: 200, Body: []byte("[[0,1,0.1],5]")}, {Status: 200, Body: []byte("[[0,1,0.1],5]")}}
+	c := &Command{Name: "load"}
+	if got := combineWrites(c, []share{{command: c}, {command: c}}, answers); string(got.Body) != "[[0,1,0.1],5]" {
+		t.Errorf("%s", got.Body)
+	}
+	if got := combineWrites(c, []share{{command: c, rows: []int{0, 2}}, {command: c, rows: []int{1}}}, answers); !strings.HasSuffix(string(got.Body), ",10]") {
+		t.Errorf("%s", got.Body)
+	}
+}
+
+func TestReturnCodes(t *testing.T) {
+	for body, want := range map[string]int{
+		"[[0,1,2],true]": 0, "[[-22,1,2]]": -22, `{"header":{"return_code":-77,"start_time":1}}`: -77, `{"header":{"return_code":0,`: 0, "": 0, "0\t1": 0,
+	} {
+		if got := ReturnCode(200, []byte(body)); got != want {
+			t.Errorf("%s: %d, want %d", body, got, want)
+		}
+	}
+	if got := ReturnCode(400, []byte("-22\t1")); got != -1 {
+		t.Errorf("of the status alone: %d", got)
+	}
+}
