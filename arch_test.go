@@ -38,8 +38,9 @@ sock:       | golang.org/x/sys/unix
 dispatch:   live catalog sock | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 gateway:    live livefile catalog dispatch sock | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
+agent/snapshot: wire swim serf |
 agent/transport: | golang.org/x/sys/unix
-agent:      agent/transport wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix gopkg.in/natefinch/lumberjack.v2
+agent:      agent/snapshot agent/transport wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix gopkg.in/natefinch/lumberjack.v2
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
 droonga:    dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/snapshot"
 	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/livefile"
@@ -44,7 +45,7 @@ type Agent struct {
 
 	list     live.List
 	members  atomic.Pointer[[]serf.Member] // as of the last change
-	snapshot *snapshot                     // nil: none is kept
+	snapshot *snapshot.Snapshot            // nil: none is kept
 	joined   atomic.Bool                   // some exchange that this node began went well
 	handlers *handlers
 	history  history
@@ -205,7 +206,7 @@ func (a *Agent) start() (err error) {
 	if a.Encrypted() {
 		cfg.Keyring = &a.ring
 	}
-	restored.restore(&cfg)
+	restored.Restore(&cfg)
 	a.machine, err = serf.New(cfg, newRand(a.cfg.Seed), now)
 	if err != nil {
 		return fail(err)
@@ -317,7 +318,7 @@ func (a *Agent) Stop() {
 		a.links.closeAll()
 		a.wg.Wait()
 		if a.snapshot != nil {
-			a.snapshot.close()
+			a.snapshot.Close()
 		}
 		a.subs.closeAll()
 		a.logger.Info("agent: shutdown complete")

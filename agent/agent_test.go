@@ -48,7 +48,7 @@ func (b *lockedBuffer) String() string {
 func memNode(t *testing.T, net *transport.MemNet, name string, n byte, mod func(*Config)) *Agent {
 	t.Helper()
 	cfg := Config{
-		Name: name, Bind: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), DefaultPort),
+		Name: name, Bind: addr4(n),
 		Listen: net.Listen, Seed: uint64(n),
 	}
 	if mod != nil {
@@ -541,4 +541,15 @@ func TestConflictEndsTheLoser(t *testing.T) {
 		}
 		wantStatuses(t, a, time.Second, "a alive, b alive, c alive")
 	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func addr4(n byte) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), DefaultPort)
 }

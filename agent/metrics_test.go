@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/agent/snapshot"
 )
 
 func TestMeter(t *testing.T) {
@@ -231,25 +233,25 @@ func TestAgentTellsStatsd(t *testing.T) {
 func TestSnapshotIsMeasured(t *testing.T) {
 	m := newMeter()
 	path := filepath.Join(t.TempDir(), "snapshot")
-	fsys := &timedFS{snapshotFS: diskFS{}, meter: m}
+	fsys := &timedFS{FS: snapshot.Disk{}, meter: m}
 	names := func() (list []string) {
 		for _, s := range m.take().samples {
 			list = append(list, s.name)
 		}
 		return list
 	}
-	f, err := fsys.Create(path + compactExt)
+	f, err := fsys.Create(path + snapshot.CompactExt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	write := func(f snapshotFile) {
+	write := func(f snapshot.File) {
 		if _, err := f.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write(f)
-	if err := fsys.Rename(path+compactExt, path); err != nil {
+	if err := fsys.Rename(path+snapshot.CompactExt, path); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(); !slices.Equal(got, []string{"serf.snapshot.compact"}) {

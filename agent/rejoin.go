@@ -9,6 +9,7 @@ import (
 
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/snapshot"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 )
@@ -39,7 +40,7 @@ type attemptEnd struct {
 	answered bool
 }
 
-func (a *Agent) newKeeper(restored *memory) *keeper {
+func (a *Agent) newKeeper(restored *snapshot.Memory) *keeper {
 	now := time.Now()
 	rng := newRand(0)
 	if a.cfg.Seed != 0 {
@@ -49,10 +50,10 @@ func (a *Agent) newKeeper(restored *memory) *keeper {
 		a: a, roster: newRoster(a.cfg.Name, a.cfg.ReconnectTimeout), tries: newAttempts(rng),
 		seeds: make(map[string][]netip.AddrPort), met: make(map[string]bool), started: now, ends: make(chan attemptEnd, attemptsAtOnce),
 	}
-	k.roster.recall(now, restored.peers)
+	k.roster.recall(now, restored.Peers)
 	seeds := keptSeeds(a.cfg.Seeds)
 	if len(seeds) == 0 {
-		seeds = restored.seeds
+		seeds = restored.Seeds
 	}
 	for _, s := range seeds {
 		k.order = append(k.order, s)
@@ -69,7 +70,7 @@ func (a *Agent) newKeeper(restored *memory) *keeper {
 // keptSeeds are at most maxSeeds different ones, of a length that can be kept.
 func keptSeeds(list []string) (out []string) {
 	for _, s := range list {
-		if len(out) < maxSeeds && len(s) <= maxSeed && !slices.Contains(out, s) {
+		if len(out) < snapshot.MaxSeeds && len(s) <= snapshot.MaxSeed && !slices.Contains(out, s) {
 			out = append(out, s)
 		}
 	}
@@ -79,10 +80,10 @@ func keptSeeds(list []string) (out []string) {
 // run follows the members until the agent ends or leaves.
 func (k *keeper) run() {
 	if s := k.a.snapshot; s != nil {
-		s.seeds(k.order)
+		s.Seeds(k.order)
 	}
 	k.look(time.Now())
-	k.tries.urge(k.started, func(c contact) bool { return c.seed == "" && !k.roster.known[c.name].lost })
+	k.tries.urge(k.started, func(c contact) bool { return c.seed == "" && !k.roster.known[c.name].Lost })
 	timer := time.NewTimer(ahead(0))
 	defer timer.Stop()
 	for {
@@ -131,7 +132,7 @@ func (k *keeper) look(now time.Time) {
 	members := k.a.Members()
 	k.roster.update(now, members)
 	if s := k.a.snapshot; s != nil {
-		s.peers(k.roster.peers())
+		s.Peers(k.roster.peers())
 	}
 	k.want(now)
 }
@@ -239,7 +240,7 @@ func (a *Agent) rejoin(ctx context.Context, t target) error {
 }
 
 // keepInTouch starts the keeper.
-func (a *Agent) keepInTouch(restored *memory) {
+func (a *Agent) keepInTouch(restored *snapshot.Memory) {
 	k := a.newKeeper(restored)
 	a.wg.Go(k.run)
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/snapshot"
 	"github.com/ibuki-dev/ibuki/serf"
 )
 
@@ -167,14 +168,14 @@ func member(name string, n byte, s serf.Status, since time.Time) serf.Member {
 	return serf.Member{Name: name, Addr: addr4(n), Status: s, Since: since}
 }
 
-func describe(peers []peer) string {
+func describe(peers []snapshot.Peer) string {
 	var out []string
 	for _, p := range peers {
 		mark := ""
-		if p.lost {
+		if p.Lost {
 			mark = "?"
 		}
-		out = append(out, p.name+mark)
+		out = append(out, p.Name+mark)
 	}
 	return strings.Join(out, " ")
 }
@@ -183,7 +184,7 @@ func TestP165_Roster(t *testing.T) {
 	const day = 24 * time.Hour
 	alive, failed, left := serf.StatusAlive, serf.StatusFailed, serf.StatusLeft
 	r := newRoster("self", 0)
-	r.recall(t0, []peer{{name: "old", addr: addr4(9)}, {name: "older", addr: addr4(8), lost: true}, {name: "self", addr: addr4(1)}})
+	r.recall(t0, []snapshot.Peer{{Name: "old", Addr: addr4(9)}, {Name: "older", Addr: addr4(8), Lost: true}, {Name: "self", Addr: addr4(1)}})
 	for _, step := range []struct {
 		name    string
 		at      time.Duration
@@ -245,7 +246,7 @@ func TestP165_RosterIsBounded(t *testing.T) {
 			t.Fatalf("%d are remembered after they were reaped, want %d", len(peers), fadedMax)
 		}
 		for _, p := range peers {
-			kept[p.name] = true
+			kept[p.Name] = true
 		}
 	}
 	if len(kept) < fadedMax*3/2 {
@@ -254,9 +255,9 @@ func TestP165_RosterIsBounded(t *testing.T) {
 
 	// Those of a former life are not cut short before they could be found.
 	r := newRoster("self", time.Hour)
-	var peers []peer
+	var peers []snapshot.Peer
 	for i := range 500 {
-		peers = append(peers, peer{name: fmt.Sprintf("n%03d", i), addr: addr4(byte(i))})
+		peers = append(peers, snapshot.Peer{Name: fmt.Sprintf("n%03d", i), Addr: addr4(byte(i))})
 	}
 	r.recall(now, peers)
 	r.update(now.Add(59*time.Minute), nil)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/snapshot"
 	"github.com/ibuki-dev/ibuki/serf"
 )
 
@@ -29,7 +30,7 @@ type roster struct {
 }
 
 type known struct {
-	peer
+	snapshot.Peer
 	listed bool      // in the present list of members
 	since  time.Time // unlisted: from when on; else when it got its status
 }
@@ -42,10 +43,10 @@ func newRoster(self string, reap time.Duration) *roster {
 }
 
 // recall takes the peers of a former life.
-func (r *roster) recall(now time.Time, peers []peer) {
+func (r *roster) recall(now time.Time, peers []snapshot.Peer) {
 	for _, p := range peers {
-		if p.name != r.self {
-			r.known[p.name] = &known{peer: p, since: now}
+		if p.Name != r.self {
+			r.known[p.Name] = &known{Peer: p, since: now}
 		}
 	}
 }
@@ -60,12 +61,12 @@ func (r *roster) update(now time.Time, members []serf.Member) {
 		case m.Name == r.self:
 		case m.Status == serf.StatusAlive, m.Status == serf.StatusLeaving, m.Status == serf.StatusFailed:
 			lost := m.Status == serf.StatusFailed
-			r.known[m.Name] = &known{peer: peer{name: m.Name, addr: m.Addr, lost: lost}, listed: true, since: m.Since}
+			r.known[m.Name] = &known{Peer: snapshot.Peer{Name: m.Name, Addr: m.Addr, Lost: lost}, listed: true, since: m.Since}
 		}
 		delete(before, m.Name)
 	}
 	for name, k := range before { // order-free: each by itself
-		if k.listed && !(k.lost && now.Sub(k.since) >= r.reap) {
+		if k.listed && !(k.Lost && now.Sub(k.since) >= r.reap) {
 			continue // it left, or somebody has removed it
 		}
 		if k.listed {
@@ -81,14 +82,14 @@ func (r *roster) update(now time.Time, members []serf.Member) {
 func (r *roster) trim(now time.Time) {
 	var faded []*known
 	for _, k := range r.known { // order-free: sorted below
-		if !k.listed && (k.lost || now.Sub(k.since) >= r.reap) {
+		if !k.listed && (k.Lost || now.Sub(k.since) >= r.reap) {
 			faded = append(faded, k)
 		}
 	}
 	if len(faded) <= fadedMax {
 		return
 	}
-	rank := func(k *known) uint64 { return maphash.String(r.seed, k.name) }
+	rank := func(k *known) uint64 { return maphash.String(r.seed, k.Name) }
 	slices.SortFunc(faded, func(a, b *known) int {
 		if x, y := rank(a), rank(b); x != y {
 			if x < y {
@@ -96,20 +97,20 @@ func (r *roster) trim(now time.Time) {
 			}
 			return 1
 		}
-		return strings.Compare(a.name, b.name)
+		return strings.Compare(a.Name, b.Name)
 	})
 	for _, k := range faded[fadedMax:] {
-		delete(r.known, k.name)
+		delete(r.known, k.Name)
 	}
 }
 
 // peers are all who are remembered, sorted by name. The slice is the caller's.
-func (r *roster) peers() []peer {
-	out := make([]peer, 0, len(r.known))
+func (r *roster) peers() []snapshot.Peer {
+	out := make([]snapshot.Peer, 0, len(r.known))
 	for _, k := range r.known { // order-free: sorted below
-		out = append(out, k.peer)
+		out = append(out, k.Peer)
 	}
-	slices.SortFunc(out, func(a, b peer) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(out, func(a, b snapshot.Peer) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
@@ -118,8 +119,8 @@ func (r *roster) peers() []peer {
 func (r *roster) lost(present map[netip.AddrPort]bool) []contact {
 	var out []contact
 	for _, k := range r.known { // order-free: sorted below
-		if (k.lost || !k.listed) && !present[k.addr] {
-			out = append(out, contact{name: k.name, addr: k.addr})
+		if (k.Lost || !k.listed) && !present[k.Addr] {
+			out = append(out, contact{name: k.Name, addr: k.Addr})
 		}
 	}
 	slices.SortFunc(out, func(a, b contact) int { return strings.Compare(a.name, b.name) })

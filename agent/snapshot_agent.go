@@ -3,44 +3,39 @@ package agent
 import (
 	"fmt"
 
+	"github.com/ibuki-dev/ibuki/agent/snapshot"
 	"github.com/ibuki-dev/ibuki/serf"
 )
 
 // openSnapshot reads what a former life has left. Without a snapshot file
 // that is nothing, and store is nil.
-func (a *Agent) openSnapshot() (store *snapshotStore, restored *memory, err error) {
+func (a *Agent) openSnapshot() (store *snapshot.Store, restored *snapshot.Memory, err error) {
 	if a.cfg.SnapshotPath == "" {
-		return nil, &memory{}, nil
+		return nil, &snapshot.Memory{}, nil
 	}
-	store, r, err := openSnapshot(&timedFS{snapshotFS: diskFS{}, meter: a.meter}, realPath(a.cfg.SnapshotPath), a.cfg.RejoinAfterLeave)
+	store, r, err := snapshot.Open(&timedFS{FS: snapshot.Disk{}, meter: a.meter}, snapshot.RealPath(a.cfg.SnapshotPath), a.cfg.RejoinAfterLeave)
 	if err != nil {
 		return nil, nil, fmt.Errorf("Failed to setup snapshot: failed to open snapshot: %w", err)
 	}
-	if r.left > 0 && a.cfg.RejoinAfterLeave {
+	if r.Left > 0 && a.cfg.RejoinAfterLeave {
 		a.logger.Info("serf: Ignoring previous leave in snapshot")
 	}
-	if r.bad > 0 {
-		a.logger.Warn(fmt.Sprintf("serf: %d lines of the snapshot could not be read", r.bad))
+	if r.Bad > 0 {
+		a.logger.Warn(fmt.Sprintf("serf: %d lines of the snapshot could not be read", r.Bad))
 	}
-	store.self = peer{name: a.cfg.Name, addr: a.addr}
-	if i, ok := findPeer(store.mem.peers, a.cfg.Name); ok { // Serf lists the node itself too
-		store.mem.peers = append(store.mem.peers[:i:i], store.mem.peers[i+1:]...)
+	store.Self = snapshot.Peer{Name: a.cfg.Name, Addr: a.addr}
+	if i, ok := snapshot.FindPeer(store.Memory.Peers, a.cfg.Name); ok { // Serf lists the node itself too
+		store.Memory.Peers = append(store.Memory.Peers[:i:i], store.Memory.Peers[i+1:]...)
 	}
-	own := store.mem
+	own := store.Memory
 	return store, &own, nil
 }
 
 // keepSnapshot begins to write; a nil store is none.
-func (a *Agent) keepSnapshot(store *snapshotStore) {
+func (a *Agent) keepSnapshot(store *snapshot.Store) {
 	if store != nil {
-		a.snapshot = startSnapshot(store, a.logger)
+		a.snapshot = snapshot.Start(store, a.logger)
 	}
-}
-
-// restore lets the machine go on from a former life.
-func (m *memory) restore(cfg *serf.Config) {
-	cfg.Swim.Incarnation = m.incarnation
-	cfg.Clock, cfg.EventClock, cfg.QueryClock = m.clock, m.event, m.query
 }
 
 // remember notes, before an event goes to anybody, what a next life must not
@@ -62,17 +57,17 @@ func (a *Agent) remember(out *serf.Output) {
 	}
 	if r != a.loop.kept {
 		a.loop.kept = r
-		a.snapshot.times(r)
+		a.snapshot.Times(r)
 	}
 	if s := a.machine.State(); !a.loop.leaves && (s == serf.Leaving || s == serf.Left) {
 		a.loop.leaves = true
-		a.snapshot.leave()
+		a.snapshot.Leave()
 	}
 }
 
 // recorded waits until a next life would not tell the event again.
 func (a *Agent) recorded(e *serf.Event) {
 	if a.snapshot != nil {
-		a.snapshot.recorded(e)
+		a.snapshot.Recorded(e)
 	}
 }

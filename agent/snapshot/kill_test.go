@@ -1,4 +1,4 @@
-package agent
+package snapshot
 
 import (
 	"bufio"
@@ -32,24 +32,24 @@ func init() {
 // keepUntilKilled writes as fast as it can, and says what it has done: what it
 // read, each event that it handles, and each member that the file has.
 func keepUntilKilled(path string) {
-	store, r, err := openSnapshot(diskFS{}, path, false)
+	store, r, err := Open(Disk{}, path, false)
 	if err != nil {
 		fmt.Println("error", err)
 		return
 	}
-	fmt.Println("read", r.bad, r.incarnation, r.event, len(r.peers))
-	own := store.mem
-	s := startSnapshot(store, slog.New(slog.DiscardHandler))
-	inc, event, peers := own.incarnation+1, own.event, own.peers
+	fmt.Println("read", r.Bad, r.Incarnation, r.Event, len(r.Peers))
+	own := store.Memory
+	s := Start(store, slog.New(slog.DiscardHandler))
+	inc, event, peers := own.Incarnation+1, own.Event, own.Peers
 	for {
 		fmt.Println("lives", inc)
 		inc++
 		event++
 		i := len(peers)
-		peers = append(slices.Clone(peers), peer{name: fmt.Sprintf("node-%06d", i), addr: addr4(1)})
-		s.peers(peers)
-		s.times(serf.Restorable{Incarnation: inc, Clock: event, EventMin: event})
-		s.recorded(&serf.Event{Type: serf.EventUser, LTime: event}) // and so are the peers
+		peers = append(slices.Clone(peers), Peer{Name: fmt.Sprintf("node-%06d", i), Addr: addr4(1)})
+		s.Peers(peers)
+		s.Times(serf.Restorable{Incarnation: inc, Clock: event, EventMin: event})
+		s.Recorded(&serf.Event{Type: serf.EventUser, LTime: event}) // and so are the peers
 		fmt.Println("handles", event, len(peers))
 		if len(peers) > 2000 {
 			peers = peers[:0]

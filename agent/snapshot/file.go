@@ -1,4 +1,4 @@
-package agent
+package snapshot
 
 import (
 	"errors"
@@ -9,34 +9,36 @@ import (
 	"syscall"
 )
 
-// compactExt is what Serf's compaction puts behind the name of the new file.
+// CompactExt is what Serf's compaction puts behind the name of the new file.
 // Ours has the same name, so that one program clears away what the other left.
-const compactExt = ".compact"
+const CompactExt = ".compact"
 
-// snapshotFS is the part of a file system that a snapshot needs; tests have
+// FS is the part of a file system that a snapshot needs; tests have
 // one that fails and ends at any byte.
-type snapshotFS interface {
+type FS interface {
 	// Append opens a file to read it and to write at its end, and creates it if create.
-	Append(path string, create bool) (snapshotFile, error)
+	Append(path string, create bool) (File, error)
 	// Create opens an empty file.
-	Create(path string) (snapshotFile, error)
+	Create(path string) (File, error)
 	Rename(from, to string) error
 	Remove(path string) error
 	SyncDir(path string) error // of the file at path
 }
 
-type snapshotFile interface {
+// File is what a snapshot needs of an open file.
+type File interface {
 	io.ReadWriteCloser
 	Sync() error
 	Truncate(size int64) error
 }
 
-// diskFS is the real one.
-type diskFS struct{}
+// Disk is the real one.
+type Disk struct{}
 
 var errNotRegular = errors.New("not a regular file")
 
-func (diskFS) Append(path string, create bool) (snapshotFile, error) {
+// Append opens a file to read it and to write at its end.
+func (Disk) Append(path string, create bool) (File, error) {
 	flags := os.O_RDWR | os.O_APPEND
 	if create {
 		flags |= os.O_CREATE
@@ -45,15 +47,16 @@ func (diskFS) Append(path string, create bool) (snapshotFile, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
 	}
-	return openSnapshotFile(path, flags)
+	return openFile(path, flags)
 }
 
-func (diskFS) Create(path string) (snapshotFile, error) {
-	return openSnapshotFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_TRUNC)
+// Create opens an empty file.
+func (Disk) Create(path string) (File, error) {
+	return openFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_TRUNC)
 }
 
-// openSnapshotFile returns no typed nil.
-func openSnapshotFile(path string, flags int) (snapshotFile, error) {
+// openFile returns no typed nil.
+func openFile(path string, flags int) (File, error) {
 	f, err := os.OpenFile(path, flags, 0o644) // the mode that Serf gives it
 	if err != nil {
 		return nil, err
@@ -61,10 +64,14 @@ func openSnapshotFile(path string, flags int) (snapshotFile, error) {
 	return f, nil
 }
 
-func (diskFS) Rename(from, to string) error { return os.Rename(from, to) }
-func (diskFS) Remove(path string) error     { return os.Remove(path) }
+// Rename is os.Rename.
+func (Disk) Rename(from, to string) error { return os.Rename(from, to) }
 
-func (diskFS) SyncDir(path string) error {
+// Remove is os.Remove.
+func (Disk) Remove(path string) error { return os.Remove(path) }
+
+// SyncDir makes the names in the folder of a file last.
+func (Disk) SyncDir(path string) error {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
@@ -73,8 +80,8 @@ func (diskFS) SyncDir(path string) error {
 	return d.Sync()
 }
 
-// realPath follows links, so that replacing the file does not replace a link to it.
-func realPath(path string) string {
+// RealPath follows links, so that replacing the file does not replace a link to it.
+func RealPath(path string) string {
 	if p, err := filepath.EvalSymlinks(path); err == nil {
 		return p
 	}
@@ -98,19 +105,19 @@ const (
 	maxUnsaved = 64 << 10
 )
 
-// snapshotStore keeps a memory in a file. It is used by one goroutine.
+// Store keeps a memory in a file. It is used by one goroutine.
 //
 // Rule: the file is the last compact one and whole lines behind it. Invariant: what
 // is in the file, followed by unsaved, reads as mem, unless stale.
-type snapshotStore struct {
-	fs   snapshotFS
-	path string
-	self peer
-	mem  memory
+type Store struct {
+	fs     FS
+	path   string
+	Self   Peer
+	Memory Memory
 
-	file    snapshotFile // nil: none is open
-	size    int64        // of its whole lines
-	base    int64        // of the last compact file
+	file    File  // nil: none is open
+	size    int64 // of its whole lines
+	base    int64 // of the last compact file
 	unsaved []byte
 	stale   bool // only a new file will do
 	left    bool // the last line is "leave"
@@ -118,19 +125,19 @@ type snapshotStore struct {
 	buf     []byte
 }
 
-// openSnapshot reads the file and opens it for more. If err is not nil, the file
+// Open reads the file and opens it for more. If err is not nil, the file
 // cannot be used at all.
-func openSnapshot(fsys snapshotFS, path string, rejoin bool) (*snapshotStore, *snapshotReader, error) {
-	s := &snapshotStore{fs: fsys, path: path}
+func Open(fsys FS, path string, rejoin bool) (*Store, *Reader, error) {
+	s := &Store{fs: fsys, path: path}
 	f, err := fsys.Append(path, true)
 	if isFull(err) { // not even a name: it is tried again later
 		s.stale = true
-		return s, &snapshotReader{}, nil
+		return s, &Reader{}, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := readSnapshot(f, rejoin)
+	r, err := readFrom(f, rejoin)
 	if err != nil {
 		f.Close()
 		return nil, nil, err
@@ -140,19 +147,19 @@ func openSnapshot(fsys snapshotFS, path string, rejoin bool) (*snapshotStore, *s
 	} else if r.partial && f.Truncate(r.whole) != nil {
 		s.stale = true // what comes next must not be put behind half a line
 	}
-	s.file, s.size, s.base, s.mem = f, r.whole, r.whole, r.memory
+	s.file, s.size, s.base, s.Memory = f, r.whole, r.whole, r.Memory
 	return s, r, nil
 }
 
 // orphan reads what a compaction has left. Serf removes the old file before it
 // renames the new one: whoever dies in between leaves only that.
-func orphan(fsys snapshotFS, path string, rejoin bool, empty *snapshotReader) *snapshotReader {
-	f, err := fsys.Append(path+compactExt, false)
+func orphan(fsys FS, path string, rejoin bool, empty *Reader) *Reader {
+	f, err := fsys.Append(path+CompactExt, false)
 	if err != nil {
 		return empty
 	}
 	defer f.Close()
-	r, err := readSnapshot(f, rejoin)
+	r, err := readFrom(f, rejoin)
 	if err != nil {
 		return empty
 	}
@@ -161,9 +168,9 @@ func orphan(fsys snapshotFS, path string, rejoin bool, empty *snapshotReader) *s
 }
 
 // change makes next the memory. The file says so when save has succeeded.
-func (s *snapshotStore) change(next *memory, left bool) {
+func (s *Store) change(next *Memory, left bool) {
 	n := len(s.unsaved)
-	s.unsaved = s.mem.become(next, s.unsaved)
+	s.unsaved = s.Memory.become(next, s.unsaved)
 	if left && (!s.left || len(s.unsaved) > n) {
 		s.left = true
 		s.unsaved = append(s.unsaved, leaveLine...)
@@ -174,7 +181,7 @@ func (s *snapshotStore) change(next *memory, left bool) {
 }
 
 // save writes what is not in the file yet. On an error it may be tried again.
-func (s *snapshotStore) save() error {
+func (s *Store) save() error {
 	if len(s.unsaved) == 0 && !s.stale {
 		return nil
 	}
@@ -185,7 +192,7 @@ func (s *snapshotStore) save() error {
 }
 
 // append writes the lines that wait. A piece of them is taken back.
-func (s *snapshotStore) append() error {
+func (s *Store) append() error {
 	n, err := s.file.Write(s.unsaved)
 	if err == nil && n < len(s.unsaved) {
 		err = io.ErrShortWrite
@@ -203,16 +210,16 @@ func (s *snapshotStore) append() error {
 }
 
 // grown reports whether a compact file would be much smaller.
-func (s *snapshotStore) grown() bool { return s.size > max(compactMin, compactGrowth*s.base) }
+func (s *Store) grown() bool { return s.size > max(compactMin, compactGrowth*s.base) }
 
 // compact replaces the file by one that has only what counts: whoever reads,
 // whenever this process or the machine stops, finds the old one or the new one.
-func (s *snapshotStore) compact() (err error) {
-	s.buf = s.mem.appendTo(s.buf[:0], s.self)
+func (s *Store) compact() (err error) {
+	s.buf = s.Memory.appendTo(s.buf[:0], s.Self)
 	if s.left {
 		s.buf = append(s.buf, leaveLine...)
 	}
-	tmp := s.path + compactExt
+	tmp := s.path + CompactExt
 	f, err := s.fs.Create(tmp)
 	if err != nil {
 		return err
@@ -246,7 +253,7 @@ func (s *snapshotStore) compact() (err error) {
 }
 
 // sync waits until what was written would survive a loss of power.
-func (s *snapshotStore) sync() error {
+func (s *Store) sync() error {
 	if !s.dirty || s.file == nil {
 		return nil
 	}
@@ -257,7 +264,7 @@ func (s *snapshotStore) sync() error {
 }
 
 // close writes what it can.
-func (s *snapshotStore) close() error {
+func (s *Store) close() error {
 	err := errors.Join(s.save(), s.sync())
 	if s.file != nil {
 		err = errors.Join(err, s.file.Close())

@@ -1,4 +1,7 @@
-package agent
+// Package snapshot keeps a node's memory of a cluster in Serf's snapshot file: the
+// others, the clocks, and what Serf has no line for in comments. It writes beside its
+// owner's loop, and no disk holds that up.
+package snapshot
 
 import (
 	"fmt"
@@ -26,11 +29,11 @@ const (
 	snapshotCloseMax = 2 * time.Second
 )
 
-// snapshot keeps this node's memory in a file, beside the loop. Nothing waits
+// Snapshot keeps this node's memory in a file, beside the loop. Nothing waits
 // in it for the disk: what is told it replaces what it was told before, whole
 // lists and highest times, so that a slow disk costs neither knowledge nor
 // memory.
-type snapshot struct {
+type Snapshot struct {
 	logger *slog.Logger
 	wake   chan struct{}
 	stop   chan struct{}
@@ -38,7 +41,7 @@ type snapshot struct {
 	once   sync.Once
 
 	mu    sync.Mutex
-	next  memory // what the file is to say
+	next  Memory // what the file is to say
 	left  bool
 	saved chan struct{} // closed when more of it is in the file
 	event wire.LTime    // these are in the file
@@ -46,25 +49,25 @@ type snapshot struct {
 	ill   bool // the disk takes nothing
 }
 
-// startSnapshot writes the file anew, so that it has this life's incarnation
+// Start writes the file anew, so that it has this life's incarnation
 // before the first packet goes out, and then keeps it.
-func startSnapshot(store *snapshotStore, logger *slog.Logger) *snapshot {
-	w := newSnapshotWriter(store, logger)
+func Start(store *Store, logger *slog.Logger) *Snapshot {
+	w := newWriter(store, logger)
 	w.begin(time.Now())
 	go w.run()
-	return w.snapshot
+	return w.Snapshot
 }
 
-func newSnapshotWriter(store *snapshotStore, logger *slog.Logger) *snapshotWriter {
-	s := &snapshot{
+func newWriter(store *Store, logger *slog.Logger) *writer {
+	s := &Snapshot{
 		logger: logger,
 		wake:   make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 		saved: make(chan struct{}),
 	}
-	s.next = store.mem
-	s.next.incarnation = addIncarnation(store.mem.incarnation, 1+incarnationStep)
-	s.event, s.query = s.next.event, s.next.query
-	return &snapshotWriter{snapshot: s, store: store}
+	s.next = store.Memory
+	s.next.Incarnation = addIncarnation(store.Memory.Incarnation, 1+incarnationStep)
+	s.event, s.query = s.next.Event, s.next.Query
+	return &writer{Snapshot: s, store: store}
 }
 
 // errorOf is err unless the other way went well.
@@ -83,7 +86,7 @@ func addIncarnation(n, by uint32) uint32 {
 }
 
 // note changes what the file is to say; f reports whether it did.
-func (s *snapshot) note(f func(*memory) bool) {
+func (s *Snapshot) note(f func(*Memory) bool) {
 	s.mu.Lock()
 	changed := f(&s.next)
 	s.mu.Unlock()
@@ -92,56 +95,57 @@ func (s *snapshot) note(f func(*memory) bool) {
 	}
 }
 
-func (s *snapshot) rouse() {
+func (s *Snapshot) rouse() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// peers are all that is remembered of the others, sorted by name; they are the
+// Peers are all that is remembered of the others, sorted by name; they are the
 // snapshot's from now on. After a leave, who is seen to go is not forgotten.
-func (s *snapshot) peers(list []peer) {
-	s.note(func(m *memory) bool {
+func (s *Snapshot) Peers(list []Peer) {
+	s.note(func(m *Memory) bool {
 		if s.left {
 			return false
 		}
-		m.peers = list
+		m.Peers = list
 		return true
 	})
 }
 
-func (s *snapshot) seeds(list []string) {
-	s.note(func(m *memory) bool {
-		m.seeds = list
+// Seeds are the addresses that the next life tries too.
+func (s *Snapshot) Seeds(list []string) {
+	s.note(func(m *Memory) bool {
+		m.Seeds = list
 		return true
 	})
 }
 
-// times are the clocks and the incarnation in use.
-func (s *snapshot) times(r serf.Restorable) {
-	s.note(func(m *memory) bool {
+// Times are the clocks and the incarnation in use.
+func (s *Snapshot) Times(r serf.Restorable) {
+	s.note(func(m *Memory) bool {
 		old := *m
-		m.clock, m.event, m.query = max(m.clock, r.Clock), max(m.event, r.EventMin), max(m.query, r.QueryMin)
-		if addIncarnation(r.Incarnation, incarnationStep/4) > m.incarnation {
-			m.incarnation = addIncarnation(r.Incarnation, incarnationStep)
+		m.Clock, m.Event, m.Query = max(m.Clock, r.Clock), max(m.Event, r.EventMin), max(m.Query, r.QueryMin)
+		if addIncarnation(r.Incarnation, incarnationStep/4) > m.Incarnation {
+			m.Incarnation = addIncarnation(r.Incarnation, incarnationStep)
 		}
-		return m.clock != old.clock || m.event != old.event || m.query != old.query || m.incarnation != old.incarnation
+		return m.Clock != old.Clock || m.Event != old.Event || m.Query != old.Query || m.Incarnation != old.Incarnation
 	})
 }
 
-// leave: this life ends by a leave.
-func (s *snapshot) leave() {
+// Leave: this life ends by a leave.
+func (s *Snapshot) Leave() {
 	s.mu.Lock()
 	s.left = true
 	s.mu.Unlock()
 	s.rouse()
 }
 
-// recorded waits until the file has the time of a user event or query, so that
+// Recorded waits until the file has the time of a user event or query, so that
 // it is not told again after a crash that comes while it is handled (P166). It
 // gives up when the disk does.
-func (s *snapshot) recorded(e *serf.Event) {
+func (s *Snapshot) Recorded(e *serf.Event) {
 	if e.Type != serf.EventUser && e.Type != serf.EventQuery {
 		return
 	}
@@ -168,8 +172,8 @@ func (s *snapshot) recorded(e *serf.Event) {
 	}
 }
 
-// close writes what is to be written. A disk that hangs is left behind.
-func (s *snapshot) close() {
+// Close writes what is to be written. A disk that hangs is left behind.
+func (s *Snapshot) Close() {
 	s.once.Do(func() { close(s.stop) })
 	t := time.NewTimer(snapshotCloseMax)
 	defer t.Stop()
@@ -180,10 +184,10 @@ func (s *snapshot) close() {
 	}
 }
 
-// snapshotWriter is the goroutine of a snapshot.
-type snapshotWriter struct {
-	*snapshot
-	store   *snapshotStore
+// writer is the goroutine of a snapshot.
+type writer struct {
+	*Snapshot
+	store   *Store
 	retryAt time.Time     // not before; zero: all is well
 	pause   time.Duration // until the next try but one
 	syncAt  time.Time     // zero: nothing to sync
@@ -191,18 +195,18 @@ type snapshotWriter struct {
 }
 
 // begin writes the file anew. Where that cannot be, new lines do.
-func (w *snapshotWriter) begin(now time.Time) {
+func (w *writer) begin(now time.Time) {
 	next := w.next
 	w.store.change(&next, false)
 	if err := w.store.compact(); err != nil {
-		if self := w.store.self; self.addr.IsValid() {
-			w.store.unsaved = appendPeer(w.store.unsaved, self.name, self.addr)
+		if self := w.store.Self; self.Addr.IsValid() {
+			w.store.unsaved = appendPeer(w.store.unsaved, self.Name, self.Addr)
 		}
 		w.failed(now, errorOf(err, w.store.save()))
 	}
 }
 
-func (w *snapshotWriter) run() {
+func (w *writer) run() {
 	defer close(w.done)
 	timer := time.NewTimer(snapshotSync)
 	defer timer.Stop()
@@ -223,13 +227,13 @@ func (w *snapshotWriter) run() {
 		if next := w.due(); next.IsZero() {
 			timer.Stop()
 		} else {
-			timer.Reset(ahead(next.Sub(now)))
+			timer.Reset(max(next.Sub(now), 1)) // at least 1: the race detector of Go 1.26 needs it under synctest
 		}
 	}
 }
 
 // due is when there is something to do without being woken.
-func (w *snapshotWriter) due() time.Time {
+func (w *writer) due() time.Time {
 	if !w.retryAt.IsZero() {
 		return w.retryAt
 	}
@@ -237,7 +241,7 @@ func (w *snapshotWriter) due() time.Time {
 }
 
 // step takes what was noted and writes it, if the disk is to be tried.
-func (w *snapshotWriter) step(now time.Time) {
+func (w *writer) step(now time.Time) {
 	w.mu.Lock()
 	next, left := w.next, w.left
 	w.mu.Unlock()
@@ -250,7 +254,7 @@ func (w *snapshotWriter) step(now time.Time) {
 		w.failed(now, err)
 		return
 	}
-	w.well(next.event, next.query)
+	w.well(next.Event, next.Query)
 	if w.store.grown() && !now.Before(w.compact) {
 		if err := w.store.compact(); err != nil {
 			w.logger.Warn(fmt.Sprintf("serf: Failed to compact snapshot: %v", err))
@@ -261,7 +265,7 @@ func (w *snapshotWriter) step(now time.Time) {
 }
 
 // sync makes what was written last, at once or when its time has come.
-func (w *snapshotWriter) sync(now time.Time, atOnce bool) {
+func (w *writer) sync(now time.Time, atOnce bool) {
 	switch {
 	case !w.store.dirty:
 		w.syncAt = time.Time{}
@@ -277,7 +281,7 @@ func (w *snapshotWriter) sync(now time.Time, atOnce bool) {
 
 // failed reports the first of several failures and leaves the disk alone for a
 // while. A nil err is none.
-func (w *snapshotWriter) failed(now time.Time, err error) {
+func (w *writer) failed(now time.Time, err error) {
 	if err == nil {
 		return
 	}
@@ -294,7 +298,7 @@ func (w *snapshotWriter) failed(now time.Time, err error) {
 }
 
 // well: the file says everything up to these times.
-func (w *snapshotWriter) well(event, query wire.LTime) {
+func (w *writer) well(event, query wire.LTime) {
 	if !w.retryAt.IsZero() {
 		w.retryAt = time.Time{}
 		w.logger.Info("serf: The snapshot is being written again")
@@ -308,7 +312,13 @@ func (w *snapshotWriter) well(event, query wire.LTime) {
 }
 
 // tell wakes those who wait for something to be recorded. The caller holds mu.
-func (w *snapshotWriter) tell() {
+func (w *writer) tell() {
 	close(w.saved)
 	w.saved = make(chan struct{})
+}
+
+// Restore lets the machine go on from a former life.
+func (m *Memory) Restore(cfg *serf.Config) {
+	cfg.Swim.Incarnation = m.Incarnation
+	cfg.Clock, cfg.EventClock, cfg.QueryClock = m.Clock, m.Event, m.Query
 }

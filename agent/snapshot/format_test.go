@@ -1,4 +1,4 @@
-package agent
+package snapshot
 
 import (
 	"bytes"
@@ -15,12 +15,12 @@ import (
 )
 
 func addr4(n byte) netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), DefaultPort)
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, n}), 7946)
 }
 
-func read(t testing.TB, text string, rejoin bool) *snapshotReader {
+func read(t testing.TB, text string, rejoin bool) *Reader {
 	t.Helper()
-	r, err := readSnapshot(strings.NewReader(text), rejoin)
+	r, err := readFrom(strings.NewReader(text), rejoin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,17 +28,17 @@ func read(t testing.TB, text string, rejoin bool) *snapshotReader {
 }
 
 // show is a memory on one line.
-func show(m *memory) string {
+func show(m *Memory) string {
 	var b strings.Builder
-	for _, p := range m.peers {
+	for _, p := range m.Peers {
 		mark := "+"
-		if p.lost {
+		if p.Lost {
 			mark = "-"
 		}
-		fmt.Fprintf(&b, "%s%q@%v ", mark, p.name, p.addr)
+		fmt.Fprintf(&b, "%s%q@%v ", mark, p.Name, p.Addr)
 	}
-	fmt.Fprintf(&b, "c%d e%d q%d i%d", m.clock, m.event, m.query, m.incarnation)
-	for _, s := range m.seeds {
+	fmt.Fprintf(&b, "c%d e%d q%d i%d", m.Clock, m.Event, m.Query, m.Incarnation)
+	for _, s := range m.Seeds {
 		fmt.Fprintf(&b, " %q", s)
 	}
 	return b.String()
@@ -83,11 +83,11 @@ func TestSnapshotLines(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := read(t, c.text, c.rejoin)
-			if got := show(&r.memory); got != c.want {
+			if got := show(&r.Memory); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
-			if r.bad != c.bad {
-				t.Errorf("%d bad lines, want %d", r.bad, c.bad)
+			if r.Bad != c.bad {
+				t.Errorf("%d bad lines, want %d", r.Bad, c.bad)
 			}
 			if end := strings.LastIndexByte(c.text, '\n') + 1; r.whole != int64(end) || r.partial != (end < len(c.text)) {
 				t.Errorf("whole %d, partial %v; want %d", r.whole, r.partial, end)
@@ -97,22 +97,22 @@ func TestSnapshotLines(t *testing.T) {
 }
 
 // drawMemory is a state that the agent may have.
-func drawMemory(t *rapid.T, last *memory) memory {
+func drawMemory(t *rapid.T, last *Memory) Memory {
 	names := []string{"a", "b", "c d", "e/f:1", "g\nleave", "h\r", "alive: x", "\xff", "#i", " j "}
-	var m memory
+	var m Memory
 	for _, name := range names {
 		switch rapid.IntRange(0, 3).Draw(t, name) {
 		case 1:
-			m.peers = append(m.peers, peer{name: name, addr: addr4(byte(rapid.IntRange(1, 3).Draw(t, "addr")))})
+			m.Peers = append(m.Peers, Peer{Name: name, Addr: addr4(byte(rapid.IntRange(1, 3).Draw(t, "addr")))})
 		case 2:
-			m.peers = append(m.peers, peer{name: name, addr: addr4(1), lost: true})
+			m.Peers = append(m.Peers, Peer{Name: name, Addr: addr4(1), Lost: true})
 		}
 	}
-	slices.SortFunc(m.peers, func(a, b peer) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(m.Peers, func(a, b Peer) int { return strings.Compare(a.Name, b.Name) })
 	step := func(old wire.LTime) wire.LTime { return old + wire.LTime(rapid.IntRange(0, 2).Draw(t, "step")) }
-	m.clock, m.event, m.query = step(last.clock), step(last.event), step(last.query)
-	m.incarnation = last.incarnation + uint32(rapid.IntRange(0, 20).Draw(t, "incarnation"))
-	m.seeds = rapid.SampledFrom([][]string{nil, {"s1"}, {"s1", "x\"y z:1"}}).Draw(t, "seeds")
+	m.Clock, m.Event, m.Query = step(last.Clock), step(last.Event), step(last.Query)
+	m.Incarnation = last.Incarnation + uint32(rapid.IntRange(0, 20).Draw(t, "incarnation"))
+	m.Seeds = rapid.SampledFrom([][]string{nil, {"s1"}, {"s1", "x\"y z:1"}}).Draw(t, "seeds")
 	return m
 }
 
@@ -120,21 +120,21 @@ func drawMemory(t *rapid.T, last *memory) memory {
 // lines behind a compact file, the file reads as the last state.
 func TestSnapshotReadsWhatWasWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		mem := drawMemory(t, &memory{})
-		file := mem.appendTo(nil, peer{name: "self", addr: addr4(99)})
+		mem := drawMemory(t, &Memory{})
+		file := mem.appendTo(nil, Peer{Name: "self", Addr: addr4(99)})
 		for range rapid.IntRange(0, 6).Draw(t, "changes") {
 			next := drawMemory(t, &mem)
 			file = mem.become(&next, file)
-			r, err := readSnapshot(bytes.NewReader(file), false)
-			if err != nil || r.bad != 0 {
-				t.Fatalf("%v, %d bad lines in\n%s", err, r.bad, file)
+			r, err := readFrom(bytes.NewReader(file), false)
+			if err != nil || r.Bad != 0 {
+				t.Fatalf("%v, %d bad lines in\n%s", err, r.Bad, file)
 			}
-			if i, ok := findPeer(r.peers, "self"); ok {
-				r.peers = slices.Delete(r.peers, i, i+1)
+			if i, ok := FindPeer(r.Peers, "self"); ok {
+				r.Peers = slices.Delete(r.Peers, i, i+1)
 			} else {
 				t.Fatalf("self is not in\n%s", file)
 			}
-			if got, want := show(&r.memory), show(&mem); got != want {
+			if got, want := show(&r.Memory), show(&mem); got != want {
 				t.Fatalf("read %s\nwant %s\nof\n%s", got, want, file)
 			}
 		}
@@ -146,18 +146,18 @@ func TestSnapshotReadsWhatWasWritten(t *testing.T) {
 // that a whole line has.
 func TestSnapshotCutAnywhere(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	var mem memory
-	file := mem.appendTo(nil, peer{name: "self", addr: addr4(99)})
+	var mem Memory
+	file := mem.appendTo(nil, Peer{Name: "self", Addr: addr4(99)})
 	type point struct {
 		size int
-		mem  memory
+		mem  Memory
 	}
 	points := []point{{len(file), mem}}
 	for range 15 {
-		next := memory{clock: mem.clock + 1, event: mem.event + wire.LTime(rng.IntN(2)), query: mem.query, incarnation: mem.incarnation + uint32(rng.IntN(2))}
+		next := Memory{Clock: mem.Clock + 1, Event: mem.Event + wire.LTime(rng.IntN(2)), Query: mem.Query, Incarnation: mem.Incarnation + uint32(rng.IntN(2))}
 		for i := range 12 {
 			if n := rng.IntN(3); n > 0 {
-				next.peers = append(next.peers, peer{name: fmt.Sprintf("node-%02d/x:%d", i, i), addr: addr4(byte(i + 1)), lost: n > 1})
+				next.Peers = append(next.Peers, Peer{Name: fmt.Sprintf("node-%02d/x:%d", i, i), Addr: addr4(byte(i + 1)), Lost: n > 1})
 			}
 		}
 		file = mem.become(&next, file)
@@ -169,21 +169,21 @@ func TestSnapshotCutAnywhere(t *testing.T) {
 			at++
 		}
 		r := read(t, string(file[:cut]), false)
-		if r.bad != 0 {
-			t.Fatalf("cut at %d: %d bad lines", cut, r.bad)
+		if r.Bad != 0 {
+			t.Fatalf("cut at %d: %d bad lines", cut, r.Bad)
 		}
 		confirmed := points[at].mem
 		after := confirmed // what may have been noted in between
 		if at+1 < len(points) {
 			after = points[at+1].mem
 		}
-		if r.clock < confirmed.clock || r.event < confirmed.event || r.incarnation < confirmed.incarnation {
-			t.Fatalf("cut at %d: %s after %s", cut, show(&r.memory), show(&confirmed))
+		if r.Clock < confirmed.Clock || r.Event < confirmed.Event || r.Incarnation < confirmed.Incarnation {
+			t.Fatalf("cut at %d: %s after %s", cut, show(&r.Memory), show(&confirmed))
 		}
-		for _, p := range confirmed.peers {
-			_, stays := findPeer(after.peers, p.name)
-			if _, ok := findPeer(r.peers, p.name); stays && !ok {
-				t.Fatalf("cut at %d: %q is lost from\n%s", cut, p.name, file[:cut])
+		for _, p := range confirmed.Peers {
+			_, stays := FindPeer(after.Peers, p.Name)
+			if _, ok := FindPeer(r.Peers, p.Name); stays && !ok {
+				t.Fatalf("cut at %d: %q is lost from\n%s", cut, p.Name, file[:cut])
 			}
 		}
 	}
@@ -195,14 +195,14 @@ func TestSnapshotCutAnywhere(t *testing.T) {
 func FuzzSnapshot(f *testing.F) {
 	f.Add([]byte("alive: a 10.0.0.1:7946\nclock: 3\nleave\n#ibuki failed: \"a\\n\" [::1]:1\n#ibuki seeds: \"a\" \"b\"\n"), false)
 	f.Fuzz(func(t *testing.T, text []byte, rejoin bool) {
-		r, err := readSnapshot(bytes.NewReader(text), rejoin)
+		r, err := readFrom(bytes.NewReader(text), rejoin)
 		if err != nil {
 			t.Fatal(err)
 		}
 		// What was read can be written, and then reads the same.
-		again, err := readSnapshot(bytes.NewReader(r.appendTo(nil, peer{})), rejoin)
-		if err != nil || again.bad != 0 || show(&again.memory) != show(&r.memory) {
-			t.Fatalf("%v, %d bad: read %s, then %s", err, again.bad, show(&r.memory), show(&again.memory))
+		again, err := readFrom(bytes.NewReader(r.appendTo(nil, Peer{})), rejoin)
+		if err != nil || again.Bad != 0 || show(&again.Memory) != show(&r.Memory) {
+			t.Fatalf("%v, %d bad: read %s, then %s", err, again.Bad, show(&r.Memory), show(&again.Memory))
 		}
 	})
 }

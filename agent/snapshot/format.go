@@ -1,4 +1,4 @@
-package agent
+package snapshot
 
 import (
 	"bufio"
@@ -33,51 +33,51 @@ import (
 const ownLine = "#ibuki "
 
 const (
-	maxSnapshotLine = 64 << 10 // bytes; longer lines are passed over
-	maxSeeds        = 64       // addresses that are kept
-	maxSeed         = 255      // bytes; a longer one is used but not kept
+	maxLine  = 64 << 10 // bytes; longer lines are passed over
+	MaxSeeds = 64       // addresses that are kept
+	MaxSeed  = 255      // bytes; a longer one is used but not kept
 	// maxLTime is the highest Lamport time that is believed, the machine's bound.
 	maxLTime wire.LTime = 1 << 62
 )
 
-// peer is another node as it is remembered: listed alive, or lost.
-type peer struct {
-	name string
-	addr netip.AddrPort
-	lost bool
+// Peer is another node as it is remembered: listed alive, or lost.
+type Peer struct {
+	Name string
+	Addr netip.AddrPort
+	Lost bool
 }
 
-// memory is what a snapshot file keeps.
-type memory struct {
-	peers               []peer // sorted by name
-	clock, event, query wire.LTime
-	incarnation         uint32 // no life has had one above it
-	seeds               []string
+// Memory is what a snapshot file keeps.
+type Memory struct {
+	Peers               []Peer // sorted by name
+	Clock, Event, Query wire.LTime
+	Incarnation         uint32 // no life has had one above it
+	Seeds               []string
 }
 
-// findPeer returns the place of a name in the sorted list.
-func findPeer(peers []peer, name string) (int, bool) {
-	return slices.BinarySearchFunc(peers, name, func(p peer, name string) int { return strings.Compare(p.name, name) })
+// FindPeer returns the place of a name in the sorted list.
+func FindPeer(peers []Peer, name string) (int, bool) {
+	return slices.BinarySearchFunc(peers, name, func(p Peer, name string) int { return strings.Compare(p.Name, name) })
 }
 
-// snapshotReader folds the lines of a file.
-type snapshotReader struct {
+// Reader folds the lines of a file.
+type Reader struct {
 	rejoin bool // a leave changes nothing
 	alive  map[string]netip.AddrPort
 	failed map[string]netip.AddrPort
-	memory
-	bad     int   // lines that could not be read
-	left    int   // lines "leave"
+	Memory
+	Bad     int   // lines that could not be read
+	Left    int   // lines "leave"
 	whole   int64 // bytes up to the end of the last whole line
 	partial bool  // something follows it
 }
 
-// readSnapshot reads a file. It takes whatever bytes there are; only reading
+// readFrom reads a file. It takes whatever bytes there are; only reading
 // itself can fail. A last line without an end was being written when its
 // writer died, and does not count.
-func readSnapshot(r io.Reader, rejoin bool) (*snapshotReader, error) {
-	s := &snapshotReader{rejoin: rejoin, alive: map[string]netip.AddrPort{}, failed: map[string]netip.AddrPort{}}
-	br := bufio.NewReaderSize(r, maxSnapshotLine)
+func readFrom(r io.Reader, rejoin bool) (*Reader, error) {
+	s := &Reader{rejoin: rejoin, alive: map[string]netip.AddrPort{}, failed: map[string]netip.AddrPort{}}
+	br := bufio.NewReaderSize(r, maxLine)
 	for {
 		line, err := br.ReadSlice('\n')
 		n := int64(len(line))
@@ -96,28 +96,28 @@ func readSnapshot(r io.Reader, rejoin bool) (*snapshotReader, error) {
 		}
 		s.whole += n
 		if long || !s.line(string(bytes.TrimSuffix(line, []byte("\n")))) {
-			s.bad++
+			s.Bad++
 		}
 	}
 }
 
 // finish makes the sorted list. Who is noted as alive and as failed was
 // about to be noted as no longer alive.
-func (s *snapshotReader) finish() {
-	s.peers = make([]peer, 0, len(s.alive)+len(s.failed))
+func (s *Reader) finish() {
+	s.Peers = make([]Peer, 0, len(s.alive)+len(s.failed))
 	for name, addr := range s.alive { // order-free: sorted below
-		s.peers = append(s.peers, peer{name: name, addr: addr})
+		s.Peers = append(s.Peers, Peer{Name: name, Addr: addr})
 	}
 	for name, addr := range s.failed { // order-free: sorted below
 		if _, ok := s.alive[name]; !ok {
-			s.peers = append(s.peers, peer{name: name, addr: addr, lost: true})
+			s.Peers = append(s.Peers, Peer{Name: name, Addr: addr, Lost: true})
 		}
 	}
-	slices.SortFunc(s.peers, func(a, b peer) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(s.Peers, func(a, b Peer) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // line takes one line and reports whether it could be read.
-func (s *snapshotReader) line(l string) bool {
+func (s *Reader) line(l string) bool {
 	if l == "leave" {
 		s.leave()
 		return true
@@ -133,7 +133,7 @@ func (s *snapshotReader) line(l string) bool {
 	return ok && s.fact(key, value)
 }
 
-func (s *snapshotReader) fact(key, value string) bool {
+func (s *Reader) fact(key, value string) bool {
 	switch key {
 	case "alive":
 		i := strings.LastIndexByte(value, ' ')
@@ -142,11 +142,11 @@ func (s *snapshotReader) fact(key, value string) bool {
 		delete(s.alive, value)
 		return true
 	case "clock":
-		return readClock(&s.clock, value)
+		return readClock(&s.Clock, value)
 	case "event-clock":
-		return readClock(&s.event, value)
+		return readClock(&s.Event, value)
 	case "query-clock":
-		return readClock(&s.query, value)
+		return readClock(&s.Query, value)
 	case "coordinate":
 		return true
 	}
@@ -154,18 +154,18 @@ func (s *snapshotReader) fact(key, value string) bool {
 }
 
 // ownFact reads one of our lines. Those of a later version are no fault.
-func (s *snapshotReader) ownFact(key, value string) bool {
+func (s *Reader) ownFact(key, value string) bool {
 	switch key {
 	case "incarnation":
 		n, err := strconv.ParseUint(value, 10, 32)
 		if err == nil {
-			s.incarnation = max(s.incarnation, uint32(n))
+			s.Incarnation = max(s.Incarnation, uint32(n))
 		}
 		return err == nil
 	case "seeds":
 		seeds, ok := readQuoted(value)
 		if ok {
-			s.seeds = seeds
+			s.Seeds = seeds
 		}
 		return ok
 	case "alive", "failed", "not-alive", "gone":
@@ -179,7 +179,7 @@ func (s *snapshotReader) ownFact(key, value string) bool {
 	return true
 }
 
-func (s *snapshotReader) ownPeer(key, name, addr string) bool {
+func (s *Reader) ownPeer(key, name, addr string) bool {
 	switch key {
 	case "alive":
 		return s.setAlive(name, addr)
@@ -197,7 +197,7 @@ func (s *snapshotReader) ownPeer(key, name, addr string) bool {
 	return true
 }
 
-func (s *snapshotReader) setAlive(name, addr string) bool {
+func (s *Reader) setAlive(name, addr string) bool {
 	a, ok := s.peerAddr(name, addr)
 	if ok {
 		s.alive[name] = a
@@ -206,7 +206,7 @@ func (s *snapshotReader) setAlive(name, addr string) bool {
 	return ok
 }
 
-func (s *snapshotReader) peerAddr(name, addr string) (netip.AddrPort, bool) {
+func (s *Reader) peerAddr(name, addr string) (netip.AddrPort, bool) {
 	a, err := netip.ParseAddrPort(addr)
 	if err != nil || name == "" || len(name) > swim.MaxName || a.Port() == 0 || len(s.alive)+len(s.failed) >= 2*swim.MaxMembers {
 		return netip.AddrPort{}, false
@@ -216,14 +216,14 @@ func (s *snapshotReader) peerAddr(name, addr string) (netip.AddrPort, bool) {
 
 // leave ends a life. What belongs to the cluster is over with it; that this
 // node may not go back behind its incarnation is not.
-func (s *snapshotReader) leave() {
-	s.left++
+func (s *Reader) leave() {
+	s.Left++
 	if s.rejoin {
 		return
 	}
 	clear(s.alive)
 	clear(s.failed)
-	s.memory = memory{incarnation: s.incarnation}
+	s.Memory = Memory{Incarnation: s.Incarnation}
 }
 
 // readClock takes a time. One that the machine would not believe is not taken
@@ -240,7 +240,7 @@ func readClock(to *wire.LTime, value string) bool {
 func readQuoted(value string) (list []string, ok bool) {
 	for value != "" {
 		quoted, err := strconv.QuotedPrefix(value)
-		if err != nil || len(list) == maxSeeds {
+		if err != nil || len(list) == MaxSeeds {
 			return nil, false
 		}
 		s, _ := strconv.Unquote(quoted)
@@ -296,7 +296,7 @@ func appendNumber(b []byte, key string, n uint64) []byte {
 
 func appendSeeds(b []byte, seeds []string) []byte {
 	b = append(b, ownLine+"seeds: "...)
-	for i, s := range seeds[:min(len(seeds), maxSeeds)] {
+	for i, s := range seeds[:min(len(seeds), MaxSeeds)] {
 		if i > 0 {
 			b = append(b, ' ')
 		}
@@ -307,24 +307,24 @@ func appendSeeds(b []byte, seeds []string) []byte {
 
 // appendTo appends the whole memory as a file; self's own line is in it as
 // Serf has it.
-func (m *memory) appendTo(b []byte, self peer) []byte {
-	if self.addr.IsValid() {
-		b = appendPeer(b, self.name, self.addr)
+func (m *Memory) appendTo(b []byte, self Peer) []byte {
+	if self.Addr.IsValid() {
+		b = appendPeer(b, self.Name, self.Addr)
 	}
-	for i := range m.peers {
-		p := &m.peers[i]
-		if p.lost {
-			b = appendFailed(b, p.name, p.addr)
+	for i := range m.Peers {
+		p := &m.Peers[i]
+		if p.Lost {
+			b = appendFailed(b, p.Name, p.Addr)
 		} else {
-			b = appendPeer(b, p.name, p.addr)
+			b = appendPeer(b, p.Name, p.Addr)
 		}
 	}
-	b = appendNumber(b, "clock", uint64(m.clock))
-	b = appendNumber(b, "event-clock", uint64(m.event))
-	b = appendNumber(b, "query-clock", uint64(m.query))
-	b = appendNumber(b, ownLine+"incarnation", uint64(m.incarnation))
-	if len(m.seeds) > 0 {
-		b = appendSeeds(b, m.seeds)
+	b = appendNumber(b, "clock", uint64(m.Clock))
+	b = appendNumber(b, "event-clock", uint64(m.Event))
+	b = appendNumber(b, "query-clock", uint64(m.Query))
+	b = appendNumber(b, ownLine+"incarnation", uint64(m.Incarnation))
+	if len(m.Seeds) > 0 {
+		b = appendSeeds(b, m.Seeds)
 	}
 	return b
 }
@@ -332,42 +332,42 @@ func (m *memory) appendTo(b []byte, self peer) []byte {
 // become changes m to next, which belongs to m from then on, and appends the
 // lines that say the difference. Nothing that the file knows is given up in a
 // line before it is known in a better way.
-func (m *memory) become(next *memory, b []byte) []byte {
-	b = appendPeerChanges(b, m.peers, next.peers)
-	m.peers = next.peers
+func (m *Memory) become(next *Memory, b []byte) []byte {
+	b = appendPeerChanges(b, m.Peers, next.Peers)
+	m.Peers = next.Peers
 	for _, c := range []struct {
 		key string
 		old *wire.LTime
 		new wire.LTime
-	}{{"clock", &m.clock, next.clock}, {"event-clock", &m.event, next.event}, {"query-clock", &m.query, next.query}} {
+	}{{"clock", &m.Clock, next.Clock}, {"event-clock", &m.Event, next.Event}, {"query-clock", &m.Query, next.Query}} {
 		if c.new > *c.old {
 			*c.old = c.new
 			b = appendNumber(b, c.key, uint64(c.new))
 		}
 	}
-	if next.incarnation > m.incarnation {
-		m.incarnation = next.incarnation
-		b = appendNumber(b, ownLine+"incarnation", uint64(m.incarnation))
+	if next.Incarnation > m.Incarnation {
+		m.Incarnation = next.Incarnation
+		b = appendNumber(b, ownLine+"incarnation", uint64(m.Incarnation))
 	}
-	if !slices.Equal(next.seeds, m.seeds) {
-		m.seeds = next.seeds
-		b = appendSeeds(b, m.seeds)
+	if !slices.Equal(next.Seeds, m.Seeds) {
+		m.Seeds = next.Seeds
+		b = appendSeeds(b, m.Seeds)
 	}
 	return b
 }
 
 // appendPeerChanges appends what makes the one sorted list the other.
-func appendPeerChanges(b []byte, old, next []peer) []byte {
+func appendPeerChanges(b []byte, old, next []Peer) []byte {
 	for len(old) > 0 || len(next) > 0 {
 		switch {
-		case len(next) == 0 || len(old) > 0 && old[0].name < next[0].name:
-			if old[0].lost {
-				b = appendGone(b, old[0].name)
+		case len(next) == 0 || len(old) > 0 && old[0].Name < next[0].Name:
+			if old[0].Lost {
+				b = appendGone(b, old[0].Name)
 			} else {
-				b = appendNotAlive(b, old[0].name)
+				b = appendNotAlive(b, old[0].Name)
 			}
 			old = old[1:]
-		case len(old) == 0 || next[0].name < old[0].name:
+		case len(old) == 0 || next[0].Name < old[0].Name:
 			b = appendNews(b, nil, &next[0])
 			next = next[1:]
 		default:
@@ -379,15 +379,15 @@ func appendPeerChanges(b []byte, old, next []peer) []byte {
 }
 
 // appendNews appends what became of a peer; old is nil for a new one.
-func appendNews(b []byte, old, p *peer) []byte {
+func appendNews(b []byte, old, p *Peer) []byte {
 	switch {
 	case old != nil && *old == *p:
-	case !p.lost:
-		b = appendPeer(b, p.name, p.addr)
+	case !p.Lost:
+		b = appendPeer(b, p.Name, p.Addr)
 	default:
-		b = appendFailed(b, p.name, p.addr)
-		if old != nil && !old.lost {
-			b = appendNotAlive(b, p.name)
+		b = appendFailed(b, p.Name, p.Addr)
+		if old != nil && !old.Lost {
+			b = appendNotAlive(b, p.Name)
 		}
 	}
 	return b

@@ -1,4 +1,4 @@
-package agent
+package snapshot
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func (m *memFS) powerCut(rng *rand.Rand) {
 	}
 }
 
-func (m *memFS) Append(path string, create bool) (snapshotFile, error) {
+func (m *memFS) Append(path string, create bool) (File, error) {
 	if err := m.op(); err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (m *memFS) Append(path string, create bool) (snapshotFile, error) {
 	return &memFile{fs: m, d: d}, nil
 }
 
-func (m *memFS) Create(path string) (snapshotFile, error) {
+func (m *memFS) Create(path string) (File, error) {
 	if err := m.op(); err != nil {
 		return nil, err
 	}
@@ -187,7 +188,7 @@ type lives struct {
 	handled   map[wire.LTime]bool
 	highest   uint32 // incarnation of any life
 	clusterAt wire.LTime
-	sure      []peer // in the file for certain
+	sure      []Peer // in the file for certain
 	unsure    map[string]bool
 	left      bool
 	starts    int
@@ -195,7 +196,7 @@ type lives struct {
 
 // life runs one life to its end.
 func (l *lives) life() {
-	store, r, err := openSnapshot(l.fs, "s", false)
+	store, r, err := Open(l.fs, "s", false)
 	if err != nil {
 		if !errors.Is(err, errEnd) {
 			l.t.Fatalf("life %d: %v", l.starts, err)
@@ -204,25 +205,25 @@ func (l *lives) life() {
 	}
 	l.starts++
 	l.check(r)
-	if l.left && r.left > 0 {
+	if l.left && r.Left > 0 {
 		l.sure, l.left = nil, false
 	}
-	store.self = peer{name: "self", addr: addr4(99)}
-	if i, ok := findPeer(store.mem.peers, "self"); ok {
-		store.mem.peers = slices.Delete(store.mem.peers, i, i+1)
+	store.Self = Peer{Name: "self", Addr: addr4(99)}
+	if i, ok := FindPeer(store.Memory.Peers, "self"); ok {
+		store.Memory.Peers = slices.Delete(store.Memory.Peers, i, i+1)
 	}
-	w := newSnapshotWriter(store, slog.New(slog.DiscardHandler))
-	own := store.mem
+	w := newWriter(store, slog.New(slog.DiscardHandler))
+	own := store.Memory
 	w.begin(l.now)
 	if l.fs.left == 0 {
 		return
 	}
-	l.sure, l.unsure = own.peers, map[string]bool{}
-	inc := own.incarnation + 1
-	if own.event == 0 { // the first exchange of a new node skips what was
-		w.times(serf.Restorable{EventMin: l.clusterAt})
+	l.sure, l.unsure = own.Peers, map[string]bool{}
+	inc := own.Incarnation + 1
+	if own.Event == 0 { // the first exchange of a new node skips what was
+		w.Times(serf.Restorable{EventMin: l.clusterAt})
 	}
-	told := max(own.event, w.next.event)
+	told := max(own.Event, w.next.Event)
 	for l.fs.left > 0 {
 		l.highest = max(l.highest, inc)
 		l.turn(w, &inc, &told)
@@ -230,39 +231,39 @@ func (l *lives) life() {
 }
 
 // turn is a while in a life: something happens, and the writer writes.
-func (l *lives) turn(w *snapshotWriter, inc *uint32, told *wire.LTime) {
+func (l *lives) turn(w *writer, inc *uint32, told *wire.LTime) {
 	l.now = l.now.Add(time.Duration(l.rng.IntN(3000)) * time.Millisecond)
-	peers := w.next.peers
+	peers := w.next.Peers
 	var event wire.LTime
 	leaves := false
 	switch l.rng.IntN(12) {
 	case 0, 1, 2, 3:
 		peers = l.otherPeers(peers)
-		w.peers(peers)
+		w.Peers(peers)
 	case 4, 5, 6, 7: // an event, or all that were missed
 		if *told >= l.clusterAt {
 			l.clusterAt++
 		}
 		*told++
 		event = *told
-		w.times(serf.Restorable{EventMin: event})
+		w.Times(serf.Restorable{EventMin: event})
 	case 8:
 		*inc++
-		w.times(serf.Restorable{Incarnation: *inc})
+		w.Times(serf.Restorable{Incarnation: *inc})
 	case 9:
-		w.times(serf.Restorable{Clock: w.next.clock + 1})
+		w.Times(serf.Restorable{Clock: w.next.Clock + 1})
 	case 10:
-		w.seeds([]string{fmt.Sprint("seed", l.rng.IntN(3))})
+		w.Seeds([]string{fmt.Sprint("seed", l.rng.IntN(3))})
 	case 11:
 		if l.rng.IntN(40) == 0 {
 			leaves = true
-			w.leave()
+			w.Leave()
 		}
 	}
 	for _, p := range slices.Concat(peers, l.sure) {
-		i, in := findPeer(l.sure, p.name)
-		if j, still := findPeer(peers, p.name); !in || !still || l.sure[i].name != peers[j].name {
-			l.unsure[p.name] = true
+		i, in := FindPeer(l.sure, p.Name)
+		if j, still := FindPeer(peers, p.Name); !in || !still || l.sure[i].Name != peers[j].Name {
+			l.unsure[p.Name] = true
 		}
 	}
 	w.step(l.now)
@@ -287,11 +288,11 @@ func (l *lives) turn(w *snapshotWriter, inc *uint32, told *wire.LTime) {
 }
 
 // otherPeers changes a list in a few places.
-func (l *lives) otherPeers(old []peer) []peer {
+func (l *lives) otherPeers(old []Peer) []Peer {
 	list := slices.Clone(old)
 	for range 1 + l.rng.IntN(3) {
-		p := peer{name: fmt.Sprintf("node-%02d", l.rng.IntN(30)), addr: addr4(byte(l.rng.IntN(5))), lost: l.rng.IntN(3) == 0}
-		i, ok := findPeer(list, p.name)
+		p := Peer{Name: fmt.Sprintf("node-%02d", l.rng.IntN(30)), Addr: addr4(byte(l.rng.IntN(5))), Lost: l.rng.IntN(3) == 0}
+		i, ok := FindPeer(list, p.Name)
 		switch {
 		case !ok:
 			list = slices.Insert(list, i, p)
@@ -305,24 +306,24 @@ func (l *lives) otherPeers(old []peer) []peer {
 }
 
 // check compares what was read with what must have been kept.
-func (l *lives) check(r *snapshotReader) {
-	if r.bad > 0 {
-		l.t.Fatalf("life %d: %d bad lines in %q", l.starts, r.bad, l.fs.files["s"].b)
+func (l *lives) check(r *Reader) {
+	if r.Bad > 0 {
+		l.t.Fatalf("life %d: %d bad lines in %q", l.starts, r.Bad, l.fs.files["s"].b)
 	}
-	if r.incarnation < l.highest {
-		l.t.Fatalf("life %d: incarnation %d, and %d was used", l.starts, r.incarnation, l.highest)
+	if r.Incarnation < l.highest {
+		l.t.Fatalf("life %d: incarnation %d, and %d was used", l.starts, r.Incarnation, l.highest)
 	}
 	if l.left { // it may have been noted or not
 		return
 	}
 	for _, p := range l.sure {
-		if _, ok := findPeer(r.peers, p.name); !ok && !l.unsure[p.name] {
-			l.t.Fatalf("life %d: %s is lost; read %s", l.starts, p.name, show(&r.memory))
+		if _, ok := FindPeer(r.Peers, p.Name); !ok && !l.unsure[p.Name] {
+			l.t.Fatalf("life %d: %s is lost; read %s", l.starts, p.Name, show(&r.Memory))
 		}
 	}
-	for _, p := range r.peers {
-		if _, ok := findPeer(l.sure, p.name); !ok && !l.unsure[p.name] && p.name != "self" {
-			l.t.Fatalf("life %d: %s came from nowhere; read %s", l.starts, p.name, show(&r.memory))
+	for _, p := range r.Peers {
+		if _, ok := FindPeer(l.sure, p.Name); !ok && !l.unsure[p.Name] && p.Name != "self" {
+			l.t.Fatalf("life %d: %s came from nowhere; read %s", l.starts, p.Name, show(&r.Memory))
 		}
 	}
 }
@@ -359,23 +360,23 @@ func TestTenThousandLives(t *testing.T) {
 func TestSnapshotRoomRunsOut(t *testing.T) {
 	for room := range 700 {
 		m := newMemFS()
-		store, _, err := openSnapshot(m, "s", false)
+		store, _, err := Open(m, "s", false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		store.self = peer{name: "self", addr: addr4(99)}
+		store.Self = Peer{Name: "self", Addr: addr4(99)}
 		m.room = room
-		w := newSnapshotWriter(store, slog.New(slog.DiscardHandler))
+		w := newWriter(store, slog.New(slog.DiscardHandler))
 		now := t0
 		w.begin(now)
-		var peers []peer
+		var peers []Peer
 		for i := range 20 {
-			peers = append(slices.Clone(peers), peer{name: fmt.Sprintf("n%02d", i), addr: addr4(byte(i))})
-			w.peers(peers)
+			peers = append(slices.Clone(peers), Peer{Name: fmt.Sprintf("n%02d", i), Addr: addr4(byte(i))})
+			w.Peers(peers)
 			now = now.Add(time.Minute)
 			w.step(now)
 			if d := m.files["s"]; d != nil {
-				if r := read(t, string(d.b), false); r.bad > 0 {
+				if r := read(t, string(d.b), false); r.Bad > 0 {
 					t.Fatalf("room for %d: %q", room, d.b)
 				}
 			}
@@ -383,10 +384,10 @@ func TestSnapshotRoomRunsOut(t *testing.T) {
 		m.room = -1
 		now = now.Add(time.Minute)
 		w.step(now)
-		if r := read(t, string(m.files["s"].b), false); describe(r.peers) != describe(peers)+" self" || r.partial {
+		if r := read(t, string(m.files["s"].b), false); describe(r.Peers) != describe(peers)+" self" || r.partial {
 			t.Fatalf("room for %d: afterwards %q", room, m.files["s"].b)
 		}
-		if m.files["s"+compactExt] != nil {
+		if m.files["s"+CompactExt] != nil {
 			t.Fatalf("room for %d: a compaction is left behind", room)
 		}
 	}
@@ -399,39 +400,39 @@ func TestSnapshotInAFixedFolder(t *testing.T) {
 	m.files["s"] = &memData{b: []byte("alive: a 10.0.0.1:7946\nclock: 5\nalive: b 10.0.")}
 	m.fixed = true
 	for life := range 3 {
-		store, r, err := openSnapshot(m, "s", false)
-		if err != nil || r.clock != 5+wire.LTime(life) || r.bad > 0 || r.partial != (life == 0) {
+		store, r, err := Open(m, "s", false)
+		if err != nil || r.Clock != 5+wire.LTime(life) || r.Bad > 0 || r.partial != (life == 0) {
 			t.Fatalf("life %d: %v, %+v", life, err, r)
 		}
-		w := newSnapshotWriter(store, slog.New(slog.DiscardHandler))
+		w := newWriter(store, slog.New(slog.DiscardHandler))
 		w.begin(t0)
-		w.times(serf.Restorable{Clock: r.clock + 1})
+		w.Times(serf.Restorable{Clock: r.Clock + 1})
 		w.step(t0)
 		if !w.retryAt.IsZero() {
 			t.Fatalf("life %d: it is taken for a failure", life)
 		}
 	}
-	if r := read(t, string(m.files["s"].b), false); describe(r.peers) != "a" || r.clock != 8 || r.incarnation != 51 || r.bad > 0 {
-		t.Errorf("%s from %q", show(&r.memory), m.files["s"].b)
+	if r := read(t, string(m.files["s"].b), false); describe(r.Peers) != "a" || r.Clock != 8 || r.Incarnation != 51 || r.Bad > 0 {
+		t.Errorf("%s from %q", show(&r.Memory), m.files["s"].b)
 	}
 }
 
 func TestSnapshotCompacts(t *testing.T) {
 	m := newMemFS()
-	store, _, _ := openSnapshot(m, "s", false)
-	w := newSnapshotWriter(store, slog.New(slog.DiscardHandler))
+	store, _, _ := Open(m, "s", false)
+	w := newWriter(store, slog.New(slog.DiscardHandler))
 	w.begin(t0)
 	most := 0
 	for i := range 40000 {
-		w.times(serf.Restorable{EventMin: wire.LTime(i)})
+		w.Times(serf.Restorable{EventMin: wire.LTime(i)})
 		w.step(t0.Add(time.Duration(i) * time.Millisecond))
 		most = max(most, len(m.files["s"].b))
 	}
 	if most < compactMin-100 || most > compactMin {
 		t.Errorf("the file grew to %d bytes, want little less than %d", most, compactMin)
 	}
-	if r := read(t, string(m.files["s"].b), false); r.event != 39999 {
-		t.Errorf("event time %d", r.event)
+	if r := read(t, string(m.files["s"].b), false); r.Event != 39999 {
+		t.Errorf("event time %d", r.Event)
 	}
 }
 
@@ -447,22 +448,22 @@ func TestSnapshotOrphans(t *testing.T) {
 			must(t, os.WriteFile(path, []byte(c.file), 0o600))
 		}
 		if c.orphan != "" {
-			must(t, os.WriteFile(path+compactExt, []byte(c.orphan), 0o600))
+			must(t, os.WriteFile(path+CompactExt, []byte(c.orphan), 0o600))
 		}
-		store, r, err := openSnapshot(diskFS{}, path, false)
+		store, r, err := Open(Disk{}, path, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := describe(r.peers); got != c.want {
+		if got := describe(r.Peers); got != c.want {
 			t.Errorf("%+v: read %q", c, got)
 		}
 		must(t, store.compact())
 		must(t, store.close())
-		if _, err := os.Stat(path + compactExt); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(path + CompactExt); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%+v: the orphan is still there", c)
 		}
-		if _, r, _ := openSnapshot(diskFS{}, path, false); describe(r.peers) != c.want {
-			t.Errorf("%+v: after a compaction %q", c, describe(r.peers))
+		if _, r, _ := Open(Disk{}, path, false); describe(r.Peers) != c.want {
+			t.Errorf("%+v: after a compaction %q", c, describe(r.Peers))
 		}
 	}
 }
@@ -472,7 +473,7 @@ func TestSnapshotThroughALink(t *testing.T) {
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
 	must(t, os.WriteFile(file, nil, 0o600))
 	must(t, os.Symlink(file, link))
-	store, _, err := openSnapshot(diskFS{}, realPath(link), false)
+	store, _, err := Open(Disk{}, RealPath(link), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -491,4 +492,19 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+var t0 = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// describe is a list of peers in one line; a question mark is behind those who are lost.
+func describe(peers []Peer) string {
+	var out []string
+	for _, p := range peers {
+		mark := ""
+		if p.Lost {
+			mark = "?"
+		}
+		out = append(out, p.Name+mark)
+	}
+	return strings.Join(out, " ")
 }
