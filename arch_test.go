@@ -36,6 +36,7 @@ serf:       wire swim swim/broadcast coordinate |
 rpc:        access | github.com/hashicorp/go-msgpack/v2/codec
 sock:       | golang.org/x/sys/unix
 dispatch:   live catalog sock | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
+writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
 gateway:    live livefile catalog dispatch sock | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/snapshot: wire swim serf |
