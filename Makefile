@@ -9,6 +9,8 @@ FUZZTIME ?= 10s
 BENCHTIME ?= 1s
 # The newest release that knows the Go version of go.mod.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+UNPARAM = mvdan.cc/unparam@v0.0.0-20260823230713-2fa3d841b0c8
+DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0
 
 .PHONY: help
 help:
@@ -55,6 +57,22 @@ vet:
 staticcheck:
 	$(GO) run $(STATICCHECK) ./...
 	cd interop && $(GO) run $(STATICCHECK) ./...
+
+## unparam      parameters and results that nobody needs, both modules
+.PHONY: unparam
+unparam:
+	$(GO) run $(UNPARAM) ./...
+	cd interop && $(GO) run $(UNPARAM) ./...
+
+# What no program reaches, in the packages that the programs of both modules are made
+# of: a package that only tests import is none of them, and may hold what they like.
+## deadcode     functions that no program of the repository reaches
+.PHONY: deadcode
+deadcode:
+	@set -e; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; export GOWORK="$$work/go.work"; $(GO) work init . ./interop; \
+	programs=$$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./... ./interop/...); \
+	echo "$(GO) run $(DEADCODE)" $$programs; found=$$($(GO) run $(DEADCODE) $$programs); \
+	if [ -n "$$found" ]; then echo "$$found"; exit 1; fi
 
 ## fmt          lists what gofmt would change, and fails if that is anything
 .PHONY: fmt

@@ -316,7 +316,7 @@ func samples() [][]byte {
 	}
 	push := wire.AppendPushPullHeader(nil, wire.PushPullHeader{Nodes: 1})
 	push = wire.AppendPushNodeState(push, &wire.PushNodeState{Name: "z", Addr: addr, Incarnation: 1})
-	return append(list, push, wire.AppendCompound(nil, list...), wire.AppendCompressed(nil, list[6]), wire.AppendCRC(nil, list[0]))
+	return append(list, push, wire.AppendCompound(nil, list...), new(wire.Compressor).Append(nil, list[6]), wire.AppendCRC(nil, list[0]))
 }
 
 // Floods on all ports: counted, named in few lines, and the cluster does not

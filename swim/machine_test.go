@@ -227,7 +227,7 @@ func FuzzMachine(f *testing.F) {
 	seed(op(6, pushPullOf(true, []byte("state"), stateOf(1, 1, wire.StateAlive))), op(10, nil), op(0, (&wire.Ack{Seq: 1}).AppendTo(nil)))
 	seed(op(0, (&wire.Ping{Seq: 1, Node: nameOf(0)}).AppendTo(nil)), op(0, (&wire.IndirectPing{Seq: 1, Target: addrOf(4), Nack: true}).AppendTo(nil)))
 	seed(op(15, nil), op(8, pushPullOf(true, nil, stateOf(1, 1, wire.StateAlive))), op(15+16, []byte("meta")), op(15+64, nil))
-	seed(op(0, wire.AppendCRC(nil, alive)), op(0, wire.AppendCompressed(nil, alive)))
+	seed(op(0, wire.AppendCRC(nil, alive)), op(0, new(wire.Compressor).Append(nil, alive)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := newDriver(1)
 		for len(data) >= 2 {

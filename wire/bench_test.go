@@ -119,7 +119,7 @@ func TestSteadyStateAllocations(t *testing.T) {
 	var c Compressor
 	check("compress", func() { buf = c.Append(buf[:0], plain) })
 	var u Unpacker
-	packed, count := AppendCRC(nil, AppendCompressed(nil, plain)), 0
+	packed, count := AppendCRC(nil, appendCompressed(nil, plain)), 0
 	each := func([]byte) { count++ }
 	check("unpack", func() {
 		if err := u.Unpack(packed, each); err != nil {

@@ -43,12 +43,6 @@ func (c *Compressor) Append(dst, msg []byte) []byte {
 	return appendRaw(appendStr(dst, "Buf"), c.out.b)
 }
 
-// AppendCompressed is Compressor.Append without state to keep.
-func AppendCompressed(dst, msg []byte) []byte {
-	var c Compressor
-	return c.Append(dst, msg)
-}
-
 // inflater undoes a Compressor.
 type inflater struct {
 	lzw lzw.Reader

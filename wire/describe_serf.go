@@ -2,14 +2,7 @@ package wire
 
 import "fmt"
 
-// DescribeSerf is Describe for a Serf message: what a user message carries, and
-// what queries carry in payloads.
-func DescribeSerf(msg []byte) string {
-	var d describer
-	d.serf(msg)
-	return d.String()
-}
-
+// serf renders what a user message carries, and what queries carry in payloads.
 func (d *describer) serf(msg []byte) {
 	if len(msg) == 0 {
 		d.WriteString("empty")

@@ -47,7 +47,7 @@ func TestDescribe(t *testing.T) {
 		{user(&SerfState{LTime: 1, Status: []StatusLTime{{"a", 2}, {"b c", 3}}, Left: []string{"d"},
 			Events: []EventsAt{{5, []StateEvent{{"e", []byte("p")}}}}}),
 			`user state ltime=1 event-ltime=0 query-ltime=0 status=[a:2, "b c":3] left=[d] events=[5: name=e payload=p]`},
-		{AppendCompressed(nil, []byte("x")), "compressed 17B"},
+		{appendCompressed(nil, []byte("x")), "compressed 17B"},
 		{[]byte{12, 0, 0}, "crc 3B"},
 		{[]byte{99, 0, 0}, "type=99 3B"},
 		{[]byte{8, 77}, "user serf-type=77 1B"},

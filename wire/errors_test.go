@@ -78,7 +78,7 @@ func packetFaults(t *testing.T) []fault {
 		{"sealed packet too short", open(sealing, "\x01short"), ErrTruncated, "truncated"},
 		{"empty sealed packet", open(sealing, ""), ErrTruncated, "truncated"},
 		{"compounds nested too deep", unpack(nested(MaxPacketNesting + 1)), ErrLimit, "limit"},
-		{"packet that inflates too far", unpack(string(AppendCompressed(nil, make([]byte, MaxInflated+1)))), ErrLimit, "limit"},
+		{"packet that inflates too far", unpack(string(appendCompressed(nil, make([]byte, MaxInflated+1)))), ErrLimit, "limit"},
 		{"unknown type in a packet", unpack("\x20"), ErrType, "type"},
 		{"push/pull in a packet", unpack("\x06\x80"), ErrType, "type"},
 		{"checksum inside a compound", unpack("\x07\x01\x00\x05\x0c\x00\x00\x00\x00"), ErrType, "type"},
@@ -195,7 +195,7 @@ func TestAtTheLimit(t *testing.T) {
 		t.Errorf("nesting: %v", err)
 	}
 	full := append((&Ack{}).AppendTo(nil), make([]byte, MaxInflated)...)[:MaxInflated]
-	if err := u.Unpack(AppendCompressed(nil, full), func([]byte) {}); err != nil {
+	if err := u.Unpack(appendCompressed(nil, full), func([]byte) {}); err != nil {
 		t.Errorf("inflating: %v", err)
 	}
 	if err := new(Ping).Decode([]byte("\x81\xa1x"+strings.Repeat("\x91", maxDepth-1)+"\x01"), nil); err != nil {

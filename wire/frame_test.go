@@ -148,7 +148,7 @@ func TestReadStream(t *testing.T) {
 	for name, msg := range streamMessages() {
 		for i := range all {
 			f := &all[i]
-			for _, packed := range [][]byte{msg, AppendCompressed(nil, msg)} {
+			for _, packed := range [][]byte{msg, appendCompressed(nil, msg)} {
 				for _, reply := range []bool{false, true} {
 					seal, read := f.SealStream, f.ReadStream
 					if reply {
@@ -246,7 +246,7 @@ func TestReadStreamLargest(t *testing.T) {
 func TestInflateLimit(t *testing.T) {
 	var in inflater
 	for n, want := range map[int]string{999: "", 1000: "", 1001: "limit", 100000: "limit"} {
-		if _, err := in.appendTo([]byte("before"), AppendCompressed(nil, make([]byte, n))[1:], 1000); Reason(err) != want {
+		if _, err := in.appendTo([]byte("before"), appendCompressed(nil, make([]byte, n))[1:], 1000); Reason(err) != want {
 			t.Errorf("%d bytes where 1000 are allowed: %v", n, err)
 		}
 	}
@@ -254,7 +254,7 @@ func TestInflateLimit(t *testing.T) {
 		t.Skip("short: not inflating 40 MiB")
 	}
 	var f Frame
-	if _, err := f.ReadStream(bytes.NewReader(AppendCompressed(nil, make([]byte, MaxStream+1))), nil); !errors.Is(err, ErrLimit) {
+	if _, err := f.ReadStream(bytes.NewReader(appendCompressed(nil, make([]byte, MaxStream+1))), nil); !errors.Is(err, ErrLimit) {
 		t.Fatalf("one byte more than may be inflated: %v", err)
 	}
 }
@@ -290,7 +290,7 @@ func FuzzReadStream(f *testing.F) {
 	all := frames(f)
 	for _, msg := range streamMessages() {
 		f.Add(byte(0), msg[:min(len(msg), 5000)])
-		f.Add(byte(0), AppendCompressed(nil, msg))
+		f.Add(byte(0), appendCompressed(nil, msg))
 		f.Add(byte(3), all[3].SealStream(nil, msg, make([]byte, NonceSize)))
 	}
 	for _, g := range goldens(f) {

@@ -226,7 +226,7 @@ func rebuild(t *testing.T, msg []byte) (again []byte, same bool) {
 			t.Fatal(err)
 		}
 		again, same = rebuild(t, plain)
-		return AppendCompressed(nil, again), same
+		return appendCompressed(nil, again), same
 	case TypePushPull:
 		return rebuildPushPull(t, body)
 	case TypeUser:
