@@ -38,7 +38,7 @@ interop:
 	else echo "skip	interop: the real Serf cannot be downloaded"; fi
 
 # They have neither goroutines nor channels, which arch_pure_test.go sees to.
-PURE = wire|coordinate|swim/broadcast|swim|serf|catalog
+PURE = wire|coordinate|swim/broadcast|swim|serf|catalog|groonga
 ## race         under the race detector: all tests of the packages that have goroutines, and the simulator's short ones
 .PHONY: race
 race:

@@ -35,16 +35,18 @@ swim:       wire swim/broadcast |
 serf:       wire swim swim/broadcast coordinate |
 rpc:        access | github.com/hashicorp/go-msgpack/v2/codec
 sock:       | golang.org/x/sys/unix
-dispatch:   live catalog sock | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
+groonga:    groonga/groongatest |
+groonga/groongatest: |
+dispatch:   live catalog sock groonga groonga/groongatest | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
-gateway:    live livefile catalog dispatch sock | github.com/valyala/fasthttp
+gateway:    live livefile catalog groonga dispatch sock | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/snapshot: wire swim serf |
 agent/transport: | golang.org/x/sys/unix
 agent:      agent/snapshot agent/transport wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix gopkg.in/natefinch/lumberjack.v2
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
-droonga:    dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
+droonga:    groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
 cmd/ibuki:  wire swim serf coordinate live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term github.com/coreos/go-systemd/v22/daemon
 `
 

@@ -2,24 +2,6 @@ package dispatch
 
 import "errors"
 
-// Answer is what came of a command: one of a Groonga server's, as it is, or the
-// merged one of several. An answer with a return code other than 0 is an answer
-// like any other.
-type Answer struct {
-	// Status is the HTTP status that Groonga gave (200, 400, 500).
-	Status int
-	// ContentType of Body, as Groonga gave it.
-	ContentType string
-	// Body is the whole document, the envelope included:
-	// [[code,start,elapsed],body], or what the output_type of the command makes
-	// of it. It belongs to the receiver.
-	Body []byte
-	// Code is Groonga's return code; 0 is success.
-	Code int
-	// Volume is the address of the server that answered first or last, for the log.
-	Volume string
-}
-
 // Faults of delivery: no server's answer is to be had. A front makes an
 // answer in Groonga's own form of them. A Buffer's ErrBufferFull is one too: a
 // replica is away and no more can be kept for it.
@@ -28,8 +10,6 @@ var (
 	ErrNoReplica = errors.New("no live replica of a slice answered")
 	// ErrOverload: more commands are under way than are allowed.
 	ErrOverload = errors.New("too many commands are under way")
-	// ErrNotSupported: not over several slices.
-	ErrNotSupported = errors.New("not supported over several slices")
 	// ErrForbidden: it would end the servers.
 	ErrForbidden = errors.New("not through the gateway: ask the server itself")
 	// ErrUnknownDataset: the catalog has no such dataset.

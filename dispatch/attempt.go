@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"bytes"
 	"errors"
 	"strconv"
 	"sync"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/sock"
 )
 
@@ -64,7 +64,7 @@ func (a *attempt) take(c *conn) bool {
 // run sends the command and reads the answer. fresh: on a new connection. reused
 // tells that the request went out on a connection that may have been closed by the
 // server before: then a failure without an answer says nothing of the server.
-func (a *attempt) run(c *Command, fresh bool) (answer Answer, reused bool, err error) {
+func (a *attempt) run(c *groonga.Command, fresh bool) (answer groonga.Answer, reused bool, err error) {
 	p := &a.volume.pool
 	var cn *conn
 	if !fresh {
@@ -74,19 +74,19 @@ func (a *attempt) run(c *Command, fresh bool) (answer Answer, reused bool, err e
 		a.mu.Lock()
 		if a.stopped {
 			a.mu.Unlock()
-			return Answer{}, false, errInterrupted
+			return groonga.Answer{}, false, errInterrupted
 		}
 		if p.waits {
 			a.stop = make(chan struct{})
 		}
 		a.mu.Unlock()
 		if cn, err = p.dial(a.stop); err != nil {
-			return Answer{}, false, err
+			return groonga.Answer{}, false, err
 		}
 	}
 	if !a.take(cn) {
 		cn.end()
-		return Answer{}, false, errInterrupted
+		return groonga.Answer{}, false, errInterrupted
 	}
 	reused = cn.used
 	answer, keep, err := cn.exchange(c, a.volume.addr, a.volume.maxAnswer)
@@ -97,7 +97,7 @@ func (a *attempt) run(c *Command, fresh bool) (answer Answer, reused bool, err e
 	switch {
 	case err != nil && a.interrupted():
 		cn.end()
-		return Answer{}, reused, errInterrupted
+		return groonga.Answer{}, reused, errInterrupted
 	case err != nil:
 		cn.end()
 	case !keep:
@@ -112,35 +112,35 @@ func (a *attempt) run(c *Command, fresh bool) (answer Answer, reused bool, err e
 
 // exchange sends one request and reads its answer. keep tells that the connection
 // may carry another one.
-func (c *conn) exchange(cmd *Command, host string, maxAnswer int) (answer Answer, keep bool, err error) {
+func (c *conn) exchange(cmd *groonga.Command, host string, maxAnswer int) (answer groonga.Answer, keep bool, err error) {
 	c.out = appendRequest(c.out[:0], cmd, host)
 	if _, err := c.Write(c.out); err != nil {
-		return Answer{}, false, err
+		return groonga.Answer{}, false, err
 	}
 	if cap(c.out) > 64<<10 {
 		c.out = nil
 	}
 	if len(cmd.Body) > 0 {
 		if _, err := c.Write(cmd.Body); err != nil {
-			return Answer{}, false, err
+			return groonga.Answer{}, false, err
 		}
 	}
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	if err := resp.ReadLimitBody(c.in, maxAnswer); err != nil {
-		return Answer{}, false, err
+		return groonga.Answer{}, false, err
 	}
-	answer = Answer{
+	answer = groonga.Answer{
 		Status:      resp.StatusCode(),
 		ContentType: contentType(resp.Header.ContentType()),
 		Body:        resp.SwapBody(nil),
 	}
-	answer.Code = ReturnCode(answer.Status, answer.Body)
+	answer.Code = groonga.ReturnCode(answer.Status, answer.Body)
 	return answer, !resp.ConnectionClose(), nil
 }
 
 // appendRequest writes the head of a request.
-func appendRequest(b []byte, c *Command, host string) []byte {
+func appendRequest(b []byte, c *groonga.Command, host string) []byte {
 	b = append(b, c.Method()...)
 	b = append(b, ' ')
 	b = c.AppendURI(b)
@@ -161,32 +161,8 @@ func appendRequest(b []byte, c *Command, host string) []byte {
 
 // contentType is the text of a header that is nearly always the same.
 func contentType(b []byte) string {
-	if string(b) == jsonType {
-		return jsonType
+	if string(b) == groonga.JSONType {
+		return groonga.JSONType
 	}
 	return string(b)
-}
-
-const jsonType = "application/json"
-
-// ReturnCode finds Groonga's return code: in the head of the envelope [[code,… or
-// {"header":{"return_code":code,…, or, in other forms of output, by the HTTP status alone.
-func ReturnCode(status int, body []byte) int {
-	rest, ok := bytes.CutPrefix(body, []byte("[["))
-	if !ok {
-		rest, _ = bytes.CutPrefix(body, []byte(`{"header":{"return_code":`))
-	}
-	if len(rest) < len(body) {
-		end := 0
-		for end < len(rest) && end < 10 && (rest[end] == '-' || rest[end] >= '0' && rest[end] <= '9') {
-			end++
-		}
-		if code, err := strconv.Atoi(string(rest[:end])); err == nil {
-			return code
-		}
-	}
-	if status == 200 {
-		return 0
-	}
-	return -1
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/live"
 )
 
@@ -15,7 +16,7 @@ type Doer interface {
 	// Do delivers a command and returns the answer for the client. The command is
 	// not changed and not kept. The error is one of the faults of delivery (answer.go)
 	// or of ctx; an answer of Groonga's with a return code is none.
-	Do(ctx context.Context, c *Command) (Answer, error)
+	Do(ctx context.Context, c *groonga.Command) (groonga.Answer, error)
 }
 
 // Dispatcher delivers commands to the servers of a catalog. Its methods may be
@@ -134,23 +135,23 @@ func (d *Dispatcher) follow(view *live.View) {
 func isAlive(e *live.Entry) bool { return e != nil && e.Status == live.Alive }
 
 // Do delivers a command: see Doer.
-func (d *Dispatcher) Do(ctx context.Context, c *Command) (Answer, error) {
+func (d *Dispatcher) Do(ctx context.Context, c *groonga.Command) (groonga.Answer, error) {
 	defer d.underway.Add(-1)
 	if d.underway.Add(1) > int64(d.cfg.MaxCommands) {
 		d.refused.Add(1)
-		return Answer{}, ErrOverload
+		return groonga.Answer{}, ErrOverload
 	}
 	if d.ctx.Err() != nil {
-		return Answer{}, ErrStopped
+		return groonga.Answer{}, ErrStopped
 	}
 	ds, err := d.dataset(c.Dataset)
 	if err != nil {
-		return Answer{}, err
+		return groonga.Answer{}, err
 	}
 	switch c.Kind() {
-	case Forbidden:
-		return Answer{}, ErrForbidden
-	case Read:
+	case groonga.Forbidden:
+		return groonga.Answer{}, ErrForbidden
+	case groonga.Read:
 		d.reads.Add(1)
 		return d.read(ctx, ds, c)
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // watchStarts is how often each server is asked when it was started.
@@ -175,7 +177,7 @@ func (d *Dispatcher) replicasOf(v *volume) (list []*volume) {
 // schema do not do: of Groonga 13.0.0, two that come at the same time wait for each other
 // at every name that stands for nothing, of which each database has some two hundred, three
 // seconds each, and its other requests with them.
-var objectListCommand = &Command{Name: "object_list"}
+var objectListCommand = &groonga.Command{Name: "object_list"}
 
 // tables are the names of a server's tables.
 func (d *Dispatcher) tables(v *volume) (map[string]bool, error) {
@@ -188,7 +190,7 @@ func (d *Dispatcher) tables(v *volume) (map[string]bool, error) {
 
 // tablesOf reads the names of the tables in an answer to objectListCommand.
 func tablesOf(doc []byte) (map[string]bool, error) {
-	_, body, err := splitEnvelope(doc)
+	body, err := groonga.Result(doc)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +208,7 @@ func tablesOf(doc []byte) (map[string]bool, error) {
 }
 
 // question asks one server, on a connection of its own, for no longer than a probe.
-func (d *Dispatcher) question(v *volume, c *Command) (Answer, error) {
+func (d *Dispatcher) question(v *volume, c *groonga.Command) (groonga.Answer, error) {
 	a := &attempt{volume: v, start: time.Now()}
 	stop := time.AfterFunc(probeFor, a.interrupt)
 	defer stop.Stop()

@@ -12,43 +12,57 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/catalog"
+	"github.com/ibuki-dev/ibuki/groonga"
+	"github.com/ibuki-dev/ibuki/groonga/groongatest"
 	"github.com/ibuki-dev/ibuki/live"
 )
 
 // mortal is a real Groonga server that can be killed and started again, on its address.
 type mortal struct {
-	*testGroonga
+	*groongatest.Server
 	dir string
 	cmd *exec.Cmd
 }
 
 func newMortal(t *testing.T) *mortal {
 	t.Helper()
-	if _, err := exec.LookPath("groonga"); err != nil {
-		t.Skip("there is no groonga on the PATH (Debian: groonga-bin)")
-	}
-	m := &mortal{testGroonga: &testGroonga{t, fmt.Sprintf("127.0.0.1:%d", freePort(t))}, dir: t.TempDir()}
+	groongatest.Program(t)
+	m := &mortal{Server: &groongatest.Server{Addr: fmt.Sprintf("127.0.0.1:%d", groongatest.FreePort(t)), TB: t}, dir: t.TempDir()}
 	m.start()
 	t.Cleanup(m.kill)
 	return m
+}
+
+// must has commands done that have to succeed.
+func (m *mortal) must(lines ...string) {
+	m.TB.Helper()
+	for _, line := range lines {
+		c, err := groonga.ParseLine(line)
+		if err != nil {
+			m.TB.Fatal(err)
+		}
+		if _, answer := m.Ask(c, c.Body); groonga.ReturnCode(0, answer) != 0 {
+			m.TB.Fatalf("%s: %s", line, answer)
+		}
+	}
 }
 
 func (m *mortal) db() string { return filepath.Join(m.dir, "db") }
 
 // start starts it, with an empty database if it has none.
 func (m *mortal) start() {
-	m.t.Helper()
-	_, port, _ := strings.Cut(m.addr, ":")
+	m.TB.Helper()
+	_, port, _ := strings.Cut(m.Addr, ":")
 	args := []string{"-s", "--protocol", "http", "--bind-address", "127.0.0.1", "-p", port, "--log-path", filepath.Join(m.dir, "log"), "--query-log-path", ""}
 	if _, err := os.Stat(m.db()); err != nil {
 		args = append(args, "-n")
 	}
 	m.cmd = exec.Command("groonga", append(args, m.db())...)
 	if err := m.cmd.Start(); err != nil {
-		m.t.Fatal(err)
+		m.TB.Fatal(err)
 	}
-	if !m.answers(nil) {
-		m.t.Fatal("Groonga does not answer")
+	if !m.Answers(nil) {
+		m.TB.Fatal("Groonga does not answer")
 	}
 }
 
@@ -59,11 +73,11 @@ func (m *mortal) kill() {
 
 // empty removes the database.
 func (m *mortal) empty() {
-	m.t.Helper()
+	m.TB.Helper()
 	files, _ := filepath.Glob(m.db() + "*")
 	for _, f := range files {
 		if err := os.Remove(f); err != nil {
-			m.t.Fatal(err)
+			m.TB.Fatal(err)
 		}
 	}
 }
@@ -72,10 +86,10 @@ func (m *mortal) empty() {
 // keeps its writes waiting, until it is started with the data of another.
 func TestEmptiedDatabase(t *testing.T) {
 	a, b := newMortal(t), newMortal(t)
-	d := oneSlice(t, a.addr, b.addr)
+	d := oneSlice(t, a.Addr, b.Addr)
 	must := func(line string) string {
 		t.Helper()
-		c, err := ParseLine(line)
+		c, err := groonga.ParseLine(line)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +156,7 @@ func TestAskingForTablesHoldsUpNobody(t *testing.T) {
 	g.must("column_create Items title COLUMN_SCALAR ShortText")
 	var gateways sync.WaitGroup
 	for range 3 {
-		d := oneSlice(t, g.addr)
+		d := oneSlice(t, g.Addr)
 		gateways.Go(func() {
 			for range 1000 {
 				names, err := d.tables(d.volumes[0])

@@ -3,13 +3,15 @@ package dispatch
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // entry is a write as it is kept in the buffer.
 type entry struct {
-	stamp   int64    // when it was put in sequence: orders the writes of several gateways
-	id      string   // of the share, for the one who waits here
-	command *Command // its ID names the write that it is a share of; "" if that came from a client here
+	stamp   int64            // when it was put in sequence: orders the writes of several gateways
+	id      string           // of the share, for the one who waits here
+	command *groonga.Command // its ID names the write that it is a share of; "" if that came from a client here
 }
 
 const entryVersion = 1
@@ -57,7 +59,7 @@ func decodeEntry(b []byte) (*entry, error) {
 		texts[i] = string(b[n : n+int(size)])
 		b = b[n+int(size):]
 	}
-	c, err := ParseURI(texts[4])
+	c, err := groonga.ParseURI(texts[4])
 	if err != nil {
 		return nil, errors.Join(errBadEntry, err)
 	}

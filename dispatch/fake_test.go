@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/catalog"
+	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/live"
 )
 
@@ -114,7 +115,7 @@ func (g *fakeGroonga) serve(c net.Conn) {
 		if slow > 0 {
 			time.Sleep(slow)
 		}
-		cmd, err := ParseURI(req.RequestURI)
+		cmd, err := groonga.ParseURI(req.RequestURI)
 		if err != nil {
 			return
 		}
@@ -133,11 +134,11 @@ func (g *fakeGroonga) serve(c net.Conn) {
 }
 
 // do runs one command on the data.
-func (g *fakeGroonga) do(c *Command) (code int, result string) {
+func (g *fakeGroonga) do(c *groonga.Command) (code int, result string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.answers++
-	if c.Kind() == Write {
+	if c.Kind() == groonga.Write {
 		if g.code != 0 {
 			return g.code, ""
 		}
@@ -165,7 +166,7 @@ func (g *fakeGroonga) do(c *Command) (code int, result string) {
 	return 0, fmt.Sprintf("{\"server\":%q}", g.addr)
 }
 
-func (g *fakeGroonga) load(c *Command) (code int, result string) {
+func (g *fakeGroonga) load(c *groonga.Command) (code int, result string) {
 	t := g.tables[c.Get("table")]
 	if t == nil {
 		return -22, ""
@@ -300,9 +301,9 @@ func (r *rig) alive(numbers ...int) {
 	r.list.Publish(time.Now(), entries)
 }
 
-func (r *rig) do(line string) (Answer, error) {
+func (r *rig) do(line string) (groonga.Answer, error) {
 	r.t.Helper()
-	c, err := ParseLine(line)
+	c, err := groonga.ParseLine(line)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/sock"
 )
 
@@ -14,8 +15,8 @@ import (
 // end their connections so that a real Groonga goes on, and gives everybody his own answer.
 func TestGivenUpRequestsHarmNobody(t *testing.T) {
 	g := newMortal(t)
-	v := &volume{addr: g.addr, maxAnswer: 1 << 20}
-	v.pool = pool{addr: g.addr, timeout: time.Second, open: sock.Dial}
+	v := &volume{addr: g.Addr, maxAnswer: 1 << 20}
+	v.pool = pool{addr: g.Addr, timeout: time.Second, open: sock.Dial}
 	stop := make(chan struct{})
 	var asking, giving sync.WaitGroup
 	for i := range 4 {
@@ -27,7 +28,7 @@ func TestGivenUpRequestsHarmNobody(t *testing.T) {
 				default:
 				}
 				word := fmt.Sprintf("word%dof%d", n, i)
-				c, err := ParseLine(`normalize --normalizer NormalizerAuto --string ` + word)
+				c, err := groonga.ParseLine(`normalize --normalizer NormalizerAuto --string ` + word)
 				if err != nil {
 					t.Error(err)
 					return

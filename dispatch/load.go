@@ -1,14 +1,13 @@
 package dispatch
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"slices"
-	"strings"
 
 	"github.com/ibuki-dev/ibuki/catalog"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // keyRecord is what a record of that key is placed by. On a command line every key
@@ -61,11 +60,11 @@ func (ds *dataset) spread(record []byte) []int {
 }
 
 // loadShares splits the records of a load by their slices.
-func (ds *dataset) loadShares(c *Command) ([]share, error) {
+func (ds *dataset) loadShares(c *groonga.Command) ([]share, error) {
 	if t := c.Get("input_type"); t != "" && t != "json" {
-		return nil, fmt.Errorf("load of input_type %s: %w", t, ErrNotSupported)
+		return nil, fmt.Errorf("load of input_type %s: %w", t, groonga.ErrNotSupported)
 	}
-	records, err := Records(c)
+	records, err := groonga.Records(c)
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +98,8 @@ type group struct {
 	at    []int // which of the load's records they are
 }
 
-func (ds *dataset) partsOf(list *RecordList, row json.RawMessage) ([]int, error) {
-	record, err := list.record(row)
+func (ds *dataset) partsOf(list *groonga.RecordList, row json.RawMessage) ([]int, error) {
+	record, err := list.Record(row)
 	if err != nil {
 		return nil, err
 	}
@@ -110,107 +109,19 @@ func (ds *dataset) partsOf(list *RecordList, row json.RawMessage) ([]int, error)
 	return ds.place(record)
 }
 
-// RecordList are the records of a load, as they came.
-type RecordList struct {
-	// Columns are the names for records that are arrays: from the argument columns,
-	// or the first array. nil: the records are objects.
-	Columns []string
-	// Rows are the records: JSON objects or arrays.
-	Rows []json.RawMessage
-}
-
-// Records takes the records of a load apart: from its body, or the argument values.
-func Records(c *Command) (*RecordList, error) {
-	text := c.Body
-	if text == nil {
-		text = []byte(c.Get("values"))
-	}
-	list := new(RecordList)
-	if names := c.Get("columns"); names != "" {
-		for name := range strings.SplitSeq(names, ",") {
-			list.Columns = append(list.Columns, strings.TrimSpace(name))
-		}
-	}
-	text = bytes.TrimSpace(text)
-	if len(text) > 0 && text[0] == '{' { // one record alone, or one a line
-		dec := json.NewDecoder(bytes.NewReader(text))
-		for dec.More() {
-			var row json.RawMessage
-			if err := dec.Decode(&row); err != nil {
-				return nil, fmt.Errorf("%w: the records of the load: %v", ErrBadCommand, err)
-			}
-			list.Rows = append(list.Rows, row)
-		}
-		return list, nil
-	}
-	if err := json.Unmarshal(text, &list.Rows); err != nil {
-		return nil, fmt.Errorf("%w: the records of the load: %v", ErrBadCommand, err)
-	}
-	if list.Columns == nil && len(list.Rows) > 0 && list.Rows[0][0] == '[' {
-		if err := json.Unmarshal(list.Rows[0], &list.Columns); err != nil {
-			return nil, fmt.Errorf("%w: the columns of the load: %v", ErrBadCommand, err)
-		}
-		list.Rows = list.Rows[1:]
-	}
-	return list, nil
-}
-
-// record is what a row is placed by.
-func (l *RecordList) record(row json.RawMessage) (catalog.Record, error) {
-	if row[0] != '[' {
-		var r map[string]any
-		dec := json.NewDecoder(bytes.NewReader(row))
-		dec.UseNumber()
-		if err := dec.Decode(&r); err != nil {
-			return nil, fmt.Errorf("%w: a record of the load: %v", ErrBadCommand, err)
-		}
-		return r, nil
-	}
-	var values []any
-	dec := json.NewDecoder(bytes.NewReader(row))
-	dec.UseNumber()
-	if err := dec.Decode(&values); err != nil {
-		return nil, fmt.Errorf("%w: a record of the load: %v", ErrBadCommand, err)
-	}
-	r := make(catalog.Record, len(values))
-	for i, v := range values {
-		if i < len(l.Columns) {
-			r[l.Columns[i]] = v
-		}
-	}
-	return r, nil
-}
-
-// Command is a load like c of some of the rows.
-func (l *RecordList) Command(c *Command, rows []json.RawMessage) *Command {
-	next := c.Clone()
-	next.Del("values")
-	next.ContentType = ""
-	b := []byte{'['}
-	if len(rows) > 0 && rows[0][0] == '[' && c.Get("columns") == "" {
-		names, _ := json.Marshal(l.Columns) // of strings: cannot fail
-		b = append(b, names...)
-		b = append(b, ",\n"...)
-	}
-	for i, r := range rows {
-		if i > 0 {
-			b = append(b, ",\n"...)
-		}
-		b = append(b, r...)
-	}
-	next.Body = append(b, ']')
-	return next
-}
-
 // combineWrites makes one answer of those to the shares of a write. Of a load whose
 // records were shared out it is that to the whole load; else the first that is a failure,
 // or the first.
-func combineWrites(c *Command, shares []share, answers []Answer) Answer {
+func combineWrites(c *groonga.Command, shares []share, answers []groonga.Answer) groonga.Answer {
 	if len(answers) == 1 {
 		return answers[0]
 	}
 	if c.Name == "load" && shares[0].rows != nil {
-		if whole, err := combineAnswers(c, shares, answers); err == nil {
+		rows := make([][]int, len(shares))
+		for i, s := range shares {
+			rows[i] = s.rows
+		}
+		if whole, err := groonga.CombineLoads(c, answers, rows); err == nil {
 			return whole
 		}
 	}
@@ -220,40 +131,4 @@ func combineWrites(c *Command, shares []share, answers []Answer) Answer {
 		}
 	}
 	return answers[0]
-}
-
-func combineAnswers(c *Command, shares []share, answers []Answer) (Answer, error) {
-	results := make([]LoadResult, len(answers))
-	rows := make([][]int, len(answers))
-	heads := make([]answer, len(answers))
-	for i, a := range answers {
-		var err error
-		if results[i], err = ReadLoad(a); err != nil {
-			return Answer{}, err
-		}
-		if heads[i], err = readAnswer(a.Body); err != nil {
-			return Answer{}, err
-		}
-		rows[i] = shares[i].rows
-	}
-	whole := combineLoads(results, rows)
-	whole.Start, whole.Elapsed = times(heads)
-	one := whole.Answer(c.Form())
-	one.Volume = answers[0].Volume
-	return one, nil
-}
-
-// splitEnvelope takes a document apart into its header and what replicas agree on: its
-// body, of a load with ids the number alone, since replicas may number differently.
-func splitEnvelope(doc []byte) (head, body json.RawMessage, err error) {
-	a, err := readAnswer(doc)
-	if err != nil {
-		return nil, nil, err
-	}
-	if fields, ok := splitObject(a.body); ok && a.object {
-		if n := field(fields, "n_loaded_records"); n != nil {
-			return a.header, n, nil
-		}
-	}
-	return a.header, a.body, nil
 }

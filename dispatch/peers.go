@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // Peer is another gateway of the same catalog.
@@ -33,7 +35,7 @@ type PeerClient interface {
 	// Forward has another gateway deliver a write. An error of this package's
 	// (answer.go, ErrBufferFull) is what that one said; after any other nobody knows
 	// whether the write was done.
-	Forward(ctx context.Context, addr string, c *Command) (Answer, error)
+	Forward(ctx context.Context, addr string, c *groonga.Command) (groonga.Answer, error)
 }
 
 const (
@@ -319,10 +321,10 @@ func (v *volume) hold(gateway string, holds map[string]int64) (begun, before boo
 
 // forward has the gateway that puts writes in sequence deliver one. done is false if
 // that is this one; then *c has the name that the write has everywhere.
-func (p *peers) forward(ctx context.Context, c **Command) (answer Answer, done bool, err error) {
+func (p *peers) forward(ctx context.Context, c **groonga.Command) (answer groonga.Answer, done bool, err error) {
 	for _, s := range p.list {
 		if s.Addr > p.d.cfg.Self {
-			return Answer{}, false, nil
+			return groonga.Answer{}, false, nil
 		}
 		lost, ok := p.usable(s)
 		if !ok {
@@ -351,18 +353,18 @@ func (p *peers) forward(ctx context.Context, c **Command) (answer Answer, done b
 			return answer, true, err
 		}
 		if ctx.Err() != nil {
-			return Answer{}, true, ctx.Err()
+			return groonga.Answer{}, true, ctx.Err()
 		}
 		p.d.log.Info("gateway that puts writes in sequence does not answer", "peer", s.Addr, "error", err)
 	}
-	return Answer{}, false, nil
+	return groonga.Answer{}, false, nil
 }
 
 // said reports whether an error is another gateway's answer, which stands.
 func said(err error) bool {
 	for _, known := range []error{
-		ErrNoReplica, ErrOverload, ErrNotSupported, ErrForbidden, ErrUnknownDataset, ErrAnswerTooLong,
-		ErrTimeout, ErrNoBuffer, ErrUnconfirmed, ErrBufferFull, ErrBadCommand, ErrTooLong, ErrWriteTooLarge,
+		ErrNoReplica, ErrOverload, groonga.ErrNotSupported, ErrForbidden, ErrUnknownDataset, ErrAnswerTooLong,
+		ErrTimeout, ErrNoBuffer, ErrUnconfirmed, ErrBufferFull, groonga.ErrBadCommand, groonga.ErrTooLong, ErrWriteTooLarge,
 	} {
 		if errors.Is(err, known) {
 			return true

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // network is what connects the gateways of a test.
@@ -48,10 +50,10 @@ func (n *network) Exchange(ctx context.Context, addr string, m PeerMessage) (Pee
 	return d.Exchange(m), nil
 }
 
-func (n *network) Forward(ctx context.Context, addr string, c *Command) (Answer, error) {
+func (n *network) Forward(ctx context.Context, addr string, c *groonga.Command) (groonga.Answer, error) {
 	d, err := n.to(ctx, addr)
 	if err != nil {
-		return Answer{}, err
+		return groonga.Answer{}, err
 	}
 	next := c.Clone()
 	next.Forwarded = true
@@ -289,7 +291,7 @@ func randomFaults(t *testing.T, random *rand.Rand) {
 					time.Sleep(10 * time.Millisecond)
 					continue
 				}
-				cmd, _ := ParseLine(load(key))
+				cmd, _ := groonga.ParseLine(load(key))
 				if _, err := d.Do(ctx, cmd); err == nil {
 					mu.Lock()
 					acked[key] = true

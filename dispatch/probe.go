@@ -4,10 +4,12 @@ import (
 	"errors"
 	"syscall"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // statusCommand is what a server is asked to see whether it is there.
-var statusCommand = &Command{Name: "status"}
+var statusCommand = &groonga.Command{Name: "status"}
 
 // answered notes an answer of a volume.
 func (d *Dispatcher) answered(v *volume, took time.Duration) {

@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // race is one read of one part: attempts at one replica after the other, or at
 // several at once if one is late. The first answer wins.
 type race struct {
 	d        *Dispatcher
-	command  *Command
+	command  *groonga.Command
 	volumes  []*volume // the replicas to choose from
 	deadline time.Time
 
@@ -24,7 +26,7 @@ type race struct {
 	running []*attempt
 	over    bool // somebody won, or the one who asked has given up
 	won     bool
-	answer  Answer
+	answer  groonga.Answer
 	fault   error         // the last failure
 	changed chan struct{} // made by the one who waits; closed when an attempt ends
 }
@@ -38,7 +40,7 @@ const (
 )
 
 // ask reads from one of the volumes: the first attempt in the caller's own goroutine.
-func (d *Dispatcher) ask(ctx context.Context, volumes []*volume, c *Command) (Answer, error) {
+func (d *Dispatcher) ask(ctx context.Context, volumes []*volume, c *groonga.Command) (groonga.Answer, error) {
 	r := &race{d: d, command: c, volumes: volumes}
 	start := time.Now()
 	r.deadline = start.Add(d.cfg.ReadTimeout)
@@ -52,13 +54,13 @@ func (d *Dispatcher) ask(ctx context.Context, volumes []*volume, c *Command) (An
 	for {
 		if d.ctx.Err() != nil {
 			r.giveUp()
-			return Answer{}, ErrStopped
+			return groonga.Answer{}, ErrStopped
 		}
 		if v := r.next(); v != nil {
 			r.attempt(v)
 		} else if !r.wait() {
 			if time.Since(start) > roundEnd || !r.again(ctx, pause) {
-				return Answer{}, r.lost(ctx)
+				return groonga.Answer{}, r.lost(ctx)
 			}
 			pause = min(2*pause, roundLimit)
 		}
@@ -133,7 +135,7 @@ func (r *race) enter(a *attempt) bool {
 }
 
 // leave takes the result of an attempt. The first answer ends the others.
-func (r *race) leave(a *attempt, answer Answer, err error) {
+func (r *race) leave(a *attempt, answer groonga.Answer, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if i := slices.Index(r.running, a); i >= 0 {
@@ -175,18 +177,18 @@ func (r *race) giveUp() {
 }
 
 // result tells whether the race is over, and how.
-func (r *race) result(ctx context.Context) (Answer, error, bool) {
+func (r *race) result(ctx context.Context) (groonga.Answer, error, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.won:
 		return r.answer, nil, true
 	case r.over && ctx.Err() != nil:
-		return Answer{}, ctx.Err(), true
+		return groonga.Answer{}, ctx.Err(), true
 	case r.over:
-		return Answer{}, r.fault, true
+		return groonga.Answer{}, r.fault, true
 	}
-	return Answer{}, nil, false
+	return groonga.Answer{}, nil, false
 }
 
 // wait waits until another attempt of the race has ended; false if there is none.

@@ -4,29 +4,31 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // read asks one replica of each slice, and makes one answer of theirs.
-func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *Command) (Answer, error) {
+func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *groonga.Command) (groonga.Answer, error) {
 	l := ds.readable()
 	if len(l.parts) == 1 {
 		return d.ask(ctx, l.parts[0].volumes, c)
 	}
-	if anywhere[c.Name] || ds.fact != "" && c.Get("table") != ds.fact && c.Name != "dump" {
+	if groonga.SameEverywhere(c.Name) || ds.fact != "" && c.Get("table") != ds.fact && c.Name != "dump" {
 		return d.ask(ctx, l.all, c) // all slices have it
 	}
 	if c.Name == "dump" && ds.fact != "" {
 		return d.dumpAll(ctx, ds, l, c)
 	}
 	if c.Name != "select" {
-		return Answer{}, fmt.Errorf("%s: %w", c.Name, ErrNotSupported)
+		return groonga.Answer{}, fmt.Errorf("%s: %w", c.Name, groonga.ErrNotSupported)
 	}
 	return d.selectAll(ctx, l, c)
 }
 
 // dumpAll dumps one slice, and the records of the others.
-func (d *Dispatcher) dumpAll(ctx context.Context, ds *dataset, l *layout, c *Command) (Answer, error) {
-	first, rest := planDump(c, ds.fact)
+func (d *Dispatcher) dumpAll(ctx context.Context, ds *dataset, l *layout, c *groonga.Command) (groonga.Answer, error) {
+	first, rest := groonga.PlanDump(c, ds.fact)
 	answer, err := d.ask(ctx, l.parts[0].volumes, first)
 	if err != nil || answer.Code != 0 || rest == nil {
 		return answer, err
@@ -39,20 +41,20 @@ func (d *Dispatcher) dumpAll(ctx context.Context, ds *dataset, l *layout, c *Com
 		}
 		dumps = append(dumps, string(more.Body))
 	}
-	answer.Body = joinDumps(dumps)
+	answer.Body = groonga.JoinDumps(dumps)
 	return answer, nil
 }
 
 // selectAll searches all slices and merges what they found.
-func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *Command) (Answer, error) {
-	plan, err := PlanSelect(c)
+func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *groonga.Command) (groonga.Answer, error) {
+	plan, err := groonga.PlanSelect(c)
 	if err != nil {
-		return Answer{}, err
+		return groonga.Answer{}, err
 	}
 	for {
 		answers, err := d.askAll(ctx, l, plan.Request())
 		if err != nil {
-			return Answer{}, err
+			return groonga.Answer{}, err
 		}
 		docs := make([][]byte, len(answers))
 		first := answers[0]
@@ -66,23 +68,14 @@ func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *Command) (Answ
 			continue
 		}
 		first.Body, err = plan.Merge(docs)
-		first.Code = ReturnCode(first.Status, first.Body)
+		first.Code = groonga.ReturnCode(first.Status, first.Body)
 		return first, err
 	}
 }
 
-// anywhere are the reads that any server of a dataset answers for all slices: the
-// schema is the same everywhere.
-var anywhere = map[string]bool{
-	"status": true, "table_list": true, "column_list": true, "schema": true,
-	"object_exist": true, "object_list": true, "tokenize": true, "table_tokenize": true, "tokenizer_list": true,
-	"normalize": true, "normalizer_list": true, "config_get": true, "query_expand": true, "query_log_flags_get": true,
-	"cache_limit": true, "check": true,
-}
-
 // askAll asks each part the same and returns the answers in the order of the parts.
-func (d *Dispatcher) askAll(ctx context.Context, l *layout, c *Command) ([]Answer, error) {
-	answers := make([]Answer, len(l.parts))
+func (d *Dispatcher) askAll(ctx context.Context, l *layout, c *groonga.Command) ([]groonga.Answer, error) {
+	answers := make([]groonga.Answer, len(l.parts))
 	errs := make([]error, len(l.parts))
 	var wg sync.WaitGroup
 	for i, p := range l.parts[1:] {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/live"
 )
 
@@ -174,7 +175,7 @@ func TestForbiddenAndUnknown(t *testing.T) {
 		defer r.stop()
 		_, err := r.do("shutdown")
 		wantErr(t, err, ErrForbidden)
-		_, err = r.d.Do(t.Context(), &Command{Name: "status", Dataset: "other"})
+		_, err = r.d.Do(t.Context(), &groonga.Command{Name: "status", Dataset: "other"})
 		wantErr(t, err, ErrUnknownDataset)
 		_, err = r.do("load --table T --values []")
 		wantErr(t, err, ErrNoBuffer)

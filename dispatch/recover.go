@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 func (w *writer) init(d *Dispatcher) {
 	w.d, w.buffer = d, d.cfg.Buffer
 	w.jobs = make(map[string]*job)
-	w.refused = make(map[string]map[*volume]Answer)
+	w.refused = make(map[string]map[*volume]groonga.Answer)
 	w.state = newStateFile(d.cfg.Dir)
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails

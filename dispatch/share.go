@@ -3,18 +3,20 @@ package dispatch
 import (
 	"fmt"
 	"slices"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // share is the part of a write that some of the servers get.
 type share struct {
-	command *Command
+	command *groonga.Command
 	volumes []*volume
 	rows    []int // of a load: which of its records these are; nil: all
 }
 
 // shares splits a write: records go to the servers of their slice, all else to all
 // servers.
-func (ds *dataset) shares(c *Command) ([]share, error) {
+func (ds *dataset) shares(c *groonga.Command) ([]share, error) {
 	if !ds.sliced() {
 		return []share{{c, ds.layouts[0].parts[0].volumes, nil}}, nil
 	}
@@ -30,14 +32,14 @@ func (ds *dataset) shares(c *Command) ([]share, error) {
 			return []share{{c, volumes, nil}}, err
 		}
 		if _, ok := c.Lookup("id"); ok {
-			return nil, fmt.Errorf("delete by id: %w: each slice numbers its records by itself", ErrNotSupported)
+			return nil, fmt.Errorf("delete by id: %w: each slice numbers its records by itself", groonga.ErrNotSupported)
 		}
 	}
 	return ds.everywhere(c), nil
 }
 
 // everywhere makes a share for each part, so that each is taken by a live replica.
-func (ds *dataset) everywhere(c *Command) []share {
+func (ds *dataset) everywhere(c *groonga.Command) []share {
 	var list []share
 	var seen []*volume
 	for _, l := range ds.layouts {

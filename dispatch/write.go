@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // The pace of writes.
@@ -23,14 +25,14 @@ const (
 // job is a share of a write that a client waits for.
 type job struct {
 	id      string
-	command *Command
+	command *groonga.Command
 	volumes []*volume
 	changed chan struct{} // holds one: something has happened
 
 	// Guarded by writer.mu.
-	answers map[*volume]Answer
-	faulted map[*volume]Answer // what a server of it said that could not take it, a fault of its host
-	first   time.Time          // when the first replica had it
+	answers map[*volume]groonga.Answer
+	faulted map[*volume]groonga.Answer // what a server of it said that could not take it, a fault of its host
+	first   time.Time                  // when the first replica had it
 	ticket  Ticket
 }
 
@@ -51,7 +53,7 @@ type writer struct {
 
 	mu      sync.Mutex
 	jobs    map[string]*job
-	refused map[string]map[*volume]Answer // by share: no server could take it, and these have not dropped it yet
+	refused map[string]map[*volume]groonga.Answer // by share: no server could take it, and these have not dropped it yet
 	number  uint64
 	stamp   int64      // of the last write
 	seen    idSet      // writes of other gateways' clients that were done here
@@ -60,13 +62,13 @@ type writer struct {
 }
 
 // write delivers a write: here, or by the gateway that puts them in sequence.
-func (d *Dispatcher) write(ctx context.Context, ds *dataset, c *Command) (Answer, error) {
+func (d *Dispatcher) write(ctx context.Context, ds *dataset, c *groonga.Command) (groonga.Answer, error) {
 	if d.cfg.Buffer == nil {
-		return Answer{}, ErrNoBuffer
+		return groonga.Answer{}, ErrNoBuffer
 	}
 	shares, err := ds.shares(c)
 	if err != nil {
-		return Answer{}, err
+		return groonga.Answer{}, err
 	}
 	if !c.Forwarded {
 		answer, done, err := d.peers.forward(ctx, &c)
@@ -78,7 +80,7 @@ func (d *Dispatcher) write(ctx context.Context, ds *dataset, c *Command) (Answer
 }
 
 // do records the shares of a write, has them delivered and waits for that.
-func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share) (Answer, error) {
+func (w *writer) do(ctx context.Context, ds *dataset, c *groonga.Command, shares []share) (groonga.Answer, error) {
 	if c.ID != "" {
 		w.remember(c.ID)
 	}
@@ -90,11 +92,11 @@ func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share
 		w.awaitReplica(ctx, s)
 		j, err := w.begin(ds, s)
 		if err != nil {
-			return Answer{}, err
+			return groonga.Answer{}, err
 		}
 		jobs = append(jobs, j)
 	}
-	answers := make([]Answer, len(jobs))
+	answers := make([]groonga.Answer, len(jobs))
 	var failed error
 	for i, j := range jobs {
 		var err error
@@ -103,7 +105,7 @@ func (w *writer) do(ctx context.Context, ds *dataset, c *Command, shares []share
 		}
 	}
 	if failed != nil {
-		return Answer{}, failed
+		return groonga.Answer{}, failed
 	}
 	return combineWrites(c, shares, answers), nil
 }
@@ -139,7 +141,7 @@ func (w *writer) able(s share) bool {
 // begin records a share before anything is sent (the intent), for all its servers.
 func (w *writer) begin(ds *dataset, s share) (*job, error) {
 	j := &job{command: s.command, volumes: s.volumes, changed: make(chan struct{}, 1),
-		answers: make(map[*volume]Answer), faulted: make(map[*volume]Answer)}
+		answers: make(map[*volume]groonga.Answer), faulted: make(map[*volume]groonga.Answer)}
 	w.mu.Lock()
 	if !w.able(s) {
 		w.mu.Unlock()
@@ -181,7 +183,7 @@ func (w *writer) end(j *job) {
 
 // wait returns when a share may be acknowledged: a replica has it, and each other
 // one has it too or is known to be behind.
-func (w *writer) wait(ctx context.Context, j *job) (Answer, error) {
+func (w *writer) wait(ctx context.Context, j *job) (groonga.Answer, error) {
 	start := time.Now()
 	timer := time.NewTimer(w.d.cfg.WriteWait)
 	defer timer.Stop()
@@ -200,7 +202,7 @@ func (w *writer) wait(ctx context.Context, j *job) (Answer, error) {
 		}
 		if !got && len(open) == 0 && time.Since(start) > unconfirmedAfter || time.Since(start) > w.d.cfg.WriteTimeout {
 			w.end(j)
-			return Answer{}, ErrUnconfirmed
+			return groonga.Answer{}, ErrUnconfirmed
 		}
 		timer.Reset(max(w.d.cfg.WriteWait-time.Since(first), time.Millisecond))
 		if !got {
@@ -211,10 +213,10 @@ func (w *writer) wait(ctx context.Context, j *job) (Answer, error) {
 		case <-timer.C:
 		case <-ctx.Done():
 			w.end(j)
-			return Answer{}, ctx.Err()
+			return groonga.Answer{}, ctx.Err()
 		case <-w.d.ctx.Done():
 			w.end(j)
-			return Answer{}, ErrStopped
+			return groonga.Answer{}, ErrStopped
 		}
 	}
 }
@@ -233,7 +235,7 @@ func (w *writer) catchingUp(j *job) bool {
 
 // look finds how a share stands: open are the servers that do not have it and are
 // not known to be behind. Those that cannot be reached now are made known to be.
-func (w *writer) look(j *job) (open []*volume, answer Answer, got bool, first time.Time) {
+func (w *writer) look(j *job) (open []*volume, answer groonga.Answer, got bool, first time.Time) {
 	var gone []*volume
 	w.mu.Lock()
 	for _, v := range j.volumes {
@@ -357,7 +359,7 @@ func (w *writer) deliver(v *volume, t Ticket, e *entry) bool {
 }
 
 // delivered marks a write as done with at one server.
-func (w *writer) delivered(v *volume, t Ticket, e *entry, answer Answer) bool {
+func (w *writer) delivered(v *volume, t Ticket, e *entry, answer groonga.Answer) bool {
 	v.delivered.Add(1)
 	if err := w.buffer.Delivered(v.addr, t); err != nil {
 		w.d.log.Warn("mark of a delivered write", "volume", v.addr, "error", err)
@@ -371,7 +373,7 @@ func (w *writer) delivered(v *volume, t Ticket, e *entry, answer Answer) bool {
 
 // settle gives the answer of a server to the one who waits, and compares it with
 // those of the others.
-func (w *writer) settle(v *volume, e *entry, answer Answer) {
+func (w *writer) settle(v *volume, e *entry, answer groonga.Answer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	j := w.jobs[e.id]
@@ -394,19 +396,19 @@ func (w *writer) settle(v *volume, e *entry, answer Answer) {
 }
 
 // sameResult compares two answers to one write, without the times in them.
-func sameResult(a, b Answer) bool {
+func sameResult(a, b groonga.Answer) bool {
 	if a.Code != b.Code {
 		return false
 	}
-	_, x, err1 := splitEnvelope(a.Body)
-	_, y, err2 := splitEnvelope(b.Body)
+	x, err1 := groonga.Result(a.Body)
+	y, err2 := groonga.Result(b.Body)
 	return err1 != nil || err2 != nil || a.Code != 0 || string(x) == string(y)
 }
 
 // shared reports whether every server of a share failed by a fault of its host: then
 // that is the answer. Until each has, no server drops the write, since one that takes
 // it makes it a write that all have to have.
-func (w *writer) shared(id string, v *volume, answer Answer) bool {
+func (w *writer) shared(id string, v *volume, answer groonga.Answer) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	j := w.jobs[id]
@@ -414,7 +416,7 @@ func (w *writer) shared(id string, v *volume, answer Answer) bool {
 		return false
 	}
 	j.faulted[v] = answer
-	left := make(map[*volume]Answer)
+	left := make(map[*volume]groonga.Answer)
 	for _, o := range j.volumes {
 		fault, ok := j.faulted[o]
 		if _, answered := j.answers[o]; answered || !ok {
@@ -432,7 +434,7 @@ func (w *writer) shared(id string, v *volume, answer Answer) bool {
 
 // drop reports whether a server need not try a write again, because none could take
 // it and its client was answered so.
-func (w *writer) drop(id string, v *volume) (Answer, bool) {
+func (w *writer) drop(id string, v *volume) (groonga.Answer, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	answer, ok := w.refused[id][v]
@@ -457,7 +459,7 @@ func hostFault(code int) bool {
 
 // send sends one command and waits for its answer, however long it takes: the
 // watchdog has the server asked whether it is there if it is silent.
-func (w *writer) send(v *volume, c *Command) (Answer, error) {
+func (w *writer) send(v *volume, c *groonga.Command) (groonga.Answer, error) {
 	a := &attempt{volume: v, start: time.Now()}
 	v.begin(a)
 	w.d.watch.begun()

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // buffered gives the rig a buffer and, when the dispatcher is closed, has it closed too.
@@ -194,9 +196,9 @@ func TestALoadIsSplitBySlices(t *testing.T) {
 			t.Errorf("%d keys after a delete", n)
 		}
 		_, err := r.do("delete --table T --id 1")
-		wantErr(t, err, ErrNotSupported)
+		wantErr(t, err, groonga.ErrNotSupported)
 		_, err = r.do("load --table T --values '{]'")
-		wantErr(t, err, ErrBadCommand)
+		wantErr(t, err, groonga.ErrBadCommand)
 	})
 }
 
@@ -210,7 +212,7 @@ func TestSharesOfArrays(t *testing.T) {
 			`load --table T --values '[["_key","x"],["p",1],["q",2],["r",3],["s",4],["t",5]]'`,
 			`load --table T --columns _key,x --values '[["p",1],["q",2],["r",3],["s",4],["t",5]]'`,
 		} {
-			c, err := ParseLine(line)
+			c, err := groonga.ParseLine(line)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -220,7 +222,7 @@ func TestSharesOfArrays(t *testing.T) {
 			}
 			rows := 0
 			for _, s := range shares {
-				list, err := Records(s.command)
+				list, err := groonga.Records(s.command)
 				if err != nil || !slices.Equal(list.Columns, []string{"_key", "x"}) || s.command.Get("values") != "" {
 					t.Errorf("%s: columns %v, %v", s.command.Body, list.Columns, err)
 				}
@@ -354,7 +356,7 @@ func TestAKilledGatewayDelivers(t *testing.T) {
 		r.fake(1).freeze()
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			c, _ := ParseLine(load("doubtful"))
+			c, _ := groonga.ParseLine(load("doubtful"))
 			if _, err := r.d.Do(ctx, c); err == nil {
 				t.Error("a write was acknowledged that no replica has")
 			}

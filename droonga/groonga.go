@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // compatible are the types that are commands of Groonga, with its arguments as body
@@ -24,8 +24,8 @@ var compatible = map[string]bool{
 }
 
 // groongaCommand makes the command of a message.
-func groongaCommand(r *request) (*dispatch.Command, error) {
-	c := &dispatch.Command{Name: r.kind, Dataset: r.dataset}
+func groongaCommand(r *request) (*groonga.Command, error) {
+	c := &groonga.Command{Name: r.kind, Dataset: r.dataset}
 	if r.body == nil {
 		return c, nil
 	}
@@ -33,8 +33,8 @@ func groongaCommand(r *request) (*dispatch.Command, error) {
 	if !ok {
 		return nil, badRequest("BadRequest", "the body of %s has to be a hash", r.kind)
 	}
-	if len(args) > dispatch.MaxArgs {
-		return nil, badRequest("BadRequest", "%d arguments: at most %d are possible", len(args), dispatch.MaxArgs)
+	if len(args) > groonga.MaxArgs {
+		return nil, badRequest("BadRequest", "%d arguments: at most %d are possible", len(args), groonga.MaxArgs)
 	}
 	for _, name := range slices.Sorted(maps.Keys(args)) {
 		value, err := argument(args[name])
@@ -127,7 +127,7 @@ func (s *Server) loadOne(ctx context.Context, r *request, a *addition) (document
 	if err != nil {
 		return document{}, badRequest("InvalidValue", "%v", err)
 	}
-	c := &dispatch.Command{Name: "load", Dataset: r.dataset, Body: []byte(text), ContentType: "application/json"}
+	c := &groonga.Command{Name: "load", Dataset: r.dataset, Body: []byte(text), ContentType: "application/json"}
 	c.Set("table", a.table)
 	return s.do(ctx, c)
 }

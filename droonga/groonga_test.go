@@ -6,66 +6,36 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
+	"github.com/ibuki-dev/ibuki/groonga/groongatest"
 )
 
 // oneServer is a Doer with one Groonga server behind it.
 type oneServer string
 
-func (addr oneServer) Do(ctx context.Context, c *dispatch.Command) (dispatch.Answer, error) {
+func (addr oneServer) Do(ctx context.Context, c *groonga.Command) (groonga.Answer, error) {
 	req, err := http.NewRequestWithContext(ctx, c.Method(), "http://"+string(addr)+c.URI(), bytes.NewReader(c.Body))
 	if err != nil {
-		return dispatch.Answer{}, err
+		return groonga.Answer{}, err
 	}
 	req.Header.Set("Content-Type", c.ContentType)
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return dispatch.Answer{}, err
+		return groonga.Answer{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return dispatch.Answer{Status: resp.StatusCode, Body: body}, err
+	return groonga.Answer{Status: resp.StatusCode, Body: body}, err
 }
 
 // startGroonga starts a real Groonga server with an empty database.
 func startGroonga(t *testing.T) oneServer {
 	t.Helper()
-	program, err := exec.LookPath("groonga")
-	if err != nil {
-		t.Skip("there is no groonga on the PATH (Debian: groonga-bin)")
-	}
-	for port := 10041; port < 10061; port++ {
-		addr := fmt.Sprintf("127.15.4.1:%d", port)
-		cmd := exec.Command(program, "-s", "--protocol", "http", "--bind-address", "127.15.4.1", "-p", fmt.Sprint(port), "-t", "2",
-			"--log-path", filepath.Join(t.TempDir(), "log"), "--query-log-path", "", "-n", filepath.Join(t.TempDir(), "db"))
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() { _ = cmd.Wait(); close(ended) }()
-		for began := time.Now(); time.Since(began) < 10*time.Second; {
-			select {
-			case <-ended:
-				began = time.Time{} // the port is taken
-				continue
-			case <-time.After(10 * time.Millisecond):
-			}
-			if _, err := oneServer(addr).Do(context.Background(), &dispatch.Command{Name: "status"}); err == nil {
-				t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-				return oneServer(addr)
-			}
-		}
-		_ = cmd.Process.Kill()
-		<-ended
-	}
-	t.Fatal("groonga does not start")
-	return ""
+	return oneServer(groongatest.Start(t).Addr)
 }
 
 // TestWithGroonga plays Droonga's own examples with a real Groonga behind.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // request is one message of a client.
@@ -130,8 +131,8 @@ func (r *request) faultOf(err error) *fault {
 	switch {
 	case errors.Is(err, dispatch.ErrUnknownDataset):
 		return &fault{status: statusNotFound, name: "UnknownDataset", message: fmt.Sprintf("Unknown dataset: <%s>", r.dataset)}
-	case errors.Is(err, dispatch.ErrNotSupported), errors.Is(err, dispatch.ErrForbidden), errors.Is(err, dispatch.ErrBadCommand),
-		errors.Is(err, dispatch.ErrTooLong), errors.Is(err, dispatch.ErrWriteTooLarge):
+	case errors.Is(err, groonga.ErrNotSupported), errors.Is(err, dispatch.ErrForbidden), errors.Is(err, groonga.ErrBadCommand),
+		errors.Is(err, groonga.ErrTooLong), errors.Is(err, dispatch.ErrWriteTooLarge):
 		return badRequest("BadRequest", "%v", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, dispatch.ErrTimeout):
 		name := "Timeout"

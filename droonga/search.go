@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // maxQueries bounds the queries of one search.
@@ -244,9 +244,9 @@ func chainOf(queries map[string]*query, name string) ([]*query, *fault) {
 const groups = "groups"
 
 // command makes the select of a chain of queries.
-func command(dataset string, chain []*query) (*dispatch.Command, error) {
+func command(dataset string, chain []*query) (*groonga.Command, error) {
 	last := chain[len(chain)-1]
-	c := &dispatch.Command{Name: "select", Dataset: dataset}
+	c := &groonga.Command{Name: "select", Dataset: dataset}
 	c.Set("table", chain[0].source)
 	conditions := conditions{command: c}
 	for _, q := range chain {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // document is a Groonga answer: [[code, start, elapsed, message…], body].
@@ -53,7 +53,7 @@ func real(v any) float64 {
 }
 
 // do has a command done and reads the answer.
-func (s *Server) do(ctx context.Context, c *dispatch.Command) (document, error) {
+func (s *Server) do(ctx context.Context, c *groonga.Command) (document, error) {
 	answer, err := s.cfg.Doer.Do(ctx, c)
 	if err != nil {
 		return document{}, err
@@ -104,7 +104,7 @@ func (s *Server) runQuery(ctx context.Context, dataset string, chain []*query) (
 }
 
 // searchFault is an error of Groonga's about a select in Droonga's form.
-func searchFault(doc *document, source string, c *dispatch.Command) *fault {
+func searchFault(doc *document, source string, c *groonga.Command) *fault {
 	const codeSyntax = -63
 	switch {
 	case doc.code == codeSyntax:
@@ -254,7 +254,7 @@ func (t *table) records(o *output) any {
 
 // vectors tells which of a table's columns hold several values.
 func (s *Server) vectors(ctx context.Context, dataset, name string) (map[string]bool, error) {
-	c := &dispatch.Command{Name: "column_list", Dataset: dataset}
+	c := &groonga.Command{Name: "column_list", Dataset: dataset}
 	c.Set("table", name)
 	doc, err := s.do(ctx, c)
 	if err != nil {

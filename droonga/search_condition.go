@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // conditions makes the filter of a select, which all of several conditions have to
 // meet. One that is a query, in the syntax of search boxes, becomes the select's
 // own query; further ones become calls of the function query in the filter.
 type conditions struct {
-	command *dispatch.Command
+	command *groonga.Command
 	filters []string
 	queried bool
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // searchOf makes a request of the JSON of a search's queries.
@@ -44,7 +45,7 @@ func TestSearchBecomesSelect(t *testing.T) {
 		{`{"q":{"source":"T","groupBy":{"key":"job"},"output":{"elements":["count"]}}}`,
 			`select --table 'T' --limit '0' --output_columns '_id' --drilldowns[groups].keys 'job' --drilldowns[groups].output_columns '_key' --drilldowns[groups].offset '0' --drilldowns[groups].limit '0'`},
 	} {
-		doer := &fakeDoer{answer: func(*dispatch.Command) (string, error) { return nothing, nil }}
+		doer := &fakeDoer{answer: func(*groonga.Command) (string, error) { return nothing, nil }}
 		s := NewServer(Config{Doer: doer})
 		if _, err := s.search(context.Background(), searchOf(t, c.queries)); err != nil {
 			t.Errorf("%s: %v", c.queries, err)
@@ -88,7 +89,7 @@ func TestSearchFaults(t *testing.T) {
 		{`{"q":{"source":"T","output":{}}}`, `no JSON`, 500, "InternalServerError"},
 		{`{"q":{"source":"T","output":{}}}`, `[[0,1.5,0.25],[[[1],[["a"]]]]]`, 500, "InternalServerError"},
 	} {
-		doer := &fakeDoer{answer: func(*dispatch.Command) (string, error) { return c.answer, nil }}
+		doer := &fakeDoer{answer: func(*groonga.Command) (string, error) { return c.answer, nil }}
 		r := searchOf(t, c.queries)
 		_, err := NewServer(Config{Doer: doer}).search(context.Background(), r)
 		if err == nil {
@@ -146,7 +147,7 @@ func TestFaultsOfDelivery(t *testing.T) {
 		{dispatch.ErrBufferFull, 503, "BufferFull"},
 		{dispatch.ErrNoReplica, 503, "Unavailable"},
 		{dispatch.ErrOverload, 503, "Unavailable"},
-		{dispatch.ErrNotSupported, 400, "BadRequest"},
+		{groonga.ErrNotSupported, 400, "BadRequest"},
 		{dispatch.ErrTimeout, 500, "SearchTimeout"},
 		{context.DeadlineExceeded, 500, "SearchTimeout"},
 		{errors.New("else"), 500, "InternalServerError"},

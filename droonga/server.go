@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // Config are the settings of a Server. Zero means the default.
@@ -293,7 +294,7 @@ func (r *request) writes() bool {
 		return false
 	}
 	c, err := groongaCommand(r)
-	return err == nil && c.Kind() != dispatch.Read
+	return err == nil && c.Kind() != groonga.Read
 }
 
 // finish does a message and sends the answer.

@@ -18,7 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,19 +27,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeDoer struct {
 	mu     sync.Mutex
 	asked  []string
-	answer func(c *dispatch.Command) (string, error)
+	answer func(c *groonga.Command) (string, error)
 }
 
-func (d *fakeDoer) Do(_ context.Context, c *dispatch.Command) (dispatch.Answer, error) {
+func (d *fakeDoer) Do(_ context.Context, c *groonga.Command) (groonga.Answer, error) {
 	d.mu.Lock()
 	d.asked = append(d.asked, line(c))
 	d.mu.Unlock()
 	text, err := d.answer(c)
-	return dispatch.Answer{Status: 200, ContentType: "application/json", Body: []byte(text)}, err
+	return groonga.Answer{Status: 200, ContentType: "application/json", Body: []byte(text)}, err
 }
 
 // line is a command for comparing: its name, arguments and body.
-func line(c *dispatch.Command) string {
+func line(c *groonga.Command) string {
 	text := c.Name
 	for _, a := range c.Args {
 		text += " --" + a.Name + " '" + a.Value + "'"
@@ -51,8 +51,8 @@ func line(c *dispatch.Command) string {
 }
 
 // commands answers each command by what its line contains.
-func commands(answers ...string) func(*dispatch.Command) (string, error) {
-	return func(c *dispatch.Command) (string, error) {
+func commands(answers ...string) func(*groonga.Command) (string, error) {
+	return func(c *groonga.Command) (string, error) {
 		for i := 0; i < len(answers); i += 2 {
 			if strings.Contains(line(c), answers[i]) {
 				return answers[i+1], nil
@@ -180,7 +180,7 @@ func TestConversation(t *testing.T) {
 		"--table 'Nowhere'", `[[-22,1.5,0.25,"nonexistent table: <Nowhere>",[]],0]`,
 	)}
 	load := doer.answer
-	doer.answer = func(c *dispatch.Command) (string, error) {
+	doer.answer = func(c *groonga.Command) (string, error) {
 		switch {
 		case c.Name == "load" && c.Get("table") == "Store":
 			return `[[0,1.5,0.25],1]`, nil
@@ -254,11 +254,11 @@ func show(v any) string {
 func TestWritesStayInOrder(t *testing.T) {
 	var order []string
 	var mu sync.Mutex
-	doer := &fakeDoer{answer: func(c *dispatch.Command) (string, error) {
+	doer := &fakeDoer{answer: func(c *groonga.Command) (string, error) {
 		mu.Lock()
 		order = append(order, c.Get("name")+c.Get("table"))
 		mu.Unlock()
-		if c.Kind() == dispatch.Write {
+		if c.Kind() == groonga.Write {
 			time.Sleep(time.Millisecond) // a later one would overtake it
 		}
 		return `[[0,1.5,0.25],true]`, nil

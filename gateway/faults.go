@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // fault is how a fault of delivery is told to a client: in Groonga's own form, with
@@ -33,10 +34,10 @@ const (
 )
 
 var faults = []fault{
-	{dispatch.ErrBadCommand, "bad-command", codeInvalid, 400},
-	{dispatch.ErrTooLong, "too-long", codeInvalid, 400},
+	{groonga.ErrBadCommand, "bad-command", codeInvalid, 400},
+	{groonga.ErrTooLong, "too-long", codeInvalid, 400},
 	{dispatch.ErrUnknownDataset, "unknown-dataset", codeInvalid, 400},
-	{dispatch.ErrNotSupported, "not-supported", codeUnsupported, 400},
+	{groonga.ErrNotSupported, "not-supported", codeUnsupported, 400},
 	{dispatch.ErrForbidden, "forbidden", codeNotPermitted, 403},
 	{dispatch.ErrWriteTooLarge, "write-too-large", codeTooLong, 413},
 	{dispatch.ErrBufferFull, "buffer-full", codeNoSpace, 503},

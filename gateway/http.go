@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/sock"
 )
 
@@ -135,10 +136,10 @@ func (s *Server) json(ctx *fasthttp.RequestCtx, v any) {
 func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	start := time.Now()
 	if !ctx.IsGet() && !ctx.IsPost() && !ctx.IsHead() {
-		s.fault(ctx, start, fmt.Errorf("%w: HTTP method %.20q", dispatch.ErrBadCommand, ctx.Method()))
+		s.fault(ctx, start, fmt.Errorf("%w: HTTP method %.20q", groonga.ErrBadCommand, ctx.Method()))
 		return
 	}
-	c, err := dispatch.ParseURI(string(ctx.RequestURI()))
+	c, err := groonga.ParseURI(string(ctx.RequestURI()))
 	if err != nil {
 		s.fault(ctx, start, err)
 		return
@@ -159,11 +160,11 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 }
 
 // do has a command done.
-func (s *Server) do(ctx *fasthttp.RequestCtx, c *dispatch.Command) (dispatch.Answer, error) {
+func (s *Server) do(ctx *fasthttp.RequestCtx, c *groonga.Command) (groonga.Answer, error) {
 	steps := c.Name == "load" && ctx.IsPost() && s.long(ctx) && !isForm(ctx)
 	if ctx.IsPost() && !steps {
 		if err := s.body(ctx, c); err != nil {
-			return dispatch.Answer{}, err
+			return groonga.Answer{}, err
 		}
 	}
 	form := c.Form()
@@ -174,7 +175,7 @@ func (s *Server) do(ctx *fasthttp.RequestCtx, c *dispatch.Command) (dispatch.Ans
 		return s.cfg.Doer.Do(context.Background(), c)
 	}
 	// Whatever form the client wants, servers are asked in one that can be added up.
-	var result dispatch.LoadResult
+	var result groonga.LoadResult
 	var err error
 	if steps {
 		result, err = s.loadStream(ctx.RequestBodyStream(), c.Asked())
@@ -182,7 +183,7 @@ func (s *Server) do(ctx *fasthttp.RequestCtx, c *dispatch.Command) (dispatch.Ans
 		result, err = s.load(c.Asked())
 	}
 	if err != nil {
-		return dispatch.Answer{}, err
+		return groonga.Answer{}, err
 	}
 	return result.Answer(form), nil
 }
@@ -199,7 +200,7 @@ func isForm(ctx *fasthttp.RequestCtx) bool {
 }
 
 // body takes what a client has posted: arguments or records.
-func (s *Server) body(ctx *fasthttp.RequestCtx, c *dispatch.Command) error {
+func (s *Server) body(ctx *fasthttp.RequestCtx, c *groonga.Command) error {
 	var body []byte
 	if !ctx.Request.IsBodyStream() {
 		body = ctx.Request.Body()
@@ -207,10 +208,10 @@ func (s *Server) body(ctx *fasthttp.RequestCtx, c *dispatch.Command) error {
 		var err error
 		body, err = io.ReadAll(io.LimitReader(ctx.RequestBodyStream(), int64(s.cfg.MaxBody)+1))
 		if err != nil {
-			return fmt.Errorf("%w: body: %v", dispatch.ErrBadCommand, err)
+			return fmt.Errorf("%w: body: %v", groonga.ErrBadCommand, err)
 		}
 		if len(body) > s.cfg.MaxBody {
-			return fmt.Errorf("%w: body of more than %d bytes", dispatch.ErrTooLong, s.cfg.MaxBody)
+			return fmt.Errorf("%w: body of more than %d bytes", groonga.ErrTooLong, s.cfg.MaxBody)
 		}
 	}
 	kind := ctx.Request.Header.ContentType()

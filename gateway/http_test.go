@@ -14,17 +14,18 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // scripted is a Doer that notes what it is asked and answers what it is told to.
 type scripted struct {
 	mu   sync.Mutex
-	got  []*dispatch.Command
+	got  []*groonga.Command
 	fail error
 	hold chan struct{} // if set, an answer is told here, waits, and goes on at the second
 }
 
-func (s *scripted) Do(ctx context.Context, c *dispatch.Command) (dispatch.Answer, error) {
+func (s *scripted) Do(ctx context.Context, c *groonga.Command) (groonga.Answer, error) {
 	if s.hold != nil {
 		s.hold <- struct{}{}
 		<-s.hold
@@ -33,26 +34,26 @@ func (s *scripted) Do(ctx context.Context, c *dispatch.Command) (dispatch.Answer
 	defer s.mu.Unlock()
 	s.got = append(s.got, c)
 	if s.fail != nil {
-		return dispatch.Answer{}, s.fail
+		return groonga.Answer{}, s.fail
 	}
 	if c.Name == "load" {
 		return loadAnswer(c)
 	}
 	result := `"done"`
-	return dispatch.Answer{Status: 200, ContentType: "application/json", Body: []byte("[[0,1.5,0.1]," + result + "]")}, nil
+	return groonga.Answer{Status: 200, ContentType: "application/json", Body: []byte("[[0,1.5,0.1]," + result + "]")}, nil
 }
 
 // loadAnswer is what a server answers that takes all records but those with the key "bad".
-func loadAnswer(c *dispatch.Command) (dispatch.Answer, error) {
-	list, err := dispatch.Records(c)
+func loadAnswer(c *groonga.Command) (groonga.Answer, error) {
+	list, err := groonga.Records(c)
 	if err != nil {
-		return dispatch.Answer{}, err
+		return groonga.Answer{}, err
 	}
-	r := dispatch.LoadResult{Header: dispatch.Header{Start: "1.5", Elapsed: "0.1"}, Status: 200}
+	r := groonga.LoadResult{Header: groonga.Header{Start: "1.5", Elapsed: "0.1"}, Status: 200}
 	for i, row := range list.Rows {
 		id, fault := fmt.Sprint(i+1), `{"return_code":0,"message":null}`
 		if strings.Contains(string(row), `"bad"`) {
-			r.Code, r.Status, r.Fault = -22, 400, &dispatch.Fault{Message: "bad", Function: "f", File: "load.c", Line: 7}
+			r.Code, r.Status, r.Fault = -22, 400, &groonga.Fault{Message: "bad", Function: "f", File: "load.c", Line: 7}
 			id, fault = "0", `{"return_code":-22,"message":"bad"}`
 		} else {
 			r.Loaded++
@@ -68,7 +69,7 @@ func loadAnswer(c *dispatch.Command) (dispatch.Answer, error) {
 }
 
 // last is the command that was asked last.
-func (s *scripted) last(t *testing.T) *dispatch.Command {
+func (s *scripted) last(t *testing.T) *groonga.Command {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +168,7 @@ func TestFaultsAreEnvelopes(t *testing.T) {
 		{dispatch.ErrNoReplica, 503, "-12", "no-replica"},
 		{fmt.Errorf("%w: 5 of 5 bytes", dispatch.ErrBufferFull), 503, "-27", "buffer-full"},
 		{dispatch.ErrForbidden, 403, "-2", "forbidden"},
-		{fmt.Errorf("select: %w", dispatch.ErrNotSupported), 400, "-38", "not-supported"},
+		{fmt.Errorf("select: %w", groonga.ErrNotSupported), 400, "-38", "not-supported"},
 		{fmt.Errorf("a \"quoted\" fault\n"), 500, "-1", "unknown"},
 	} {
 		doer.fail = c.err
@@ -220,7 +221,7 @@ func TestALoadOfAnyLengthIsTakenInSteps(t *testing.T) {
 				}
 				n := 0
 				for _, c := range doer.got {
-					list, err := dispatch.Records(c)
+					list, err := groonga.Records(c)
 					if err != nil || len(c.Body) > 32<<10 {
 						t.Fatalf("a step of %d bytes: %v", len(c.Body), err)
 					}
@@ -259,7 +260,7 @@ func TestALongLoadIsAnsweredInEveryForm(t *testing.T) {
 		}
 		n := 0
 		for _, c := range doer.got {
-			list, err := dispatch.Records(c)
+			list, err := groonga.Records(c)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -341,7 +342,7 @@ func TestStatusAndPeers(t *testing.T) {
 	if m := <-heard; m.Name != "here" || m.Stamp != 5 {
 		t.Errorf("%+v", m)
 	}
-	c := &dispatch.Command{Name: "load", Dataset: "D", ID: "x-1", Body: []byte(`[{"_key":"a"}]`)}
+	c := &groonga.Command{Name: "load", Dataset: "D", ID: "x-1", Body: []byte(`[{"_key":"a"}]`)}
 	c.Set("table", "T")
 	answer, err := client.Forward(t.Context(), addr, c)
 	if err != nil || answer.Code != 0 || !strings.HasSuffix(string(answer.Body), ",1]") {

@@ -8,24 +8,24 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // loadStream takes a load of any length in steps of MaxChunk. Each step is
 // acknowledged by the servers before the next one is read. A record that they refuse
 // costs that record, as with Groonga itself; if nobody answers a step, what came before
 // stays loaded.
-func (s *Server) loadStream(body io.Reader, c *dispatch.Command) (dispatch.LoadResult, error) {
-	var whole dispatch.LoadResult
+func (s *Server) loadStream(body io.Reader, c *groonga.Command) (groonga.LoadResult, error) {
+	var whole groonga.LoadResult
 	if t := c.Get("input_type"); t != "" && t != "json" {
-		return whole, fmt.Errorf("%w: load of input_type %s of more than %d bytes", dispatch.ErrTooLong, t, s.cfg.MaxChunk)
+		return whole, fmt.Errorf("%w: load of input_type %s of more than %d bytes", groonga.ErrTooLong, t, s.cfg.MaxChunk)
 	}
 	in := newRecordReader(body, s.cfg.MaxRecord)
 	for first, done := true, false; !done; first = false {
 		var rows []json.RawMessage
 		var err error
 		if rows, done, err = s.chunk(in, c); err != nil {
-			return whole, fmt.Errorf("%w: after %d records were loaded: %v", dispatch.ErrBadCommand, whole.Loaded, err)
+			return whole, fmt.Errorf("%w: after %d records were loaded: %v", groonga.ErrBadCommand, whole.Loaded, err)
 		}
 		if len(rows) == 0 && !first {
 			break
@@ -47,7 +47,7 @@ func (s *Server) loadStream(body io.Reader, c *dispatch.Command) (dispatch.LoadR
 		}
 		if n := (len(whole.IDs) + len(whole.Errors)) * bytesOfRecord; n > s.cfg.MaxBody {
 			return whole, fmt.Errorf("%w: after %d records were loaded: the answer has more than %d bytes of output_ids and output_errors",
-				dispatch.ErrTooLong, whole.Loaded, s.cfg.MaxBody)
+				groonga.ErrTooLong, whole.Loaded, s.cfg.MaxBody)
 		}
 	}
 	return whole, nil
@@ -57,7 +57,7 @@ func (s *Server) loadStream(body io.Reader, c *dispatch.Command) (dispatch.LoadR
 const bytesOfRecord = 64
 
 // chunk reads the records of one step; done: they are the last.
-func (s *Server) chunk(in *recordReader, c *dispatch.Command) (rows []json.RawMessage, done bool, err error) {
+func (s *Server) chunk(in *recordReader, c *groonga.Command) (rows []json.RawMessage, done bool, err error) {
 	for size := 0; size < s.cfg.MaxChunk; {
 		row, err := in.next()
 		if errors.Is(err, io.EOF) {
@@ -79,12 +79,12 @@ func (s *Server) chunk(in *recordReader, c *dispatch.Command) (rows []json.RawMe
 }
 
 // load has some records loaded.
-func (s *Server) load(c *dispatch.Command) (dispatch.LoadResult, error) {
+func (s *Server) load(c *groonga.Command) (groonga.LoadResult, error) {
 	answer, err := s.cfg.Doer.Do(context.Background(), c)
 	if err != nil {
-		return dispatch.LoadResult{}, err
+		return groonga.LoadResult{}, err
 	}
-	return dispatch.ReadLoad(answer)
+	return groonga.ReadLoad(answer)
 }
 
 // recordReader reads the records of a load one by one: the elements of an array, or
@@ -92,7 +92,7 @@ func (s *Server) load(c *dispatch.Command) (dispatch.LoadResult, error) {
 type recordReader struct {
 	in    *limitedReader
 	dec   *json.Decoder
-	list  dispatch.RecordList // its Columns
+	list  groonga.RecordList // its Columns
 	array bool
 	begun bool
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // peerPath is where gateways tell each other how they stand.
@@ -60,7 +61,7 @@ func (c *Client) Exchange(ctx context.Context, addr string, m dispatch.PeerMessa
 }
 
 // Forward has another gateway do a write: see dispatch.PeerClient.
-func (c *Client) Forward(ctx context.Context, addr string, cmd *dispatch.Command) (dispatch.Answer, error) {
+func (c *Client) Forward(ctx context.Context, addr string, cmd *groonga.Command) (groonga.Answer, error) {
 	header := make(http.Header)
 	header.Set(headerWrite, cmd.ID)
 	if cmd.Dataset != "" {
@@ -73,13 +74,13 @@ func (c *Client) Forward(ctx context.Context, addr string, cmd *dispatch.Command
 	}
 	resp, body, err := c.post(ctx, cmd.Method(), "http://"+addr+cmd.URI(), cmd.Body, header, c.maxAnswer)
 	if err != nil {
-		return dispatch.Answer{}, err
+		return groonga.Answer{}, err
 	}
 	if name := resp.Header.Get(headerFault); name != "" {
-		return dispatch.Answer{}, told(name, message(body))
+		return groonga.Answer{}, told(name, message(body))
 	}
-	answer := dispatch.Answer{Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"), Body: body, Volume: addr}
-	answer.Code = dispatch.ReturnCode(answer.Status, body)
+	answer := groonga.Answer{Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"), Body: body, Volume: addr}
+	answer.Code = groonga.ReturnCode(answer.Status, body)
 	return answer, nil
 }
 

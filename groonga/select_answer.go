@@ -1,4 +1,4 @@
-package dispatch
+package groonga
 
 import (
 	"encoding/json"
@@ -246,4 +246,19 @@ func times(answers []answer) (start, elapsed string) {
 		last = max(last, from+took)
 	}
 	return start, strconv.FormatFloat(max(0, last-first), 'g', -1, 64)
+}
+
+// Result is what an answer says beside its times, and what replicas agree on: its body, of
+// a load with ids the number alone, since replicas may number differently.
+func Result(doc []byte) (json.RawMessage, error) {
+	a, err := readAnswer(doc)
+	if err != nil {
+		return nil, err
+	}
+	if fields, ok := splitObject(a.body); ok && a.object {
+		if n := field(fields, "n_loaded_records"); n != nil {
+			return n, nil
+		}
+	}
+	return a.body, nil
 }

@@ -1,4 +1,4 @@
-package dispatch
+package groonga
 
 // Kind is what a command does to the data, which decides where it goes.
 type Kind uint8
@@ -47,4 +47,15 @@ func (c *Command) Kind() Kind {
 		return Read
 	}
 	return Write
+}
+
+// SameEverywhere reports whether any of the servers that share the data answers a read
+// for all of them: the schema is the same everywhere.
+func SameEverywhere(name string) bool { return anywhere[name] }
+
+var anywhere = map[string]bool{
+	"status": true, "table_list": true, "column_list": true, "schema": true,
+	"object_exist": true, "object_list": true, "tokenize": true, "table_tokenize": true, "tokenizer_list": true,
+	"normalize": true, "normalizer_list": true, "config_get": true, "query_expand": true, "query_log_flags_get": true,
+	"cache_limit": true, "check": true,
 }

@@ -1,11 +1,11 @@
-package dispatch
+package groonga
 
 import (
 	"slices"
 	"strings"
 )
 
-// planDump splits a dump over slices: first is what one slice is asked, the schema and
+// PlanDump splits a dump over slices: first is what one slice is asked, the schema and
 // all tables, rest what each of the others is asked, the records of the fact table
 // alone. A nil rest means that one slice has all that is asked for. Commands that
 // follow each other make one dump: the others' records are loaded last.
@@ -13,7 +13,7 @@ import (
 // It takes a fact table. Where all tables are cut, a slice also has the records that
 // its records refer to, empty ones, and a restored dump would write those over the
 // real ones.
-func planDump(c *Command, fact string) (first, rest *Command) {
+func PlanDump(c *Command, fact string) (first, rest *Command) {
 	if c.Get("dump_records") == "no" {
 		return c, nil
 	}
@@ -28,8 +28,8 @@ func planDump(c *Command, fact string) (first, rest *Command) {
 	return c, rest
 }
 
-// joinDumps puts the slices' dumps one after the other.
-func joinDumps(dumps []string) []byte {
+// JoinDumps puts the slices' dumps one after the other.
+func JoinDumps(dumps []string) []byte {
 	var whole strings.Builder
 	for _, d := range dumps {
 		if d = strings.Trim(d, "\n"); d != "" {

@@ -1,4 +1,4 @@
-package dispatch
+package groonga
 
 import (
 	"encoding/json"

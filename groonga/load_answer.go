@@ -1,9 +1,8 @@
-package dispatch
+package groonga
 
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 )
@@ -92,13 +91,33 @@ func (r *LoadResult) Answer(f Form) Answer {
 	}
 	a.ContentType, a.Body = f.Write(r.Header, body)
 	if a.Status == 0 {
-		a.Status = http.StatusOK
+		a.Status = 200
 	}
 	return a
 }
 
-// combineLoads makes one result of those to the shares of a load. rows are which of the
-// client's records each share had, in their order.
+// CombineLoads makes one answer of those to the parts of a load. rows are which of the
+// client's records each part had, in their order.
+func CombineLoads(c *Command, answers []Answer, rows [][]int) (Answer, error) {
+	results := make([]LoadResult, len(answers))
+	heads := make([]answer, len(answers))
+	for i, a := range answers {
+		var err error
+		if results[i], err = ReadLoad(a); err != nil {
+			return Answer{}, err
+		}
+		if heads[i], err = readAnswer(a.Body); err != nil {
+			return Answer{}, err
+		}
+	}
+	whole := combineLoads(results, rows)
+	whole.Start, whole.Elapsed = times(heads)
+	one := whole.Answer(c.Form())
+	one.Volume = answers[0].Volume
+	return one, nil
+}
+
+// combineLoads makes one result of those to the parts of a load.
 func combineLoads(results []LoadResult, rows [][]int) LoadResult {
 	whole := LoadResult{Header: results[0].Header, Status: results[0].Status}
 	whole.Code, whole.Fault = 0, nil

@@ -1,4 +1,4 @@
-package dispatch
+package groonga
 
 import (
 	"slices"
@@ -18,7 +18,7 @@ func TestDumpAsksOneSliceForTheSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		rest, asked := "", command.URI()
-		first, others := planDump(command, "Docs")
+		first, others := PlanDump(command, "Docs")
 		if others != nil {
 			rest = others.URI()
 		}
@@ -41,8 +41,8 @@ func TestAJoinedDumpRestoresAllSlices(t *testing.T) {
 	}
 	a.must(`load --table Docs --values '[{"_key":"1","title":"first text","tag":"t"},{"_key":"2","title":"other","tag":"t"}]'`)
 	b.must(`load --table Docs --values '[{"_key":"3","title":"third text","tag":"t"}]'`)
-	first, rest := planDump(&Command{Name: "dump"}, "Docs")
-	dump := string(joinDumps([]string{string(a.do(first)), string(b.do(rest))}))
+	first, rest := PlanDump(&Command{Name: "dump"}, "Docs")
+	dump := string(JoinDumps([]string{string(a.do(first)), string(b.do(rest))}))
 	for _, g := range splitDump(t, dump) {
 		restored.do(g)
 	}

@@ -1,4 +1,4 @@
-package dispatch
+package groonga
 
 import (
 	"bytes"
@@ -50,7 +50,7 @@ func (f Form) contentType() string {
 	case f.Type == "json" && f.Callback != "":
 		return "application/javascript"
 	case f.Type == "json":
-		return jsonType
+		return JSONType
 	case f.Type == "xml":
 		return "text/xml"
 	case f.Type == "tsv":
