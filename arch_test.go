@@ -41,13 +41,14 @@ dispatch:   live catalog sock groonga groonga/groongatest | github.com/valyala/f
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
 gateway:    live livefile catalog groonga dispatch sock | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
+agent/logging: swim serf | gopkg.in/natefinch/lumberjack.v2
 agent/snapshot: wire swim serf |
 agent/transport: | golang.org/x/sys/unix
-agent:      agent/snapshot agent/transport wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix gopkg.in/natefinch/lumberjack.v2
+agent:      agent/logging agent/snapshot agent/transport wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
 droonga:    groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
-cmd/ibuki:  wire swim serf coordinate live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term github.com/coreos/go-systemd/v22/daemon
+cmd/ibuki:  agent/logging wire swim serf coordinate live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2 github.com/mattn/go-isatty golang.org/x/sys/unix golang.org/x/term github.com/coreos/go-systemd/v22/daemon
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/agent/snapshot"
 	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/live"
@@ -32,7 +33,7 @@ import (
 // goroutine and a bounded queue of its own.
 type Agent struct {
 	cfg    Config
-	log    *Log
+	log    *logging.Log
 	logger *slog.Logger
 	faults *faults
 
@@ -143,7 +144,7 @@ func (a *Agent) Start(ctx context.Context) error {
 		return ErrStarted
 	}
 	a.began = time.Now()
-	a.log = NewLog(a.cfg.LogOutput, a.cfg.LogLevel)
+	a.log = logging.New(a.cfg.LogOutput, a.cfg.LogLevel)
 	a.log.SetFormat(a.cfg.LogFormat)
 	a.logger = a.log.Logger()
 	a.faults = newFaults(a.logger)
@@ -169,8 +170,10 @@ func (a *Agent) start() (err error) {
 		close(a.loopDone)
 		return err
 	}
-	if err := a.useSyslog(); err != nil {
-		return fail(err)
+	if a.cfg.Syslog {
+		if err := a.log.UseSyslog(a.cfg.SyslogFacility); err != nil {
+			return fail(err)
+		}
 	}
 	a.greet()
 	if err := a.loadTagsFile(); err != nil {
@@ -380,7 +383,7 @@ func (a *Agent) RPCAddr() net.Addr {
 func (a *Agent) Live() *live.List { return &a.list }
 
 // Log is the agent's log, there after Start.
-func (a *Agent) Log() *Log { return a.log }
+func (a *Agent) Log() *logging.Log { return a.log }
 
 // Encrypted reports whether there are keys.
 func (a *Agent) Encrypted() bool { return len(a.cfg.Keys) > 0 }

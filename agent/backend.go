@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -167,7 +168,7 @@ func (a *Agent) Observe() (events <-chan rpc.Event, lost func() int, cancel func
 
 // Monitor implements rpc.Backend.
 func (b backend) Monitor(level string) (<-chan string, func(), error) {
-	l, err := ParseLevel(level)
+	l, err := logging.ParseLevel(level)
 	if err != nil {
 		return nil, nil, err
 	}

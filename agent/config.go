@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
@@ -148,9 +149,9 @@ type Config struct {
 	// LogOutput gets the log lines, from LogOpen on. nil: nobody.
 	LogOutput io.Writer
 	// LogFormat is how they are printed.
-	LogFormat LogFormat
+	LogFormat logging.Format
 	// LogFile is where the program lets LogOutput end up, if it has a Path.
-	LogFile LogFile
+	LogFile logging.File
 	// LogLevel is from which level on they are printed.
 	LogLevel slog.Level
 
@@ -237,7 +238,7 @@ func (c *Config) Validate() error {
 	if len(c.Label) > wire.LabelMax {
 		fault("label is longer than %d bytes", wire.LabelMax)
 	}
-	if _, err := parseFacility(c.SyslogFacility); err != nil {
+	if _, err := logging.ParseFacility(c.SyslogFacility); err != nil {
 		fault("Syslog setup failed: %w", err)
 	}
 	faults = append(faults, c.validateAccess()...)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 )
@@ -27,9 +28,9 @@ func (a *Agent) deliverOne(e *serf.Event) {
 	text := e.Type.String()
 	switch e.Type {
 	case serf.EventUser:
-		text = "user-event: " + oneLine(e.Name)
+		text = "user-event: " + logging.OneLine(e.Name)
 	case serf.EventQuery:
-		text = "query: " + oneLine(e.Name)
+		text = "query: " + logging.OneLine(e.Name)
 	}
 	a.logger.Info("agent: Received event: " + text)
 	handled := a.handlers.deliver(e, a.local)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/swim"
 )
 
@@ -116,7 +117,7 @@ func (f *faults) note(kind, reason string, from netip.AddrPort, err error) {
 		return
 	}
 	if err != nil {
-		line += ": " + oneLine(err.Error())
+		line += ": " + logging.OneLine(err.Error())
 	}
 	f.logger.Warn(line)
 }
@@ -167,7 +168,7 @@ type limitedHandler struct {
 }
 
 func (h *limitedHandler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= LevelWarn {
+	if r.Level >= logging.LevelWarn {
 		h.faults.mu.Lock()
 		unsaid, ok := h.faults.core.admit(r.Time, faultSource{kind: r.Message})
 		h.faults.mu.Unlock()

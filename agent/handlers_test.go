@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -60,7 +61,7 @@ func needShell(t *testing.T) {
 type scriptTest struct {
 	*handlers
 	out  lockedBuffer
-	log  *Log
+	log  *logging.Log
 	dir  string
 	self serf.Member
 
@@ -80,7 +81,7 @@ func newHandlerTest(t *testing.T, specs []string, more ...Handler) *scriptTest {
 	s := &scriptTest{dir: t.TempDir(), self: serf.Member{Name: "me", Addr: netip.MustParseAddrPort("10.0.0.9:7947"), Tags: []wire.Tag{
 		{Key: "role", Value: "web"}, {Key: "a:b/ü", Value: "v\nw"},
 	}}}
-	s.log = NewLog(&s.out, LevelDebug)
+	s.log = logging.New(&s.out, logging.LevelDebug)
 	s.log.Open()
 	s.handlers = newHandlers(s.log.Logger(), func(_ serf.QueryID, payload []byte, o serf.Outcome) error {
 		s.mu.Lock()

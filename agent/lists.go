@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
 )
@@ -82,7 +83,7 @@ func (a *Agent) orderLists(e *serf.Event) bool {
 	order.LTime = uint64(e.LTime)
 	order.Clock = livefile.EventClock
 	if err != nil {
-		a.logger.Warn("agent: " + oneLine(err.Error()))
+		a.logger.Warn("agent: " + logging.OneLine(err.Error()))
 	}
 	var done func(livefile.Result, error)
 	if e.Type == serf.EventQuery {
@@ -91,7 +92,7 @@ func (a *Agent) orderLists(e *serf.Event) bool {
 		done = func(r livefile.Result, updateErr error) { a.answerList(id, r, errors.Join(err, updateErr)) }
 	}
 	if !a.lists.Order(order, done) {
-		a.logger.Warn(fmt.Sprintf("agent: live-node lists do not keep up: '%s' is dropped", oneLine(e.Name)))
+		a.logger.Warn(fmt.Sprintf("agent: live-node lists do not keep up: '%s' is dropped", logging.OneLine(e.Name)))
 		return false
 	}
 	return e.Type == serf.EventQuery

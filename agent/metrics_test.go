@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/agent/snapshot"
 )
 
@@ -147,7 +148,7 @@ func TestRecentMetrics(t *testing.T) {
 
 func newTestSink(t *testing.T, network, addr string) *metricSink {
 	t.Helper()
-	l := NewLog(io.Discard, LevelInfo)
+	l := logging.New(io.Discard, logging.LevelInfo)
 	t.Cleanup(l.Close)
 	return &metricSink{network: network, addr: addr, what: network, packets: make(chan []byte, sinkLag), faults: newFaults(l.Logger())}
 }

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -324,7 +325,7 @@ func samples() [][]byte {
 // P162
 func TestFloods(t *testing.T) {
 	var out lockedBuffer
-	quiet := func(c *Config) { c.LogOutput, c.LogLevel = &out, LevelWarn }
+	quiet := func(c *Config) { c.LogOutput, c.LogLevel = &out, logging.LevelWarn }
 	a, b := realNode(t, "a", quiet), realNode(t, "b", nil)
 	a.Log().Open()
 	joinTo(t, a, b)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
@@ -387,16 +388,16 @@ func (o *Options) level(c *Config) (err error) {
 	if level == "" {
 		level = "INFO"
 	}
-	c.LogLevel, err = ParseLevel(level)
+	c.LogLevel, err = logging.ParseLevel(level)
 	return err
 }
 
 func (o *Options) logFile(c *Config) (err error) {
-	c.LogFile = LogFile{Path: o.LogFile, MaxMB: o.LogFileMaxMB, MaxFiles: o.LogFileMaxFiles, MaxDays: o.LogFileMaxDays}
-	if c.LogFormat, err = ParseLogFormat(o.LogFormat); c.LogFormat == LogText && o.LogFile != "" {
-		c.LogFormat = LogLines
+	c.LogFile = logging.File{Path: o.LogFile, MaxMB: o.LogFileMaxMB, MaxFiles: o.LogFileMaxFiles, MaxDays: o.LogFileMaxDays}
+	if c.LogFormat, err = logging.ParseFormat(o.LogFormat); c.LogFormat == logging.LogText && o.LogFile != "" {
+		c.LogFormat = logging.LogLines
 	}
-	return errors.Join(append(c.LogFile.validate(), err)...)
+	return errors.Join(append(c.LogFile.Validate(), err)...)
 }
 
 func (o *Options) key(c *Config) error {

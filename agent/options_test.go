@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -135,7 +136,7 @@ func TestOptionsConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Bind != netip.MustParseAddrPort("127.0.0.1:7946") || c.RPCAddr != "127.0.0.1:7373" || c.RetryInterval != time.Second ||
-		!reflect.DeepEqual(c.Swim, swim.WAN()) || len(c.Keys) != 1 || c.LogLevel != LevelWarn {
+		!reflect.DeepEqual(c.Swim, swim.WAN()) || len(c.Keys) != 1 || c.LogLevel != logging.LevelWarn {
 		t.Errorf("got %+v", c)
 	}
 	if want := []wire.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}, {Key: "role", Value: "web"}}; !reflect.DeepEqual(c.Tags, want) {

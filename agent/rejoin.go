@@ -9,6 +9,7 @@ import (
 
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/agent/snapshot"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
@@ -213,9 +214,9 @@ func (k *keeper) trySeed(seed string) (addrs []netip.AddrPort, answered bool) {
 
 // reach joins by one address.
 func (k *keeper) reach(t target) bool {
-	level := LevelDebug
+	level := logging.LevelDebug
 	if time.Since(k.started) < seedGrace {
-		level = LevelInfo
+		level = logging.LevelInfo
 	}
 	who := contact{name: t.name, addr: t.addr}.String()
 	k.a.logger.Log(k.a.ctx, level, "serf: Attempting re-join to previously known node: "+who)

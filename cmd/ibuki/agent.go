@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/ibuki-dev/ibuki/agent"
+	"github.com/ibuki-dev/ibuki/agent/logging"
 )
 
 // updateAfterChange is the environment variable for agent.Config.UpdateAfterChange:
@@ -154,8 +155,8 @@ type agentRun struct {
 	args  []string
 	opts  agent.Options
 	cfg   agent.Config
-	json  bool             // lines of ours are objects too
-	file  *agent.LogWriter // nil: the log goes to stdout
+	json  bool            // lines of ours are objects too
+	file  *logging.Writer // nil: the log goes to stdout
 	agent *agent.Agent
 
 	httpListener net.Listener // nil: no HTTP API
@@ -226,13 +227,13 @@ func (r *agentRun) info(format string, args ...any) {
 // sayJSON prints a line of ours as one of the log, if there is anything in it.
 func (r *agentRun) sayJSON(text string) {
 	if text = strings.TrimSpace(text); text != "" {
-		r.env.say("%s", agent.LogRecord{Time: time.Now(), Level: "INFO", Message: text}.JSON())
+		r.env.say("%s", logging.Record{Time: time.Now(), Level: "INFO", Message: text}.JSON())
 	}
 }
 
 // openLog decides where the log goes.
 func (r *agentRun) openLog() (err error) {
-	r.json = r.cfg.LogFormat == agent.LogJSON && r.cfg.LogFile.Path == ""
+	r.json = r.cfg.LogFormat == logging.LogJSON && r.cfg.LogFile.Path == ""
 	if r.cfg.LogFile.Path == "" {
 		return nil
 	}

@@ -1,11 +1,13 @@
-package agent
+package logging
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +18,7 @@ import (
 
 func TestLogLines(t *testing.T) {
 	var out lockedBuffer
-	l := NewLog(&out, LevelInfo)
+	l := New(&out, LevelInfo)
 	log := l.Logger()
 	log.Info("agent: one")
 	log.Debug("agent: not printed")
@@ -48,7 +50,7 @@ func TestLogLines(t *testing.T) {
 
 func TestLogIsSilentIfNeverOpened(t *testing.T) {
 	var out lockedBuffer
-	l := NewLog(&out, LevelInfo)
+	l := New(&out, LevelInfo)
 	l.Logger().Info("x")
 	l.Close()
 	l.Close()
@@ -58,7 +60,7 @@ func TestLogIsSilentIfNeverOpened(t *testing.T) {
 }
 
 func TestWatchLog(t *testing.T) {
-	l := NewLog(&lockedBuffer{}, LevelError)
+	l := New(&lockedBuffer{}, LevelError)
 	defer l.Close()
 	log := l.Logger()
 	for i := range recentLines + 10 {
@@ -108,7 +110,7 @@ func (w *stuckWriter) Write(p []byte) (int, error) {
 func TestStuckOutputHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &stuckWriter{release: make(chan struct{})}
-		l := NewLog(w, LevelInfo)
+		l := New(w, LevelInfo)
 		l.Open()
 		for range 3 * printLag {
 			l.Logger().Info("x")
@@ -143,11 +145,29 @@ func TestParseLevel(t *testing.T) {
 }
 
 func TestTraceAllocatesNothingBelowTheLevel(t *testing.T) {
-	l := NewLog(&lockedBuffer{}, slog.LevelInfo)
+	l := New(&lockedBuffer{}, slog.LevelInfo)
 	defer l.Close()
 	now := time.Now()
 	tr := swim.Trace{Level: swim.LevelDebug, Node: "x"}
 	if n := testing.AllocsPerRun(1000, func() { l.Trace(now, &tr) }); n != 0 {
 		t.Errorf("%v allocations for a record that nobody reads", n)
 	}
+}
+
+// lockedBuffer is an output that is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

@@ -1,4 +1,4 @@
-package agent
+package logging
 
 import (
 	"encoding/json"
@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// LogFormat is how the log is printed. Who watches it gets lines of text, whatever it is.
-type LogFormat uint8
+// Format is how the log is printed. Who watches it gets lines of text, whatever it is.
+type Format uint8
 
 // The formats.
 const (
-	LogText  LogFormat = iota // as Serf prints it to a terminal: behind four spaces
-	LogLines                  // the same lines without the spaces, for files
-	LogJSON                   // an object a line
+	LogText  Format = iota // as Serf prints it to a terminal: behind four spaces
+	LogLines               // the same lines without the spaces, for files
+	LogJSON                // an object a line
 )
 
-// ParseLogFormat reads "text" or "json"; the empty string is text.
-func ParseLogFormat(s string) (LogFormat, error) {
+// ParseFormat reads "text" or "json"; the empty string is text.
+func ParseFormat(s string) (Format, error) {
 	switch s {
 	case "", "text":
 		return LogText, nil
@@ -29,14 +29,14 @@ func ParseLogFormat(s string) (LogFormat, error) {
 }
 
 // SetFormat says how lines are printed. Before Open.
-func (l *Log) SetFormat(f LogFormat) {
+func (l *Log) SetFormat(f Format) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.format = f
 }
 
 // prefix is what stands before each line.
-func (f LogFormat) prefix() string {
+func (f Format) prefix() string {
 	if f == LogText {
 		return "    "
 	}
@@ -51,9 +51,9 @@ func (l *Log) printed(r *record, line string) string {
 	return line
 }
 
-// LogRecord is a line of the JSON format. What a message says of the protocol stands in
+// Record is a line of the JSON format. What a message says of the protocol stands in
 // fields too.
-type LogRecord struct {
+type Record struct {
 	Time        time.Time `json:"time"`
 	Level       string    `json:"level"` // TRACE, DEBUG, INFO, WARN, ERR
 	Message     string    `json:"msg"`
@@ -65,7 +65,7 @@ type LogRecord struct {
 }
 
 func (r *record) json() string {
-	o := LogRecord{Time: r.at, Level: levelName(r.level), Message: r.message()}
+	o := Record{Time: r.at, Level: levelName(r.level), Message: r.message()}
 	if r.core {
 		t := &r.trace
 		o.Kind, o.Node, o.From, o.Incarnation = t.Kind.String(), t.Node, t.From, t.Incarnation
@@ -77,7 +77,7 @@ func (r *record) json() string {
 }
 
 // JSON is the record in one line, without an end of line.
-func (r LogRecord) JSON() string {
+func (r Record) JSON() string {
 	b, err := json.Marshal(r)
 	if err != nil {
 		panic(err) // strings, a number and a time of this century

@@ -1,4 +1,4 @@
-package agent
+package logging
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 func TestLogAsJSON(t *testing.T) {
 	var out bytes.Buffer
-	l := NewLog(&out, LevelInfo)
+	l := New(&out, LevelInfo)
 	l.SetFormat(LogJSON)
 	lines, cancel := l.Watch(LevelInfo)
 	defer cancel()
@@ -24,9 +24,9 @@ func TestLogAsJSON(t *testing.T) {
 	l.Logger().Info("agent: says \"it\"\nin two lines")
 	l.Trace(now, &swim.Trace{Kind: swim.TraceSuspect, Level: swim.LevelInfo, Node: "a", Addr: netip.MustParseAddrPort("10.0.0.1:7946"), Incarnation: 3})
 	l.Close()
-	var got []LogRecord
+	var got []Record
 	for line := range strings.Lines(out.String()) {
-		var r LogRecord
+		var r Record
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
@@ -35,7 +35,7 @@ func TestLogAsJSON(t *testing.T) {
 	if len(got) != 2 {
 		t.Fatalf("%d lines: %s", len(got), out.String())
 	}
-	want := LogRecord{Time: got[1].Time, Level: "INFO", Message: "memberlist: Suspect a has failed, no acks received", Kind: "suspect",
+	want := Record{Time: got[1].Time, Level: "INFO", Message: "memberlist: Suspect a has failed, no acks received", Kind: "suspect",
 		Node: "a", Addr: "10.0.0.1:7946", Incarnation: 3}
 	if got[1] != want || !got[1].Time.Equal(now) {
 		t.Errorf("got %+v\nwant %+v", got[1], want)
@@ -49,7 +49,7 @@ func TestLogAsJSON(t *testing.T) {
 func TestLogFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "ibuki.log")
-	w, err := LogFile{Path: path, MaxMB: 1, MaxFiles: 2}.Open()
+	w, err := File{Path: path, MaxMB: 1, MaxFiles: 2}.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestLogFile(t *testing.T) {
 	if err := w.Reopen(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (LogFile{Path: filepath.Join(dir, "no", "such")}).Open(); err == nil {
+	if _, err := (File{Path: filepath.Join(dir, "no", "such")}).Open(); err == nil {
 		t.Error("a file in no folder can be opened")
 	}
 }
@@ -97,7 +97,7 @@ func (d *fullDisk) Close() error { return nil }
 // A disk that is full loses lines, and is told of it when it has room again.
 func TestLogFileOnAFullDisk(t *testing.T) {
 	d := &fullDisk{full: true}
-	w := &LogWriter{to: d}
+	w := &Writer{to: d}
 	for range 3 {
 		if n, err := w.Write([]byte("lost\n")); n != 5 || err != nil {
 			t.Fatal(n, err)

@@ -1,6 +1,6 @@
 //go:build !windows && !plan9
 
-package agent
+package logging
 
 import (
 	"log/syslog"
@@ -20,7 +20,7 @@ func TestSyslogOnTheWire(t *testing.T) {
 		t.Skip("needs datagram sockets in the file system: ", err)
 	}
 	defer server.Close()
-	facility, err := parseFacility("local3")
+	facility, err := ParseFacility("local3")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package agent
+package logging
 
 import (
 	"fmt"
@@ -9,23 +9,23 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
-// LogFile is a file that the log is written to. When it is full it is renamed, with
+// File is a file that the log is written to. When it is full it is renamed, with
 // the time in its name, and begun anew.
-type LogFile struct {
+type File struct {
 	Path     string
 	MaxMB    int // how large it gets; 0: 100
 	MaxFiles int // how many old ones are kept; 0: 7
 	MaxDays  int // how long they are kept at most; 0: no limit
 }
 
-// The defaults of LogFile.
+// The defaults of File.
 const (
 	logFileMB    = 100
 	logFilesKept = 7
 )
 
-// validate returns all faults at once.
-func (f *LogFile) validate() (faults []error) {
+// Validate returns all faults at once.
+func (f *File) Validate() (faults []error) {
 	for _, n := range []struct {
 		key   string
 		value int
@@ -41,7 +41,7 @@ func (f *LogFile) validate() (faults []error) {
 }
 
 // Open opens the file, so that a path which cannot be written to is told at once.
-func (f LogFile) Open() (*LogWriter, error) {
+func (f File) Open() (*Writer, error) {
 	file, err := os.OpenFile(f.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("log file: %w", err)
@@ -55,19 +55,19 @@ func (f LogFile) Open() (*LogWriter, error) {
 	if f.MaxFiles == 0 {
 		f.MaxFiles = logFilesKept
 	}
-	return &LogWriter{to: &lumberjack.Logger{Filename: f.Path, MaxSize: f.MaxMB, MaxBackups: f.MaxFiles, MaxAge: f.MaxDays}}, nil
+	return &Writer{to: &lumberjack.Logger{Filename: f.Path, MaxSize: f.MaxMB, MaxBackups: f.MaxFiles, MaxAge: f.MaxDays}}, nil
 }
 
-// LogWriter writes to a LogFile. What the disk does not take is lost and counted: a
+// Writer writes to a File. What the disk does not take is lost and counted: a
 // full disk ends neither the log nor anything else.
-type LogWriter struct {
+type Writer struct {
 	mu   sync.Mutex
 	to   io.WriteCloser
 	lost int // writes since the last that went well
 }
 
 // Write never fails.
-func (w *LogWriter) Write(b []byte) (int, error) {
+func (w *Writer) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.lost > 0 {
@@ -85,7 +85,7 @@ func (w *LogWriter) Write(b []byte) (int, error) {
 
 // Reopen closes the file; the next line opens it by its path again, so that another
 // program may have moved it.
-func (w *LogWriter) Reopen() error {
+func (w *Writer) Reopen() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.to.Close()

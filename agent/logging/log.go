@@ -1,4 +1,7 @@
-package agent
+// Package logging is the agent's log: lines as Serf prints them, or JSON; on standard
+// output, in a file that is rotated, in syslog, and for those who watch it. Nobody who
+// writes a line waits for whoever reads it.
+package logging
 
 import (
 	"context"
@@ -74,7 +77,7 @@ func levelName(l slog.Level) string {
 type Log struct {
 	mu       sync.Mutex
 	level    slog.Level
-	format   LogFormat
+	format   Format
 	ring     [recentLines]record
 	next     int // where the next record goes
 	watchers []*watcher
@@ -107,7 +110,7 @@ func (r *record) line() string {
 func (r *record) message() string {
 	text := r.text
 	if r.core {
-		text = oneLine(serf.Render(r.trace))
+		text = OneLine(serf.Render(r.trace))
 	}
 	return strings.TrimSuffix(text, "\n")
 }
@@ -117,9 +120,9 @@ type watcher struct {
 	ch    chan string
 }
 
-// NewLog returns a log that prints lines of at least level to out, each behind
+// New returns a log that prints lines of at least level to out, each behind
 // four spaces, but only from Open on.
-func NewLog(out io.Writer, level slog.Level) *Log {
+func New(out io.Writer, level slog.Level) *Log {
 	l := &Log{
 		level: level,
 		lines: make(chan string, printLag),
@@ -220,9 +223,9 @@ func (l *Log) Trace(now time.Time, t *swim.Trace) {
 	l.add(record{at: now, level: traceLevel(t.Level), core: true, trace: *t})
 }
 
-// oneLine makes control characters visible: names come from the network, and
+// OneLine makes control characters visible: names come from the network, and
 // must not be able to begin a line of their own.
-func oneLine(s string) string {
+func OneLine(s string) string {
 	if !strings.ContainsFunc(s, unicode.IsControl) {
 		return s
 	}

@@ -1,6 +1,6 @@
 //go:build !windows && !plan9
 
-package agent
+package logging
 
 import (
 	"log/syslog"

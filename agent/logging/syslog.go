@@ -1,4 +1,4 @@
-package agent
+package logging
 
 import (
 	"fmt"
@@ -22,8 +22,8 @@ const (
 var syslogFacilities = strings.Split("KERN,USER,MAIL,DAEMON,AUTH,SYSLOG,LPR,NEWS,UUCP,CRON,AUTHPRIV,FTP,,,,,"+
 	"LOCAL0,LOCAL1,LOCAL2,LOCAL3,LOCAL4,LOCAL5,LOCAL6,LOCAL7", ",")
 
-// parseFacility returns the facility's number. Empty is Serf's default.
-func parseFacility(name string) (int, error) {
+// ParseFacility returns the facility's number. Empty is Serf's default.
+func ParseFacility(name string) (int, error) {
 	if name == "" {
 		name = defaultFacility
 	}
@@ -96,12 +96,10 @@ func (s *syslogLines) run(to systemLog) {
 	}
 }
 
-// useSyslog lets the log go to the host's syslog, if that is wanted.
-func (a *Agent) useSyslog() error {
-	if !a.cfg.Syslog {
-		return nil
-	}
-	facility, err := parseFacility(a.cfg.SyslogFacility)
+// UseSyslog sends every line from now on that is printed to the host's syslog too,
+// under a facility by its name. Once only.
+func (l *Log) UseSyslog(facilityName string) error {
+	facility, err := ParseFacility(facilityName)
 	if err != nil {
 		return err
 	}
@@ -109,7 +107,7 @@ func (a *Agent) useSyslog() error {
 	if err != nil {
 		return fmt.Errorf("Syslog setup failed: %w", err)
 	}
-	a.log.addSyslog(to)
+	l.addSyslog(to)
 	return nil
 }
 

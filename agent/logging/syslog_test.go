@@ -1,4 +1,4 @@
-package agent
+package logging
 
 import (
 	"fmt"
@@ -37,7 +37,7 @@ func (h *heardLog) Close() error {
 
 func TestSyslogGetsWhatIsPrinted(t *testing.T) {
 	heard := &heardLog{}
-	l := NewLog(io.Discard, LevelInfo)
+	l := New(io.Discard, LevelInfo)
 	l.addSyslog(heard)
 	logger := l.Logger()
 	logger.Debug("agent: below the level")
@@ -74,12 +74,12 @@ func TestSyslogThatIsStuck(t *testing.T) {
 
 func TestSyslogFacilities(t *testing.T) {
 	for name, want := range map[string]int{"": 16, "LOCAL0": 16, "local7": 23, "KERN": 0, "daemon": 3, "ftp": 11} {
-		if got, err := parseFacility(name); err != nil || got != want {
+		if got, err := ParseFacility(name); err != nil || got != want {
 			t.Errorf("%q: %d, %v", name, got, err)
 		}
 	}
 	for _, name := range []string{"LOCAL8", "x", " ", "16"} {
-		if _, err := parseFacility(name); err == nil || err.Error() != "invalid syslog facility: "+name {
+		if _, err := ParseFacility(name); err == nil || err.Error() != "invalid syslog facility: "+name {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
