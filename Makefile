@@ -16,10 +16,10 @@ DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## build        build/ibuki, and build/serf: the same program under the name it stands in for
+## build        build/ibuki, one static file, and build/serf: the same program under the name it stands in for
 .PHONY: build
 build:
-	$(GO) build -trimpath -o build/ibuki ./cmd/ibuki
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o build/ibuki ./cmd/ibuki
 	ln -sf ibuki build/serf
 	ln -sf ibuki build/droonga-handle-serf-event
 

@@ -114,6 +114,34 @@ func TestLinksOfDocumentsLeadSomewhere(t *testing.T) {
 	}
 }
 
+// builds are commands that make the program, for a reader or for a release.
+var builds = regexp.MustCompile(`(?m)^.*\b(?:go|\$\(GO\)) (?:build|install)\b.*\bcmd/ibuki\b.*$`)
+
+// With a C compiler on the host, Go links the host's C library unless it is told not
+// to, and the file that comes of it starts on no other system.
+func TestBuildsAreStatic(t *testing.T) {
+	commands := 0
+	for _, file := range trackedFiles(t) {
+		if strings.HasSuffix(file, ".go") {
+			continue // tests run what they build where they build it
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // removed, and not committed yet
+		}
+		exported := strings.Contains(string(text), "\nexport CGO_ENABLED=0 ")
+		for _, command := range builds.FindAllString(string(text), -1) {
+			commands++
+			if !exported && !strings.Contains(command, "CGO_ENABLED=0 ") {
+				t.Errorf("%s: without CGO_ENABLED=0, this makes no static file: %s", file, strings.TrimSpace(command))
+			}
+		}
+	}
+	if commands < 6 {
+		t.Errorf("only %d commands were found", commands)
+	}
+}
+
 // The index has each page once, and README leads to it.
 func TestDocsHaveAnIndex(t *testing.T) {
 	index := prose(t, "docs/README.md")

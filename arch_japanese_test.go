@@ -26,7 +26,7 @@ type outline struct {
 var (
 	linkTarget  = regexp.MustCompile(`\]\(([^)]+)\)`)
 	remark      = regexp.MustCompile(`\s+# .*$`)
-	programName = regexp.MustCompile(`^(ibuki|serf|go|make|[0-9.]+) `)
+	programName = regexp.MustCompile(`^(CGO_ENABLED=0|ibuki|serf|go|make|[0-9.]+) `)
 )
 
 func outlineOf(t *testing.T, file string) (o outline) {

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What README's own command makes wants no loader and no library of its host, so that
+// it may be copied to any.
+func TestProgramIsStatic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program")
+	}
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := ""
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, " go build ") {
+			command, _, _ = strings.Cut(strings.TrimSpace(line), "  ")
+		}
+	}
+	file := filepath.Join(t.TempDir(), "serf")
+	build := exec.Command("/bin/sh", "-c", strings.Replace(command, " -o serf ", " -o '"+file+"' ", 1))
+	build.Dir = "../.."
+	build.Env = append(os.Environ(), "GOFLAGS=-trimpath") // as releases are built: compiled once for both
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	program, err := elf.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP || p.Type == elf.PT_DYNAMIC {
+			t.Errorf("%s: the program has a segment %v", command, p.Type)
+		}
+	}
+}
