@@ -31,7 +31,7 @@ type querySlot struct {
 
 func (b *queryBuffer) init(n int, restored wire.LTime) {
 	b.slots = make([]querySlot, n)
-	if restored > 0 && restored <= maxTime {
+	if restored > 0 && restored < LastTime {
 		b.min = restored + 1
 	}
 }
@@ -108,10 +108,10 @@ func (m *Machine) handleQuery(from netip.AddrPort, msg []byte) error {
 	if err := q.Decode(msg[1:], &m.names); err != nil {
 		return err
 	}
-	if q.LTime > maxTime {
-		return errTime
-	}
 	m.traceMessage(wire.SerfQuery, from, q.Name)
+	if ok, err := m.ahead.admits(&m.queryClock, q.LTime, from, msg); !ok {
+		return err
+	}
 	if m.takeQuery(q) {
 		m.passOn(&m.queryQueue, "", msg)
 	}

@@ -22,10 +22,6 @@ const (
 	// whatever is configured: Serf's own bound. A received one beyond it cannot
 	// be from a Serf node and is dropped.
 	maxUserEvent = 9 * 1024
-	// maxTime bounds the Lamport times that are believed. A message beyond it
-	// is dropped: witnessing it would bring a clock to its end, where no later
-	// event could be told from an old one.
-	maxTime wire.LTime = 1 << 62
 	// maxQueryTimeout bounds how long a query is kept for its answer.
 	maxQueryTimeout = 24 * time.Hour
 )

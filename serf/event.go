@@ -30,7 +30,7 @@ type eventBuffer struct {
 
 func (b *eventBuffer) init(n int, restored wire.LTime) {
 	b.slots = make([]wire.EventsAt, n)
-	if restored > 0 && restored <= maxTime {
+	if restored > 0 && restored < LastTime {
 		b.min = restored + 1
 	}
 }
@@ -155,13 +155,13 @@ func (m *Machine) handleUserEvent(from netip.AddrPort, msg []byte) error {
 	if err := e.Decode(msg[1:], &m.names); err != nil {
 		return err
 	}
-	if e.LTime > maxTime {
-		return errTime
-	}
 	if len(e.Name)+len(e.Payload) > maxUserEvent {
 		return errEventSize
 	}
 	m.traceMessage(wire.SerfUserEvent, from, e.Name)
+	if ok, err := m.ahead.admits(&m.eventClock, e.LTime, from, msg); !ok {
+		return err
+	}
 	if m.takeUserEvent(e) {
 		if 1+len(msg) > m.packetBudget() && !m.cfg.Swim.Plain {
 			m.swim.SpreadLong(msg)
@@ -210,7 +210,7 @@ func (m *Machine) mergeEvents(list []wire.EventsAt) {
 		return 0
 	})
 	for i := range list {
-		if list[i].LTime > maxTime {
+		if !m.eventClock.follow(m.now, list[i].LTime) {
 			break
 		}
 		for _, e := range list[i].Events {

@@ -58,7 +58,9 @@ func (l *layer) Cluster(meta []byte) string { return l.m.clusterOf(meta) }
 func (l *layer) AppendState(dst []byte, _ bool) []byte { return l.m.appendState(dst) }
 
 // MergeState implements swim.Layer.
-func (l *layer) MergeState(_ time.Time, state []byte, join bool) { l.m.mergeState(state, join) }
+func (l *layer) MergeState(_ time.Time, from netip.AddrPort, state []byte, asked bool) {
+	l.m.mergeState(from, state, asked)
+}
 
 // AppendAckPayload implements swim.Layer.
 func (l *layer) AppendAckPayload(dst []byte) []byte { return l.m.appendCoordinate(dst) }
@@ -131,10 +133,10 @@ func (m *Machine) handleJoin(from netip.AddrPort, msg []byte) error {
 	if err := j.Decode(msg[1:], &m.names); err != nil {
 		return err
 	}
-	if j.LTime > maxTime {
-		return errTime
-	}
 	m.traceMessage(wire.SerfJoin, from, j.Node)
+	if ok, err := m.ahead.admits(&m.clock, j.LTime, from, msg); !ok {
+		return err
+	}
 	if m.joinIntent(j, true) {
 		m.passOn(&m.intentQueue, j.Node, msg)
 	}
@@ -146,10 +148,10 @@ func (m *Machine) handleLeave(from netip.AddrPort, msg []byte) error {
 	if err := l.Decode(msg[1:], &m.names); err != nil {
 		return err
 	}
-	if l.LTime > maxTime {
-		return errTime
-	}
 	m.traceMessage(wire.SerfLeave, from, l.Node)
+	if ok, err := m.ahead.admits(&m.clock, l.LTime, from, msg); !ok {
+		return err
+	}
 	if m.leaveIntent(l) {
 		m.passOn(&m.intentQueue, l.Node, msg)
 	}

@@ -54,6 +54,8 @@ type Machine struct {
 	asks    asks    // queries of this node that are running
 	answers answers // queries of others that this node may still answer
 
+	ahead ahead
+
 	tries    tries
 	restarts restarts      // nil until there is one
 	window   time.Duration // that this node has announced; 0: none
@@ -119,6 +121,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 		joins:      make(map[swim.DialID]joinKind),
 	}
 	m.names.members = &m.members
+	m.ahead.m = m
 	m.events.init(cfg.EventBuffer, cfg.EventClock)
 	m.queries.init(cfg.QueryBuffer, cfg.QueryClock)
 	m.asks.init()
@@ -195,6 +198,7 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.restartsDue()
 	m.windowDue()
 	m.queuesDue()
+	m.ahead.checkDue()
 	m.asksDue()
 	m.askAgainDue()
 	if m.timers.due(timerMembers, now) {

@@ -126,9 +126,9 @@ func TestP98_UnknownMessagesAreHarmless(t *testing.T) {
 	if !n.logged("serf: Received message of unknown type: 99") || !n.logged("serf: Error decoding leave message: ") {
 		t.Errorf("%q", n.log)
 	}
-	n.layer().MergeState(n.w.now, nil, false)
-	n.layer().MergeState(n.w.now, []byte{1, 2}, false)
-	n.layer().MergeState(n.w.now, []byte{2, 0xc1}, true)
+	n.layer().MergeState(n.w.now, strangers, nil, false)
+	n.layer().MergeState(n.w.now, strangers, []byte{1, 2}, false)
+	n.layer().MergeState(n.w.now, strangers, []byte{2, 0xc1}, true)
 	n.act()
 	if n.synced || !n.logged("serf: Failed to decode remote state: ") {
 		t.Error("a state that could not be read counts as one")

@@ -9,7 +9,7 @@ import (
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-// errTime: a Lamport time beyond maxTime.
+// errTime: a Lamport time that no honest clock reaches (P270).
 var errTime = errors.New("serf: impossible Lamport time")
 
 // push queues a broadcast: a whole user message. The queue is never longer

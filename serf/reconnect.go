@@ -83,8 +83,13 @@ func (m *Machine) askLeaving() {
 		if mem.status != StatusLeaving || mem.Name() == m.cfg.Swim.Name || m.sinceStatus(mem) <= longest {
 			continue
 		}
-		l := wire.Leave{LTime: mem.ltime + 1, Node: mem.Name()}
-		m.buf = l.AppendTo(m.buf[:0])
-		m.swim.SendUser(mem.Addr(), mem.Name(), m.buf)
+		m.askWhetherLeaving(mem)
 	}
+}
+
+// askWhetherLeaving sends a member the newer leave intent.
+func (m *Machine) askWhetherLeaving(mem *member) {
+	l := wire.Leave{LTime: mem.ltime + 1, Node: mem.Name()}
+	m.buf = l.AppendTo(m.buf[:0])
+	m.swim.SendUser(mem.Addr(), mem.Name(), m.buf)
 }

@@ -205,6 +205,11 @@ func renderSerf(t *swim.Trace) string {
 		return p + fmt.Sprintf("Received message of unknown type: %d", t.N)
 	case TraceStateBad:
 		return p + fmt.Sprintf("Failed to decode remote state: %v", t.Err)
+	case TraceTimeAhead:
+		return p + fmt.Sprintf("%s of Lamport time %d is far ahead: asking members for their clocks %s",
+			messageNames[wire.SerfType(t.N)], t.LTime, from(t.Addr))
+	case TraceClockAhead:
+		return p + fmt.Sprintf("Lamport clock of %s set to %d, as %s shows it", [...]string{"members", "events", "queries"}[t.N], t.LTime, t.Node)
 	case TraceRefuteLeave:
 		return p + "Refuting an older leave intent"
 	case TraceGoneBad:

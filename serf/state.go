@@ -1,6 +1,8 @@
 package serf
 
 import (
+	"net/netip"
+
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -60,8 +62,9 @@ func (m *Machine) stamp(name string) uint64 {
 	return 0
 }
 
-// mergeState takes another node's part of a push/pull (P77).
-func (m *Machine) mergeState(state []byte, _ bool) {
+// mergeState takes another node's part of a push/pull (P77). asked: this node
+// opened the exchange with from, so that it is no stranger who says this. (P272)
+func (m *Machine) mergeState(from netip.AddrPort, state []byte, asked bool) {
 	var s wire.SerfState
 	err := m.readState(&s, state)
 	if err != nil {
@@ -69,13 +72,27 @@ func (m *Machine) mergeState(state []byte, _ bool) {
 		return
 	}
 	m.merged = true
+	if asked {
+		m.ahead.show(from, &s, !m.ahead.joined && m.merging != notJoining && m.merging != reconnected)
+		m.ahead.joined = m.ahead.joined || m.merging != notJoining
+	}
+	near := true
 	// Nothing has been sent yet with the times that the clocks show.
-	m.clock.witness(max(s.LTime, 1) - 1)
-	m.eventClock.witness(max(s.EventLTime, 1) - 1)
-	m.queryClock.witness(max(s.QueryLTime, 1) - 1)
+	for i, t := range [...]wire.LTime{s.LTime, s.EventLTime, s.QueryLTime} {
+		c := m.ahead.clocks()[i]
+		before := c.next
+		near = c.follow(m.now, max(t, 1)-1) && near
+		m.ahead.leapt(c.next-before, from)
+	}
 	m.mergeIntents(&s)
-	m.skipOldEvents(s.EventLTime)
-	m.mergeEvents(s.Events)
+	if s.EventLTime <= m.eventClock.time() { // otherwise they come when that is believed
+		m.skipOldEvents(s.EventLTime)
+		m.mergeEvents(s.Events)
+	}
+	if !near && !asked {
+		m.ahead.check(from, true)
+	}
+	m.ahead.releaseHeld()
 }
 
 // readState decodes and checks a state.
@@ -89,7 +106,7 @@ func (m *Machine) readState(s *wire.SerfState, state []byte) error {
 	if err := s.Decode(state[1:], &m.names); err != nil {
 		return err
 	}
-	if s.LTime > maxTime || s.EventLTime > maxTime || s.QueryLTime > maxTime {
+	if max(s.LTime, s.EventLTime, s.QueryLTime) >= LastTime {
 		return errTime
 	}
 	return nil
@@ -97,7 +114,8 @@ func (m *Machine) readState(s *wire.SerfState, state []byte) error {
 
 // mergeIntents takes status times as intents. Those that left come first, at
 // one past their status time: the leave itself must have been later than the
-// join whose time that is.
+// join whose time that is. A status time that is too far ahead, of the clock that
+// came with it too, is passed over: it costs nobody but that member.
 func (m *Machine) mergeIntents(s *wire.SerfState) {
 	var left map[string]wire.LTime
 	if len(s.Left) > 0 {
@@ -112,13 +130,13 @@ func (m *Machine) mergeIntents(s *wire.SerfState) {
 		}
 	}
 	for _, name := range s.Left {
-		if t := left[name]; t < maxTime {
+		if t := left[name]; t < LastTime && m.clock.follow(m.now, t+1) {
 			m.mergeLeft(&wire.Leave{LTime: t + 1, Node: name})
 		}
 	}
 	for i := range s.Status {
 		st := &s.Status[i]
-		if _, gone := left[st.Node]; !gone && st.LTime <= maxTime {
+		if _, gone := left[st.Node]; !gone && m.clock.follow(m.now, st.LTime) {
 			m.statusTime(st)
 		}
 	}
@@ -129,8 +147,17 @@ func (m *Machine) mergeIntents(s *wire.SerfState) {
 // left while they were apart. (P202)
 func (m *Machine) mergeLeft(l *wire.Leave) {
 	mem := m.members.get(l.Node)
-	failed := mem != nil && mem.status == StatusFailed
-	if m.leaveIntent(l) && failed && !m.cfg.Swim.Plain {
+	status := StatusNone
+	if mem != nil {
+		status = mem.status
+	}
+	if !m.leaveIntent(l) {
+		return
+	}
+	switch {
+	case status == StatusAlive:
+		m.askWhetherLeaving(m.members.get(l.Node)) // at once: nobody else has heard of this
+	case status == StatusFailed && !m.cfg.Swim.Plain:
 		m.passOn(&m.intentQueue, l.Node, l.AppendTo(nil))
 	}
 }

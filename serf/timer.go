@@ -15,6 +15,7 @@ const (
 	timerTries                  // see to failed members
 	timerWindow                 // this node's restart window is over
 	timerRestarts               // the restart window of a member is over
+	timerClocks                 // ask members what their clocks show
 	timerLeave                  // the present step of a leave is over
 	numTimers
 )

@@ -26,6 +26,9 @@ const (
 	TraceMessageUnknown // of an unknown type
 	TraceStateBad       // a push/pull's state could not be used: Err
 
+	TraceTimeAhead  // a message, of type N, from Addr waits: its LTime is too far ahead to be believed
+	TraceClockAhead // clock N (of members, events, queries) is set to LTime, which Node and others show
+
 	TraceRefuteLeave // a leave intent about this node is answered by a join intent
 	TraceGoneBad     // swim says that Node is gone, whose Status N is neither alive nor leaving
 

@@ -26,7 +26,7 @@ func (silent) Sum() uint64                                                 { ret
 func (silent) Departed(bool) iter.Seq[string]                              { return slices.Values([]string(nil)) }
 func (silent) Broadcasts(dst [][]byte, _, _ int) [][]byte                  { return dst }
 func (silent) AppendState(dst []byte, _ bool) []byte                       { return dst }
-func (silent) MergeState(time.Time, []byte, bool)                          {}
+func (silent) MergeState(time.Time, netip.AddrPort, []byte, bool)          {}
 func (silent) Cluster([]byte) string                                       { return "" }
 func (silent) AppendAckPayload(dst []byte) []byte                          { return dst }
 func (silent) PingDone(time.Time, string, time.Duration, []byte)           {}

@@ -29,8 +29,9 @@ type Layer interface {
 	Cluster(meta []byte) string
 	// AppendState appends the layer's part of a push/pull.
 	AppendState(dst []byte, join bool) []byte
-	// MergeState takes the other side's part of a push/pull.
-	MergeState(now time.Time, state []byte, join bool)
+	// MergeState takes the other side's part of a push/pull with from. asked: this
+	// node opened it, to that address.
+	MergeState(now time.Time, from netip.AddrPort, state []byte, asked bool)
 	// AppendPart appends what AppendState would, but of the members only those
 	// that in says; the rest only if all is set.
 	AppendPart(dst []byte, in func(name string) bool, all bool) []byte

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -133,10 +134,53 @@ func (m *Machine) sums(buckets int) []uint32 {
 
 // compareWith begins a comparison with a native.
 func (m *Machine) compareWith(e *member) error {
-	d := digest{kind: digestSums, buckets: bucketCount(m.members.numPresent()), layer: m.layer.Sum()}
+	return m.compareAs(e, m.layer.Sum())
+}
+
+// compareAs is compareWith that says layer of what the layer has.
+func (m *Machine) compareAs(e *member, layer uint64) error {
+	d := digest{kind: digestSums, buckets: bucketCount(m.members.numPresent()), layer: layer}
 	d.sums, d.failed = m.sums(d.buckets), m.failedPlaces()
 	_, err := m.dial(dialCompare, e.at(), e.name, m.appendDigest(nil, &d), m.cfg.StreamTimeout)
 	return err
+}
+
+// Consult exchanges with one member, at once, what the layer has, and what else
+// they know differently; with a plain one everything. It does nothing if there is no
+// such member alive.
+func (m *Machine) Consult(now time.Time, name string) {
+	m.begin(now)
+	e := m.members.get(name)
+	switch {
+	case e == nil || e == m.local || e.state != wire.StateAlive:
+	case e.native == 0 || !m.eager():
+		m.pushPullWith(e)
+	default:
+		if err := m.compareAs(e, ^m.layer.Sum()); err != nil {
+			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: e.name, Addr: e.at(), Err: err})
+		}
+	}
+}
+
+// Kind restricts what Random chooses from.
+type Kind uint8
+
+// The kinds: all members, those known to be native, and the others.
+const (
+	AnyMember Kind = iota
+	AnyNative
+	AnyPlain
+)
+
+// Random is the name of a random member of that kind that is alive, not this node; "" if there is none.
+func (m *Machine) Random(kind Kind) string {
+	with := m.members.pick(1, m.rng, func(e *member) bool {
+		return e != m.local && e.state == wire.StateAlive && (kind == AnyMember || (e.native != 0) == (kind == AnyNative))
+	})
+	if len(with) == 0 {
+		return ""
+	}
+	return with[0].name
 }
 
 // failedPlaces are the places of those who have failed, of many a part that differs
@@ -236,7 +280,7 @@ func (m *Machine) compared(o *openDial, reply []byte, err error) error {
 	}
 	part := digest{kind: digestPart, buckets: d.buckets, differ: d.differ, layerly: d.layerly}
 	mine := m.appendDigest(nil, &part)
-	m.merge(&in, false)
+	m.merge(&in, true)
 	_, err = m.dial(dialCompare, o.to, o.node, mine, m.cfg.StreamTimeout)
 	return err
 }

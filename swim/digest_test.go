@@ -95,7 +95,7 @@ func TestP231_LayersPart(t *testing.T) {
 	a, b := pairOf(t, 3)
 	b.layer.state = []byte("events")
 	exchange(t, a, b)
-	if !slices.Contains(a.layer.log, "state events false") {
+	if !slices.Contains(a.layer.log, "state events true") {
 		t.Errorf("told %q", a.layer.log)
 	}
 	a.layer.state, a.layer.log = b.layer.state, nil

@@ -232,7 +232,7 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 			m.trace(Trace{Kind: TraceUserStreamFailed, Level: LevelDebug, Node: d.node, Addr: d.to, Err: err})
 		}
 	case dialPushPull:
-		if _, err := m.exchanged(reply, err, false); err != nil {
+		if _, err := m.exchanged(reply, err); err != nil {
 			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err}) // P57
 		}
 	case dialCompare:
@@ -240,7 +240,7 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 			m.trace(Trace{Kind: TracePushPullFailed, Level: LevelError, Node: d.node, Addr: d.to, Err: err})
 		}
 	case dialJoin:
-		n, err := m.exchanged(reply, err, true)
+		n, err := m.exchanged(reply, err)
 		if err == nil {
 			m.settle()
 		}
@@ -301,7 +301,7 @@ func (m *Machine) expect(reply []byte, want wire.Type) error {
 }
 
 // exchanged merges the answer of an exchange that we began; n is how many members it had.
-func (m *Machine) exchanged(reply []byte, err error, join bool) (n int, _ error) {
+func (m *Machine) exchanged(reply []byte, err error) (n int, _ error) {
 	if err == nil {
 		err = m.expect(reply, wire.TypePushPull)
 	}
@@ -312,7 +312,7 @@ func (m *Machine) exchanged(reply []byte, err error, join bool) (n int, _ error)
 	if err != nil {
 		return 0, err
 	}
-	m.merge(&in, join)
+	m.merge(&in, true)
 	return in.nodes, nil
 }
 
@@ -421,13 +421,13 @@ func (c *versionCheck) check() error {
 	return nil
 }
 
-// merge treats a checked push/pull as messages. (P52)
-func (m *Machine) merge(in *checked, join bool) {
+// merge treats a checked push/pull as messages; asked: this node opened it. (P52)
+func (m *Machine) merge(in *checked, asked bool) {
 	if in.news {
 		m.mergeMembers(in.body)
 	}
 	if len(in.user) > 0 {
-		m.layer.MergeState(m.now, in.user, join)
+		m.layer.MergeState(m.now, m.from, in.user, asked)
 	}
 	// What they were decoded from may be 20 MB, and is not ours to hold.
 	m.msg.node, m.msg.alive = wire.PushNodeState{}, wire.Alive{}
@@ -475,13 +475,12 @@ func (m *Machine) answerPushPull(body []byte) []byte {
 	if m.eager() && len(pp.Header.Digest) > 0 && !incompatible {
 		return m.answerDigest(&in, pp.Header.Digest)
 	}
-	join := pp.Header.Join
-	reply := m.appendState(nil, join)
+	reply := m.appendState(nil, pp.Header.Join)
 	if incompatible {
 		m.drops.counts[DropIncompatible]++
 		m.trace(Trace{Kind: TraceMergeRefused, Level: LevelError, Addr: m.from, Err: err})
 		return reply
 	}
-	m.merge(&in, join)
+	m.merge(&in, false)
 	return reply
 }

@@ -58,8 +58,8 @@ func (r *recorder) Departed(left bool) iter.Seq[string] {
 	return slices.Values(r.failed)
 }
 func (r *recorder) AppendState(dst []byte, _ bool) []byte { return append(dst, r.state...) }
-func (r *recorder) MergeState(_ time.Time, s []byte, join bool) {
-	r.log = append(r.log, fmt.Sprintf("state %s %v", s, join))
+func (r *recorder) MergeState(_ time.Time, _ netip.AddrPort, s []byte, asked bool) {
+	r.log = append(r.log, fmt.Sprintf("state %s %v", s, asked))
 }
 func (r *recorder) AppendAckPayload(dst []byte) []byte { return append(dst, r.ack...) }
 func (r *recorder) PingDone(_ time.Time, name string, rtt time.Duration, p []byte) {

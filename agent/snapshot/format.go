@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -36,8 +37,6 @@ const (
 	maxLine  = 64 << 10 // bytes; longer lines are passed over
 	MaxSeeds = 64       // addresses that are kept
 	MaxSeed  = 255      // bytes; a longer one is used but not kept
-	// maxLTime is the highest Lamport time that is believed, the machine's bound.
-	maxLTime wire.LTime = 1 << 62
 )
 
 // Peer is another node as it is remembered: listed alive, or lost.
@@ -230,7 +229,7 @@ func (s *Reader) leave() {
 // for a time either: it would look as if there had been a former life.
 func readClock(to *wire.LTime, value string) bool {
 	n, err := strconv.ParseUint(value, 10, 64)
-	if err != nil || wire.LTime(n) > maxLTime {
+	if err != nil || wire.LTime(n) >= serf.LastTime {
 		return false
 	}
 	*to = max(*to, wire.LTime(n))

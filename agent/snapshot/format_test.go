@@ -75,7 +75,7 @@ func TestSnapshotLines(t *testing.T) {
 		{name: "no seeds any more", text: "#ibuki seeds: \"a\"\n#ibuki seeds: \n", want: `c0 e0 q0 i0`},
 		{name: "lines of a later version", text: "#ibuki colour: blue\n", want: "c0 e0 q0 i0"},
 		{name: "garbage", text: "\x00\xff\nalive: \nalive: a\nalive: a b\nalive: a 10.0.0.1\nalive: a 10.0.0.1:0\nalive: a 10.0.0.1:99999\n" +
-			"alive:  10.0.0.1:7946 \nclock: x\nclock: -1\nevent-clock: 99999999999999999999\nquery-clock: 4611686018427387905\nhello: x\nleaver\n" +
+			"alive:  10.0.0.1:7946 \nclock: x\nclock: -1\nevent-clock: 99999999999999999999\nquery-clock: 9223372036854775808\nhello: x\nleaver\n" +
 			"#ibuki incarnation: 4294967296\n#ibuki failed: a 10.0.0.1:1\n#ibuki failed: \"a\"\n#ibuki seeds: a\n#ibuki\n#ibuki x\n",
 			want: "c0 e0 q0 i0", bad: 19},
 		{name: "long names and lines", text: "alive: " + strings.Repeat("x", 256) + " 10.0.0.1:7946\nalive: " + strings.Repeat("y", 1<<20) + "\nclock: 2\n",
