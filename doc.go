@@ -11,6 +11,7 @@
 //   - sim: a virtual cluster over the pure machines.
 //   - rpc: Serf's RPC protocol.
 //   - agent: the daemon: one loop, sockets, event handlers.
+//   - lab, top, diagnose: clusters to break, a live view, what is wrong and why.
 //   - cmd/ibuki: the command line.
 //
 // ARCHITECTURE.md is the map, docs/protocol.md the rules with their sources, and

@@ -12,6 +12,7 @@ import (
 	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/agent"
 	"github.com/ibuki-dev/ibuki/dashboard"
+	"github.com/ibuki-dev/ibuki/diagnose"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
@@ -87,7 +88,7 @@ func whyOf(a *agent.Agent) func(context.Context, string, bool) (any, error) {
 		if e := a.Live().Current().Get(node); e != nil {
 			status = e.Status.String()
 		}
-		return newWhyCase(node, status, histories, asked, time.Now().Add(-whyAge)).report(), nil
+		return diagnose.NewCase(node, status, histories, asked, time.Now().Add(-whyAge)).Report(), nil
 	}
 }
 

@@ -25,7 +25,7 @@ func devGroongaTest(t *testing.T, bin string) {
 	d := startDev(t, bin, "dev", "-groonga", "-plain")
 	host := strings.Fields(d.expect(`127\S+ +started on`))[0]
 	d.expect(`300 records are loaded`)
-	droongaSearches(t, net.JoinHostPort(host, strconv.Itoa(devDroongaPort)))
+	droongaSearches(t, host+":10031")
 	d.send("wait all alive")
 	d.expect(`all: alive everywhere`)
 	d.send("complete")
@@ -36,7 +36,7 @@ func devGroongaTest(t *testing.T, bin string) {
 	d.expect(`failed everywhere`)
 	d.expect(`records \d+ - \d+; waiting 0 [1-9]\d* 0`)
 	// The dashboard learns of the gateway beside its agent.
-	page := "http://" + net.JoinHostPort(host, strconv.Itoa(devHTTPPort))
+	page := "http://" + host + ":8080"
 	if status, body := get(t, http.DefaultClient, page+"/v1/gateway"); status != 200 || !strings.Contains(body, `"reachable":true,"status":{"version"`) || !strings.Contains(body, `"state":"dead"`) {
 		t.Errorf("%s: %d %s", page, status, body)
 	}

@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/lab"
+	"github.com/ibuki-dev/ibuki/netns"
 )
 
 // documentStep is one command of a document and what it is to print.
@@ -80,7 +83,7 @@ func newDocumentHost(t *testing.T, namespace, root, hosts, path, mark string) *d
 	t.Helper()
 	cmd := exec.Command("ip", "netns", "exec", namespace, "sh", "-c",
 		`mount --bind "$1" /srv && mount --bind "$2" /etc/hosts && exec sh`, "sh", root, hosts)
-	cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"), devMarkEnv+"="+mark, "no_proxy=*")
+	cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"), lab.MarkEnv+"="+mark, "no_proxy=*")
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +137,7 @@ func TestDroongaDocument(t *testing.T) {
 		}
 	}
 	t.Parallel()
-	network := newNetns(t, 3)
+	network := netns.New(t, 3)
 	path, dir := t.TempDir(), t.TempDir()
 	if err := os.Symlink(buildIbuki(t), filepath.Join(path, "ibuki")); err != nil {
 		t.Fatal(err)
@@ -148,7 +151,7 @@ func TestDroongaDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	mark := fmt.Sprintf("document-%d-%d", os.Getpid(), time.Now().UnixNano())
-	t.Cleanup(func() { devSweep(mark, nil) })
+	t.Cleanup(func() { lab.Sweep(mark, nil) })
 	hosts := map[string]*documentHost{}
 	for i := range 3 {
 		name := fmt.Sprintf("node%d", i)
@@ -156,7 +159,7 @@ func TestDroongaDocument(t *testing.T) {
 		if err := os.Mkdir(root, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		hosts[name] = newDocumentHost(t, network.host(i), root, hostsFile, path, mark)
+		hosts[name] = newDocumentHost(t, network.Host(i), root, hostsFile, path, mark)
 	}
 	for _, s := range documentSteps(t, "../../docs/droonga.md") {
 		for _, name := range []string{"node0", "node1", "node2"} {

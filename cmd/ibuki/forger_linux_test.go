@@ -194,7 +194,7 @@ func checksum(b []byte, sum uint32) uint16 {
 // macOf is the hardware address of a host.
 func (c *safety) macOf(i int) []byte {
 	c.t.Helper()
-	out, err := exec.Command("ip", "netns", "exec", c.n.host(i), "cat", "/sys/class/net/eth0/address").Output()
+	out, err := exec.Command("ip", "netns", "exec", c.n.Host(i), "cat", "/sys/class/net/eth0/address").Output()
 	if err != nil {
 		c.t.Fatal(err)
 	}

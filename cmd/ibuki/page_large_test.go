@@ -22,6 +22,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/dashboard"
+	"github.com/ibuki-dev/ibuki/diagnose"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
@@ -107,7 +108,7 @@ func servePage(t *testing.T, a dashboard.Agent, name string, guard *access.Guard
 	}
 	s := dashboard.New(dashboard.Config{Agent: a, Guard: guard, Name: name, Version: "1", Logger: slog.New(slog.DiscardHandler),
 		Why: func(_ context.Context, node string, _ bool) (any, error) {
-			return newWhyCase(node, "alive", nil, 1, time.Now().Add(-time.Hour)).report(), nil
+			return diagnose.NewCase(node, "alive", nil, 1, time.Now().Add(-time.Hour)).Report(), nil
 		}})
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Serve(l) })

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/terminal"
 )
 
 // progressPatience is how long nothing is said before progress is shown.
@@ -26,7 +28,7 @@ type progress struct {
 // is what the line says first.
 func (e *env) showProgress(format string, args ...any) *progress {
 	p := &progress{e: e, text: fmt.Sprintf(format, args...), begun: time.Now(), end: make(chan struct{})}
-	if isTerminal(e.stderr) {
+	if terminal.Is(e.stderr) {
 		p.done.Go(p.run)
 	}
 	return p

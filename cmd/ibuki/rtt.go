@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"github.com/ibuki-dev/ibuki/coordinate"
+	"github.com/ibuki-dev/ibuki/diagnose"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -48,7 +48,7 @@ func runRTT(e *env, args []string) int {
 	default:
 		return e.usage("One or two node names must be specified")
 	}
-	var at [2]coordinate.Coordinate
+	var at [2]*rpc.Coordinate
 	for i, node := range nodes {
 		got, err := c.Coordinate(ctx, node)
 		if err != nil {
@@ -57,15 +57,12 @@ func runRTT(e *env, args []string) int {
 		if got == nil {
 			return e.fail("Could not find a coordinate for node %q", node)
 		}
-		at[i] = rttCoordinate(got)
+		at[i] = got
 	}
-	if len(at[0].Vec) != len(at[1].Vec) {
+	took, ok := diagnose.RoundTrip(at[0], at[1])
+	if !ok {
 		return e.fail("Error getting coordinates: those of %q and %q have different dimensions", nodes[0], nodes[1])
 	}
-	e.say("Estimated %s <-> %s rtt: %.3f ms", nodes[0], nodes[1], at[0].DistanceTo(at[1]).Seconds()*1000)
+	e.say("Estimated %s <-> %s rtt: %.3f ms", nodes[0], nodes[1], took.Seconds()*1000)
 	return 0
-}
-
-func rttCoordinate(c *rpc.Coordinate) coordinate.Coordinate {
-	return coordinate.Coordinate{Vec: c.Vec, Error: c.Error, Adjustment: c.Adjustment, Height: c.Height}
 }

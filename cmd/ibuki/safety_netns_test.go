@@ -14,12 +14,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/netns"
 )
 
 // safetyNode is an agent on a host of its own.
 type safetyNode struct {
 	t       *testing.T
-	n       *netns
+	n       *netns.Network
 	bin     string
 	i       int
 	cmd     *exec.Cmd
@@ -50,7 +52,7 @@ func (s *safetyNode) kill() {
 }
 
 func (s *safetyNode) inside(args ...string) *exec.Cmd {
-	return exec.Command("ip", append([]string{"netns", "exec", s.n.host(s.i), s.bin}, args...)...)
+	return exec.Command("ip", append([]string{"netns", "exec", s.n.Host(s.i), s.bin}, args...)...)
 }
 
 // statuses are those of all members, as this node lists them.
@@ -80,12 +82,12 @@ func (s *safetyNode) log() string {
 // safety is a cluster of agents on hosts of their own, in which nobody is to fail.
 type safety struct {
 	t     *testing.T
-	n     *netns
+	n     *netns.Network
 	nodes []*safetyNode
 }
 
 func newSafety(t *testing.T, hosts int) *safety {
-	c := &safety{t: t, n: newNetns(t, hosts)}
+	c := &safety{t: t, n: netns.New(t, hosts)}
 	bin, dir := buildIbuki(t), t.TempDir()
 	for i := range hosts {
 		s := &safetyNode{t: t, n: c.n, bin: bin, i: i, logFile: filepath.Join(dir, fmt.Sprint(i))}
@@ -105,17 +107,17 @@ func newSafety(t *testing.T, hosts int) *safety {
 // nothing goes on. Everything else keeps its way.
 func (c *safety) divert(i, j int) {
 	c.t.Helper()
-	host, dst := c.n.host(i), c.nodes[j].addr()
+	host, dst := c.n.Host(i), c.nodes[j].addr()
 	for _, step := range [][]string{
-		{"-n", c.n.name("switch"), "link", "add", "wall", "type", "veth", "peer", "name", "eth1", "netns", host},
-		{"-n", c.n.name("switch"), "link", "set", "wall", "up"},
+		{"-n", c.n.Name("switch"), "link", "add", "wall", "type", "veth", "peer", "name", "eth1", "netns", host},
+		{"-n", c.n.Name("switch"), "link", "set", "wall", "up"},
 		{"netns", "exec", host, "sh", "-c", "for f in all eth1; do echo 0 >/proc/sys/net/ipv4/conf/$f/rp_filter; done"},
 		{"-n", host, "link", "set", "eth1", "up"},
 		{"-n", host, "neigh", "add", dst, "lladdr", "02:00:00:00:00:01", "dev", "eth1", "nud", "permanent"},
 		{"-n", host, "route", "add", dst, "dev", "eth1", "src", c.nodes[i].addr(), "table", "77"},
 		{"-n", host, "rule", "add", "pref", "7", "to", dst, "ipproto", "tcp", "table", "77"},
 	} {
-		if err := c.n.ip(step...); err != nil {
+		if err := c.n.IP(step...); err != nil {
 			c.t.Skipf("needs rules of routing by protocol: %v", err)
 		}
 	}
@@ -123,7 +125,7 @@ func (c *safety) divert(i, j int) {
 
 func (c *safety) undivert(i int) {
 	c.t.Helper()
-	if err := c.n.ip("-n", c.n.host(i), "link", "del", "eth1"); err != nil {
+	if err := c.n.IP("-n", c.n.Host(i), "link", "del", "eth1"); err != nil {
 		c.t.Error(err)
 	}
 }
@@ -187,7 +189,7 @@ func TestSafetyNamespaces(t *testing.T) {
 	}
 	t.Parallel()
 	c := newSafety(t, 4)
-	wire := newForger(t, c.n.name("switch"), "port1", "192.168.100.51", "192.168.100.50")
+	wire := newForger(t, c.n.Name("switch"), "port1", "192.168.100.51", "192.168.100.50")
 	defer wire.close()
 	for _, s := range c.nodes { // their links are opened before our eyes
 		s.start()
@@ -204,7 +206,7 @@ func TestSafetyNamespaces(t *testing.T) {
 		c.t = t
 		c.nobodyFails(4*time.Second, func(stop *atomic.Bool) string {
 			c.divert(1, 0)
-			wall := newForger(t, c.n.name("switch"), "wall", "192.168.100.51", "192.168.100.50")
+			wall := newForger(t, c.n.Name("switch"), "wall", "192.168.100.51", "192.168.100.50")
 			defer wall.close()
 			mac := c.macOf(1)
 			for _, seg := range links {

@@ -12,19 +12,21 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/netns"
 )
 
 // whyNet is a cluster of real agents, each on a host of its own. Nothing is needed of the
 // kernel but namespaces: what is to get lost on the way is sent to a hardware address that nobody has.
 type whyNet struct {
-	*netns
+	*netns.Network
 	bin    string
 	agents []*agentProcess
 }
 
 func newWhyNet(t *testing.T, bin string) *whyNet {
 	t.Helper()
-	w := &whyNet{netns: newNetns(t, 4), bin: bin, agents: make([]*agentProcess, 4)}
+	w := &whyNet{Network: netns.New(t, 4), bin: bin, agents: make([]*agentProcess, 4)}
 	var wg sync.WaitGroup
 	for i := range w.agents {
 		wg.Go(func() { w.start(t, i, "-retry-join="+w.addr((i+1)%4), "-retry-interval=1s") })
@@ -38,14 +40,14 @@ func (w *whyNet) addr(i int) string { return fmt.Sprintf("192.168.100.%d", 50+i)
 
 // run runs the program on a host.
 func (w *whyNet) run(i int, args ...string) string {
-	out, _ := exec.Command("ip", append([]string{"netns", "exec", w.host(i), w.bin}, args...)...).CombinedOutput()
+	out, _ := exec.Command("ip", append([]string{"netns", "exec", w.Host(i), w.bin}, args...)...).CombinedOutput()
 	return string(out)
 }
 
 func (w *whyNet) start(t *testing.T, i int, args ...string) {
 	p := &agentProcess{}
 	// nsenter-like: ip netns exec becomes the program, so that signals reach it.
-	p.Cmd = exec.Command("ip", append([]string{"netns", "exec", w.host(i), w.bin, "agent", fmt.Sprintf("-node=node%d", i), "-bind=" + w.addr(i)}, args...)...)
+	p.Cmd = exec.Command("ip", append([]string{"netns", "exec", w.Host(i), w.bin, "agent", fmt.Sprintf("-node=node%d", i), "-bind=" + w.addr(i)}, args...)...)
 	p.Stdout, p.Stderr = p, p
 	if err := p.Start(); err != nil {
 		t.Error(err)
@@ -105,11 +107,11 @@ func (w *whyNet) why(t *testing.T, i int, node, cause string) {
 // lose loses everything that host from sends to host to, and nothing that comes back.
 func (w *whyNet) lose(t *testing.T, from, to int, on bool) {
 	t.Helper()
-	args := []string{"-n", w.host(from), "neigh", "replace", w.addr(to), "lladdr", "02:00:00:00:00:99", "dev", "eth0", "nud", "permanent"}
+	args := []string{"-n", w.Host(from), "neigh", "replace", w.addr(to), "lladdr", "02:00:00:00:00:99", "dev", "eth0", "nud", "permanent"}
 	if !on {
-		args = []string{"-n", w.host(from), "neigh", "del", w.addr(to), "dev", "eth0"}
+		args = []string{"-n", w.Host(from), "neigh", "del", w.addr(to), "dev", "eth0"}
 	}
-	if err := w.ip(args...); err != nil {
+	if err := w.IP(args...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -131,7 +133,7 @@ func TestWhyInNamespaces(t *testing.T) {
 	}{
 		{"cut link", func(t *testing.T, w *whyNet) {
 			port := func(state string) {
-				if err := w.ip("-n", w.name("switch"), "link", "set", "port1", state); err != nil {
+				if err := w.IP("-n", w.Name("switch"), "link", "set", "port1", state); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -1,0 +1,150 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/rpc"
+)
+
+// Report is what is known of a member, and the most likely cause of its last
+// incident.
+type Report struct {
+	Node     string         `json:"node"`
+	Status   string         `json:"status"`
+	Cause    string         `json:"cause"`    // of the last incident
+	Failures int            `json:"failures"` // within -since
+	Accusers map[string]int `json:"accusers"` // member → accusations
+	Asked    int            `json:"asked"`
+	Answered []Answer       `json:"answered"`
+	Timeline []Line         `json:"timeline"` // of the last incident
+}
+
+// Answer says which member has answered, and how it was itself.
+type Answer struct {
+	Node    string    `json:"node"`
+	Started time.Time `json:"started"`
+	Health  int       `json:"health"` // 0 is well
+	Cut     bool      `json:"cut"`    // it has older records that it did not tell
+}
+
+// Line is a record of the last incident, and what it means.
+type Line struct {
+	Time     time.Time `json:"time"`
+	Observer string    `json:"observer"`
+	Text     string    `json:"text"`
+	rpc.HistoryRecord
+}
+
+// Report says what the case comes to.
+func (c *Case) Report() *Report {
+	incident := c.incident()
+	r := &Report{Node: c.node, Status: c.status, Cause: c.cause(incident), Failures: c.flaps(),
+		Accusers: c.accusers(c.entries), Asked: c.asked}
+	for _, h := range c.histories {
+		r.Answered = append(r.Answered, Answer{h.From, time.Unix(0, h.Started), h.Health, h.Cut})
+	}
+	for i := range incident {
+		e := &incident[i]
+		if text := e.text(c.node); text != "" {
+			r.Timeline = append(r.Timeline, Line{e.Time(), e.observer, text, e.HistoryRecord})
+		}
+	}
+	return r
+}
+
+// text says what an entry means, "" if it adds nothing.
+func (e *entry) text(node string) string {
+	verdict := ""
+	if e.Verdict != "" {
+		verdict = " (" + e.Verdict + ")"
+	}
+	switch e.Kind {
+	case "ping-failed":
+		return "got no answer to a packet in " + time.Duration(e.Took).Round(time.Millisecond).String()
+	case "ping-unsent":
+		return "could not send a packet"
+	case "stream-ping-failed":
+		return "connected over TCP, and got no answer"
+	case "stream-only":
+		return "reached it over TCP only"
+	case "indirect-only":
+		return "reached it through others only"
+	case "restart-away":
+		return "missed it, and knew that it restarts"
+	case "suspect":
+		if e.observer == node {
+			return "itself got no answer from " + e.Node + verdict
+		}
+		return "suspects it" + verdict
+	case "accused":
+		return "heard from " + e.From + " that it is suspect" + verdict
+	case "confirmed":
+		return "heard that " + e.From + " suspects it too" + verdict
+	case "told-dead":
+		return "heard from " + e.From + " that it is dead" + verdict
+	case "cleared":
+		return "heard it refute"
+	case "refused":
+		return "its host refused a connect"
+	case "crashed":
+		return "holds it for crashed"
+	case "failed":
+		return "waited in vain for it to refute"
+	case "refute-suspect", "refute-dead":
+		if e.From == node { // what came in a state names nobody else
+			return "refuted that it is gone"
+		}
+		return "refuted what " + e.From + " said"
+	case "slept":
+		return "did not run itself for " + time.Duration(e.Took).Round(time.Millisecond).String()
+	case "deaf":
+		return "heard nobody itself for " + time.Duration(e.Took).Round(time.Millisecond).String()
+	case "member-join", "member-leave", "member-failed":
+		return "lists it: " + e.Kind
+	}
+	return ""
+}
+
+// String is the text format.
+func (r *Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is %s; it failed %d times in that time.\n", r.Node, cmp.Or(r.Status, "not listed"), r.Failures)
+	fmt.Fprintf(&b, "Most likely: %s.\n", r.Cause)
+	if len(r.Accusers) > 0 {
+		who := slices.SortedFunc(maps.Keys(r.Accusers), func(a, b string) int {
+			return cmp.Or(cmp.Compare(r.Accusers[b], r.Accusers[a]), cmp.Compare(a, b))
+		})
+		var top []string
+		for _, name := range who[:min(5, len(who))] {
+			top = append(top, fmt.Sprintf("%s (%d)", name, r.Accusers[name]))
+		}
+		fmt.Fprintf(&b, "Top accusers: %s.\n", strings.Join(top, ", "))
+	}
+	fmt.Fprintf(&b, "%d of %d members have answered", len(r.Answered), r.Asked)
+	for _, a := range r.Answered {
+		if a.Node == r.Node {
+			fmt.Fprintf(&b, ", %s itself too: it runs since %s", a.Node, a.Started.Format(time.DateTime))
+		}
+	}
+	b.WriteString(".\n")
+	for _, a := range r.Answered {
+		if a.Health > 0 {
+			fmt.Fprintf(&b, "%s is unwell itself (health score %d).\n", a.Node, a.Health)
+		}
+	}
+	if len(r.Timeline) > 0 {
+		b.WriteString("\n")
+		rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		for _, l := range r.Timeline {
+			fmt.Fprintf(rows, "%s\t%s\t%s\n", l.Time.Format("15:04:05.000"), l.Observer, l.Text)
+		}
+		_ = rows.Flush() // to memory
+	}
+	return b.String()
+}

@@ -1,0 +1,2 @@
+// Package top shows a cluster live on a terminal, as one agent knows it.
+package top
