@@ -107,6 +107,8 @@ func (m *memFS) SyncDir() error {
 }
 
 func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
 	return bytes.NewReader(f.data).ReadAt(p, off)
 }
 

@@ -85,24 +85,33 @@ func (l *Log) create(number uint64, id Identity) (*segment, uint32, error) {
 	}
 	e.buf = buf
 	e.end(kindSegment, l.state.last, l.state.lastTerm)
-	name := segmentName(number)
-	file, err := l.fs.Create(name + newSuffix)
-	if err != nil {
+	s := &segment{number: number, seed: seedOf(id, number), head: int64(len(e.buf)), end: int64(len(e.buf))}
+	if s.file, err = l.place(segmentName(number), e.buf); err != nil {
 		return nil, 0, fmt.Errorf("a new segment: %w", err)
 	}
-	if _, err = file.WriteAt(e.buf, 0); err == nil {
+	return s, e.prev, nil
+}
+
+// place makes a file with the bytes durable, under its name or not at all, and opens it.
+// It is closed meanwhile: not every system renames an open file.
+func (l *Log) place(name string, b []byte) (File, error) {
+	file, err := l.fs.Create(name + newSuffix)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = file.WriteAt(b, 0); err == nil {
 		err = file.Sync()
 	}
-	if err == nil {
-		err = l.fs.Rename(name+newSuffix, name)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = l.fs.SyncDir()
+	if err := l.fs.Rename(name+newSuffix, name); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("a new segment: %w", err), file.Close())
+	if err := l.fs.SyncDir(); err != nil {
+		return nil, err
 	}
-	return &segment{number: number, seed: seedOf(id, number), file: file, head: int64(len(e.buf)), end: int64(len(e.buf))}, e.prev, nil
+	return l.fs.Open(name)
 }
 
 // rotate begins a new segment. The one before is sealed, so that the new one is missed

@@ -275,8 +275,8 @@ func TestMemoryOfManyEntries(t *testing.T) {
 // discardFS keeps nothing of what is written behind the head.
 type discardFS struct{ *memFS }
 
-func (d discardFS) Create(name string) (File, error) {
-	f, err := d.memFS.Create(name)
+func (d discardFS) Open(name string) (File, error) {
+	f, err := d.memFS.Open(name)
 	return discardFile{f}, err
 }
 
@@ -284,3 +284,41 @@ type discardFile struct{ File }
 
 func (f discardFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (f discardFile) Sync() error                            { return nil }
+
+// TestReadersBesideAWriter: what is read while it is written and removed is whole.
+func TestReadersBesideAWriter(t *testing.T) {
+	l := create(t, newMemFS(), Options{SegmentSize: 2000, CacheBytes: 2000})
+	done := make(chan error, 2)
+	const n = 600
+	for range cap(done) {
+		go func() {
+			for last := uint64(0); last < n; {
+				first, _ := l.FirstIndex()
+				last, _ = l.LastIndex()
+				all, err := l.Entries(first, last+1, 3000)
+				if err != nil && !errors.Is(err, raft.ErrCompacted) && !errors.Is(err, raft.ErrUnavailable) {
+					done <- err
+					return
+				}
+				for i, e := range all {
+					if want := fmt.Sprintf("entry %d of term 1", first+uint64(i)); string(e.GetData()) != want {
+						done <- fmt.Errorf("%q instead of %q", e.GetData(), want)
+						return
+					}
+				}
+			}
+			done <- nil
+		}()
+	}
+	for i := uint64(1); i <= n; i++ {
+		must(t, l.Save(hard(1, 1, i), entries(i, i, 1), nil))
+		if i%50 == 0 {
+			must(t, l.Checkpoint(snapshot(i-20, 1, "state")))
+		}
+	}
+	for range cap(done) {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
