@@ -1,0 +1,91 @@
+package applier
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Faults that end Run: nothing is applied until somebody has changed something.
+var (
+	// ErrSuspect: what the database has cannot be trusted or cannot be continued. It has to be filled
+	// from another one (Adopt).
+	ErrSuspect = errors.New("the database has to be filled")
+	// ErrRefused: the database belongs to another cluster, or to a newer epoch of this one.
+	ErrRefused = errors.New("the database is not this cluster's")
+)
+
+// found is what a database says of itself when an applier begins.
+type found struct {
+	position string // the values of the keys; "" for none
+	durable  string
+	nonce    string
+	suspect  string
+	empty    bool // it has no tables
+}
+
+// log is what is known of the log then.
+type logState struct {
+	cluster, epoch uint64
+	last           uint64                      // of the last one
+	began          uint64                      // the first index of the epoch
+	first          uint64                      // index of the first entry that it holds
+	begins         bool                        // that one is its very first
+	term           func(uint64) (uint64, bool) // of an entry, if it is known
+	boot           string                      // boot id of the server's host
+}
+
+// begin is where an applier begins.
+type begin struct {
+	position Position
+	fresh    bool   // there was none
+	why      string // for people
+}
+
+// judge decides where to begin, or why not to.
+func (f *found) judge(l *logState) (begin, error) {
+	if f.suspect != "" {
+		return begin{}, fmt.Errorf("%w: %s", ErrSuspect, f.suspect)
+	}
+	if f.position == "" {
+		if f.empty && l.begins {
+			return begin{fresh: true, why: "an empty database: from the first entry of the log"}, nil
+		}
+		if f.empty {
+			return begin{}, fmt.Errorf("%w: it is empty, and the log begins at entry %d", ErrSuspect, l.first)
+		}
+		return begin{}, fmt.Errorf("%w: it has tables, and does not say how far it has come in the log", ErrSuspect)
+	}
+	p, err := DecodePosition(f.position)
+	if err != nil {
+		return begin{}, fmt.Errorf("%w: its position cannot be read: %v", ErrSuspect, err)
+	}
+	b := begin{position: p, why: fmt.Sprintf("from entry %d", p.Index+1)}
+	if p.Boot != l.boot {
+		if b.position, err = DecodePosition(f.durable); err != nil {
+			return begin{}, fmt.Errorf("%w: its host was booted, and there is no durable position: %v", ErrSuspect, err)
+		}
+		b.why = fmt.Sprintf("the host was booted: from entry %d, the first that may not be on the disk", b.position.Index+1)
+		b.position.Doubt = max(p.Doubt, p.Seen, l.last)
+	}
+	return b, b.position.check(f, l)
+}
+
+// check compares a position with the cluster, the database and the log.
+func (p *Position) check(f *found, l *logState) error {
+	term, known := l.term(p.Last)
+	switch {
+	case p.Cluster != l.cluster:
+		return fmt.Errorf("%w: its position is of cluster %x, this one is %x", ErrRefused, p.Cluster, l.cluster)
+	case p.Epoch > l.epoch:
+		return fmt.Errorf("%w: its position is of epoch %d, this cluster is at %d", ErrRefused, p.Epoch, l.epoch)
+	case p.Epoch < l.epoch && p.Seen >= l.began:
+		return fmt.Errorf("%w: it has come to entry %d of epoch %d, and the log of epoch %d goes on from entry %d", ErrSuspect, p.Seen, p.Epoch, l.epoch, l.began)
+	case p.Nonce == "" || p.Nonce != f.nonce:
+		return fmt.Errorf("%w: its position was written for another database", ErrSuspect)
+	case p.Index+1 < l.first:
+		return fmt.Errorf("%w: it has come to entry %d, and the log begins at %d", ErrSuspect, p.Index, l.first)
+	case p.Last > 0 && known && term != p.Term:
+		return fmt.Errorf("%w: its entry %d is of term %d, that of the log of term %d", ErrSuspect, p.Last, p.Term, term)
+	}
+	return nil
+}
