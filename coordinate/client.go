@@ -11,6 +11,11 @@ import (
 // RTTMax is the longest round-trip time that Update takes for one. (P127)
 const RTTMax = 10 * time.Second
 
+// PartMax is how large, in seconds, any part of a coordinate may be. Times are at most
+// RTTMax and gravity pulls, so that an honest one stays well within; one beyond it
+// would throw this node's own away with a single observation. (P127)
+const PartMax = 30.0
+
 // Reasons why Update and Set refuse their input.
 var (
 	ErrDimensions = errors.New("coordinate has another dimension")
@@ -100,7 +105,7 @@ func (c *Client) Update(node string, other Coordinate, rtt time.Duration) (Coord
 	c.vivaldi(other, seconds)
 	c.adjust(other, seconds)
 	c.gravity()
-	if !c.own.Valid() {
+	if !c.own.Valid() || !c.own.within(PartMax) {
 		c.reset()
 	}
 	return c.own, nil
@@ -111,7 +116,7 @@ func (c *Client) check(other Coordinate) error {
 	if len(other.Vec) != c.cfg.Dimensions {
 		return ErrDimensions
 	}
-	if !other.Valid() {
+	if !other.Valid() || !other.within(PartMax) {
 		return ErrInvalid
 	}
 	return nil

@@ -139,11 +139,11 @@ func TestP125_Adjustment(t *testing.T) {
 }
 
 func TestP126_Gravity(t *testing.T) {
-	c := newClient(t, Config{CC: 1e-300})
-	c.Set(at(10e-6, 150))
-	got, _ := c.Update("a", at(10e-6, 149), time.Second)
-	if want := 149.0; math.Abs(got.Vec[0]-want) > 1e-4 {
-		t.Errorf("from 150 s pulled to %v, want %v", got.Vec[0], want)
+	c := newClient(t, Config{CC: 1e-300, GravityRho: 25})
+	c.Set(at(10e-6, 25))
+	got, _ := c.Update("a", at(10e-6, 24), time.Second)
+	if want := 24.0; math.Abs(got.Vec[0]-want) > 1e-4 {
+		t.Errorf("from 25 s pulled to %v, want %v", got.Vec[0], want)
 	}
 }
 
@@ -171,6 +171,10 @@ func TestP127_RefusedObservationsChangeNothing(t *testing.T) {
 		{"inf height", bad(func(c *Coordinate) { c.Height = inf }), time.Second, ErrInvalid},
 		{"negative error", bad(func(c *Coordinate) { c.Error = -1 }), time.Second, ErrInvalid},
 		{"negative height", bad(func(c *Coordinate) { c.Height = -1e-9 }), time.Second, ErrInvalid},
+		{"huge vec", bad(func(c *Coordinate) { c.Vec[3] = -math.Nextafter(PartMax, 1e9) }), time.Second, ErrInvalid},
+		{"largest vec", bad(func(c *Coordinate) { c.Vec[3] = math.MaxFloat64 }), time.Second, ErrInvalid},
+		{"huge adjustment", bad(func(c *Coordinate) { c.Adjustment = -math.Nextafter(PartMax, 1e9) }), time.Second, ErrInvalid},
+		{"huge height", bad(func(c *Coordinate) { c.Height = math.Nextafter(PartMax, 1e9) }), time.Second, ErrInvalid},
 		{"negative time", ok, -1, ErrRTT},
 		{"long time", ok, RTTMax + 1, ErrRTT},
 	}
@@ -194,9 +198,8 @@ func TestP127_RefusedObservationsChangeNothing(t *testing.T) {
 
 func TestP128_ResetAndGoOn(t *testing.T) {
 	c := newClient(t, Config{})
-	huge := at(math.MaxFloat64, math.MaxFloat64)
-	huge.Error = 0 // so that it moves us as far as it can
-	got, err := c.Update("a", huge, time.Second)
+	c.own.Vec[0] = 2 * PartMax // wherever it came from
+	got, err := c.Update("a", at(10e-6, 0.01), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +211,35 @@ func TestP128_ResetAndGoOn(t *testing.T) {
 	}
 	if c.Resets() != 1 {
 		t.Errorf("%d resets: one bad coordinate spoilt the following updates", c.Resets())
+	}
+}
+
+// TestP127_ExtremesAreOutgrown: whatever one member says of itself that is not refused, the
+// times to the others are right again soon.
+func TestP127_ExtremesAreOutgrown(t *testing.T) {
+	tiny := math.SmallestNonzeroFloat64
+	for _, x := range []float64{-PartMax, -1, 0, tiny, 1, PartMax} {
+		for _, e := range []float64{0, tiny, 1.5, math.MaxFloat64} {
+			c := newClient(t, Config{})
+			honest := at(10e-6, 0.01)
+			for range 40 {
+				c.Update("b", honest, 20*time.Millisecond)
+			}
+			liar := at(max(x, 0), x, -x, x)
+			liar.Error, liar.Adjustment = e, x
+			for range 3 {
+				if _, err := c.Update("liar", liar, RTTMax); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 400 {
+				c.Update("b", honest, 20*time.Millisecond)
+			}
+			own := c.Get()
+			if d := own.DistanceTo(honest); d < 15*time.Millisecond || d > 25*time.Millisecond {
+				t.Errorf("%v, error %v: the time to an honest member is %v", x, e, d)
+			}
+		}
 	}
 }
 

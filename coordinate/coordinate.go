@@ -40,6 +40,16 @@ func (c Coordinate) Valid() bool {
 	return finite(c.Error) && finite(c.Adjustment) && finite(c.Height) && c.Error >= 0 && c.Height >= 0
 }
 
+// within reports whether no part of c but the error is larger than most.
+func (c Coordinate) within(most float64) bool {
+	for _, x := range c.Vec {
+		if math.Abs(x) > most {
+			return false
+		}
+	}
+	return math.Abs(c.Adjustment) <= most && c.Height <= most
+}
+
 // DistanceTo estimates the round-trip time between c and other. Where one has
 // fewer dimensions, those that it lacks count as 0. (P129)
 func (c Coordinate) DistanceTo(other Coordinate) time.Duration {

@@ -23,7 +23,7 @@ const (
 	DropMeta                       // metadata longer than wire.MetaMax
 	DropAddr                       // an address that is none
 	DropVersions                   // announced versions that cannot be
-	DropIncompatible               // a push/pull with versions that not everybody understands
+	DropIncompatible               // a member, or a whole push/pull, whose versions do not fit this node's
 	DropIncarnation                // a first claim at incarnation 0
 	DropMembers                    // MaxMembers reached
 	DropRelays                     // MaxRelays reached

@@ -165,29 +165,42 @@ func TestP54_IncompatibleVersions(t *testing.T) {
 		{"speaks it, but is dead", vs(1, 6, 6, 2, 5, 5), wire.StateDead, false},
 		{"announces nothing", wire.Versions{}, wire.StateAlive, true},
 	} {
-		r := newRig(t, quiet)
 		n := stateOf(1, 1, c.state)
 		n.Versions = c.v
 		fine := stateOf(2, 1, wire.StateAlive)
-		reply := r.HandleStream(r.now, other, pushPullOf(false, []byte("s"), fine, n))
-		r.take()
-		if len(reply) == 0 {
-			t.Errorf("%s: no answer", c.name)
-		}
-		if merged := r.state(2) == wire.StateAlive; merged != c.ok || merged != (len(r.layer.log) > 0) {
-			t.Errorf("%s: merged %v", c.name, merged)
-		}
-		if refused := r.Drops()[DropIncompatible] == 1; refused == c.ok || refused != (len(r.traced(TraceMergeRefused)) == 1) {
-			t.Errorf("%s: refused %v", c.name, refused)
-		}
-		// The same in the answer to a join.
-		r = newRig(t, quiet)
-		r.Join(r.now, other, "")
-		r.take()
-		r.HandleDialed(r.now, r.dials[0].ID, pushPullOf(true, nil, fine, n), nil)
-		r.take()
-		if err := r.joins[0].Err; (err == nil) != c.ok || err != nil && !errors.Is(err, ErrIncompatible) {
-			t.Errorf("%s: join gives %v", c.name, err)
+		self := wire.PushNodeState{Name: "self", Addr: addrOf(9), Incarnation: 1, State: wire.StateAlive, Versions: DefaultVersions}
+		for _, beside := range []bool{true, false} { // is there another member, who fits?
+			list := []wire.PushNodeState{n, self}
+			if beside {
+				list = append(list, fine)
+			}
+			merges := c.ok || beside
+			r := newRig(t, quiet)
+			self.Name, self.Addr = r.local.name, r.local.at()
+			list[1] = self
+			reply := r.HandleStream(r.now, other, pushPullOf(false, []byte("s"), list...))
+			r.take()
+			if len(reply) == 0 {
+				t.Errorf("%s: no answer", c.name)
+			}
+			if merged := len(r.layer.log) > 0; merged != merges || beside && r.state(2) != wire.StateAlive {
+				t.Errorf("%s, beside %v: merged %v", c.name, beside, merged)
+			}
+			if known := r.members.get(n.Name) != nil; known != (c.ok && c.state == wire.StateAlive) {
+				t.Errorf("%s, beside %v: known %v", c.name, beside, known)
+			}
+			if dropped := r.Drops()[DropIncompatible] == 1; dropped == c.ok || (len(r.traced(TraceMergeRefused)) == 1) == merges {
+				t.Errorf("%s, beside %v: dropped %v", c.name, beside, dropped)
+			}
+			// The same in the answer to a join.
+			r = newRig(t, quiet)
+			r.Join(r.now, other, "")
+			r.take()
+			r.HandleDialed(r.now, r.dials[0].ID, pushPullOf(true, nil, list...), nil)
+			r.take()
+			if err := r.joins[0].Err; (err == nil) != merges || err != nil && !errors.Is(err, ErrIncompatible) {
+				t.Errorf("%s, beside %v: join gives %v", c.name, beside, err)
+			}
 		}
 	}
 }

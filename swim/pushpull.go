@@ -21,7 +21,7 @@ var (
 	ErrRemote = errors.New("remote error")
 	// ErrNoReply: the other side closed the stream without an answer.
 	ErrNoReply = errors.New("no reply")
-	// ErrIncompatible: not every member understands what every other one speaks.
+	// ErrIncompatible: no living member of the other side and this node understand each other.
 	ErrIncompatible = errors.New("protocol versions are incompatible")
 	// ErrSequence: an ack over a stream has another number than the ping.
 	ErrSequence = errors.New("ack has the wrong sequence number")
@@ -331,11 +331,7 @@ func (m *Machine) check(body []byte) (checked, error) {
 	if err != nil {
 		return in, err
 	}
-	v := everyVersion()
-	for i := range m.members.len() {
-		e := m.members.at(i)
-		v.add(e.versions, e.state)
-	}
+	v := versionCheck{own: m.local.versions}
 	kin := kinCheck{own: m.cfg.Cluster}
 	n := &m.msg.node
 	for {
@@ -348,7 +344,9 @@ func (m *Machine) check(body []byte) (checked, error) {
 		}
 		in.nodes++
 		in.news = in.news || !m.holds(n)
-		v.add(n.Versions, n.State)
+		if n.Name != m.local.name {
+			v.add(n.Versions, n.State)
+		}
 		m.addKin(&kin, n)
 	}
 	if in.user, err = pp.UserState(); err != nil {
@@ -375,50 +373,46 @@ func (m *Machine) holds(n *wire.PushNodeState) bool {
 		bytes.Equal(n.Meta, e.meta) && (n.Native == 0 || n.Native == e.native || m.cfg.Plain)
 }
 
-// versionCheck compares what is understood with what is spoken, over both sides.
+// versionCheck finds out whether this node and the members of a state understand each other.
 //
-// Rule: what the members speak, in whatever state they are, must be understood
-// by all that are alive. One that announced nothing does not count: a single
-// such claim must not stop all exchanges. Invariant: understood[i] is the
-// highest of the lowest and the lowest of the highest versions, spoken[i] the
-// lowest and highest spoken; i is 0 for memberlist's protocol, 1 for the layer's.
+// Rule: a member that is not understood, or would not understand, is passed over: one
+// that is forged, or wrong, must not stop all exchanges. Only a state in which no living
+// member is left is refused. One that announced nothing does not count. (P54)
 type versionCheck struct {
-	understood, spoken [2]versionRange
+	own          wire.Versions
+	alive, wrong int           // living members that may stay, and members that may not
+	example      wire.Versions // of those that may not
 }
 
-type versionRange struct{ low, high uint8 }
-
-func everyVersion() versionCheck {
-	all, none := versionRange{0, math.MaxUint8}, versionRange{math.MaxUint8, 0}
-	return versionCheck{understood: [2]versionRange{all, all}, spoken: [2]versionRange{none, none}}
+// fits reports whether a member may stay.
+func (c *versionCheck) fits(v wire.Versions, s wire.NodeState) bool {
+	o := &c.own
+	switch {
+	case v == (wire.Versions{}):
+		return true
+	case v.PCur < o.PMin || v.PCur > o.PMax || v.DCur < o.DMin || v.DCur > o.DMax:
+		return false
+	}
+	return s != wire.StateAlive || o.PCur >= v.PMin && o.PCur <= v.PMax && o.DCur >= v.DMin && o.DCur <= v.DMax
 }
 
 func (c *versionCheck) add(v wire.Versions, s wire.NodeState) {
-	if v == (wire.Versions{}) {
-		return
-	}
-	for i, speaks := range [2]uint8{v.PCur, v.DCur} {
-		r := &c.spoken[i]
-		r.low, r.high = min(r.low, speaks), max(r.high, speaks)
-	}
-	if s != wire.StateAlive {
-		return
-	}
-	for i, knows := range [2]versionRange{{v.PMin, v.PMax}, {v.DMin, v.DMax}} {
-		r := &c.understood[i]
-		r.low, r.high = max(r.low, knows.low), min(r.high, knows.high)
+	switch {
+	case !c.fits(v, s):
+		c.wrong, c.example = c.wrong+1, v
+	case s == wire.StateAlive:
+		c.alive++
 	}
 }
 
 func (c *versionCheck) check() error {
-	for i, what := range [2]string{"memberlist", "layer"} {
-		s, u := c.spoken[i], c.understood[i]
-		if s.low <= s.high && (s.low < u.low || s.high > u.high) {
-			return fmt.Errorf("%w: %s protocol %d to %d is spoken, %d to %d understood by all",
-				ErrIncompatible, what, s.low, s.high, u.low, u.high)
-		}
+	if c.wrong == 0 || c.alive > 0 {
+		return nil
 	}
-	return nil
+	v := &c.example
+	return fmt.Errorf("%w: the other side speaks memberlist protocol %d of %d to %d and layer protocol %d of %d to %d, this node %d of %d to %d and %d of %d to %d",
+		ErrIncompatible, v.PCur, v.PMin, v.PMax, v.DCur, v.DMin, v.DMax,
+		c.own.PCur, c.own.PMin, c.own.PMax, c.own.DCur, c.own.DMin, c.own.DMax)
 }
 
 // merge treats a checked push/pull as messages; asked: this node opened it. (P52)
@@ -435,12 +429,17 @@ func (m *Machine) merge(in *checked, asked bool) {
 
 func (m *Machine) mergeMembers(body []byte) {
 	pp, _ := wire.ReadPushPull(body, m)
+	versions := versionCheck{own: m.local.versions}
 	n := &m.msg.node
 	for {
 		if ok, _ := pp.Next(n); !ok {
 			break
 		}
 		if m.listedElsewhere(n) {
+			continue
+		}
+		if !versions.fits(n.Versions, n.State) {
+			m.drop(DropIncompatible, m.from, nil)
 			continue
 		}
 		switch n.State {
