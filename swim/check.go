@@ -76,7 +76,7 @@ func (m *Machine) nextSeq() uint32 {
 
 // ping makes a ping of ours in scratch memory. (P4)
 func (m *Machine) ping(seq uint32, node string) *wire.Ping {
-	m.msg.ping = wire.Ping{Seq: seq, Node: node, Source: m.local.at(), SourceNode: m.local.name, Native: m.native()}
+	m.msg.ping = wire.Ping{Seq: seq, Node: node, Source: m.local.at(), SourceNode: m.local.name, Native: m.cfg.native()}
 	return &m.msg.ping
 }
 
@@ -177,12 +177,12 @@ func (m *Machine) handlePing(body []byte) {
 		return
 	}
 	to := source(p.Source, m.from)
-	m.msg.ack = wire.Ack{Seq: p.Seq, Native: m.native()}
+	m.msg.ack = wire.Ack{Seq: p.Seq, Native: m.cfg.native()}
 	if watch := p.Native > 0 && p.SourceNode == ""; !watch || m.cfg.Plain {
 		m.payload = m.layer.AppendAckPayload(m.payload[:0])
 		m.msg.ack.Payload = m.payload
 	} else {
-		m.msg.ack.Wait = m.slots.next(m.clock.awake(), m.timing.every, m.from, m.pingTimes())
+		m.msg.ack.Wait = m.slots.next(m.clock.awake(), m.timing.every, m.from, m.watches.pingTimes())
 		m.awaitPings()
 	}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])

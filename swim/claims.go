@@ -144,6 +144,9 @@ func (m *Machine) revive(e *member, a *wire.Alive) {
 	if joined || doubted {
 		m.watchSettled(e)
 	}
+	if doubted { // watching goes past it no more
+		m.ringChanged(e)
+	}
 	if doubted && !m.cfg.Plain {
 		m.layer.Doubted(m.now, m.view(&m.told, e))
 	}
@@ -182,7 +185,46 @@ func (m *Machine) suspect(s wire.Suspect) {
 		e.incarnation = s.Incarnation
 		m.members.set(e, wire.StateSuspect, m.clock.real)
 		m.beginSuspicion(e, &s)
+		m.ringChanged(e)
+	case ignore:
+		m.answerSuspect(e, &s)
 	}
+}
+
+// answerSuspect says that a member is gone to one that suspects it, and that would find
+// nobody to agree: who holds a member dead does not suspect it. (P293)
+func (m *Machine) answerSuspect(e *member, s *wire.Suspect) {
+	from := m.members.get(s.From)
+	if m.cfg.Plain || e == nil || !e.gone() || e == m.local || s.Incarnation > e.incarnation || from == nil || from == m.local || from == e || from.gone() {
+		return
+	}
+	if m.lone.has(e) && e.state == wire.StateDead {
+		if s.Verdict != wire.VerdictCrashed || !m.members.refusedTo(s.From, m.local, e) {
+			return
+		}
+		delete(m.lone, e.name) // another's refusal and this node's own: that is proof
+		m.scratch = m.appendWord(m.scratch[:0], e)
+		m.broadcast(e.name, nil)
+	}
+	m.send(from.at(), from.name, m.appendWord(nil, e))
+}
+
+// appendWord appends what this node says of a member that is not alive. Of one that it
+// holds dead by its own refusals alone it says that it was refused. (P291)
+func (m *Machine) appendWord(dst []byte, e *member) []byte {
+	switch s := m.members.suspects[e]; {
+	case s != nil:
+		m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: s.from[0], Verdict: s.verdict}
+		return m.msg.suspect.AppendTo(dst)
+	case e.state == wire.StateLeft:
+		m.msg.dead = wire.Dead{Incarnation: e.incarnation, Node: e.name, From: e.name}
+	case m.lone.has(e):
+		m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: m.local.name, Verdict: wire.VerdictCrashed}
+		return m.msg.suspect.AppendTo(dst)
+	default:
+		m.msg.dead = wire.Dead{Incarnation: e.incarnation, Node: e.name, From: m.local.name, Verdict: e.verdict}
+	}
+	return m.msg.dead.AppendTo(dst)
 }
 
 func (m *Machine) passSuspect(s wire.Suspect) {
@@ -244,6 +286,10 @@ func (m *Machine) dead(d wire.Dead) {
 			m.traceTold(TraceToldDead, d.Node, d.From, d.Incarnation, d.Verdict)
 		}
 		m.bury(m.members.own(e), d)
+	case ignore:
+		if e != nil && d.Incarnation >= e.incarnation {
+			delete(m.lone, e.name) // others hold it dead too
+		}
 	}
 }
 
@@ -276,9 +322,16 @@ func (m *Machine) bury(e *member, d wire.Dead) {
 			m.leaveSent, done = true, nil
 		}
 	}
-	m.broadcast(e.name, done)
+	if m.lone.has(e) {
+		m.noteNews(netip.AddrPort{}) // nothing to pass on, but others come after e in the rings
+	} else {
+		m.broadcast(e.name, done)
+	}
 	e.incarnation, e.verdict = d.Incarnation, d.Verdict
 	m.members.set(e, state, m.clock.real)
+	if m.gone.add(max(1, m.clock.real)) && m.settling == 0 {
+		m.settle() // what this node missed of that nobody would say again (P295)
+	}
 	m.watchSettled(e)
 	m.ringChanged(e)
 	m.layer.Gone(m.now, m.view(&m.told, e))
@@ -309,7 +362,7 @@ func above(own, claimed uint32) uint32 {
 func (m *Machine) announce() {
 	m.members.touch()
 	e := m.local
-	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions, Native: m.native()}
+	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions, Native: m.cfg.native()}
 	m.scratch = m.msg.alive.AppendTo(m.scratch[:0])
 	m.broadcast(e.name, nil)
 }

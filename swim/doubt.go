@@ -17,14 +17,14 @@ const heardExtra = 500 * time.Millisecond
 func (m *Machine) span(e *member) (least, most time.Duration, want int) {
 	s := m.members.suspects[e]
 	var d suspicionSpan
-	switch s.verdict {
-	case wire.VerdictCrashed:
+	switch {
+	case s.verdict == wire.VerdictCrashed && !s.bySilence:
 		d = m.timing.crashed
-	case wire.VerdictHung:
+	case s.verdict == wire.VerdictHung:
 		d = m.timing.hung
 	default:
 		d = m.timing.silent
-		if s.mine && m.isolated() {
+		if s.mine && m.watches.isolated() {
 			d.least, d.most = 4*d.least, 4*d.most
 		}
 	}
@@ -43,14 +43,14 @@ func (m *Machine) span(e *member) (least, most time.Duration, want int) {
 
 // isolated reports whether most of those whom self watches are silent: then it is
 // more likely self that is cut off.
-func (m *Machine) isolated() bool {
+func (ws *watches) isolated() bool {
 	silent := 0
-	for _, w := range m.watches.list {
+	for _, w := range ws.list {
 		if w.phase == watchAccused && !w.inquiry.connected && w.refused == 0 {
 			silent++
 		}
 	}
-	return silent > 1 && 2*silent > len(m.watches.list)
+	return silent > 1 && 2*silent > len(ws.list)
 }
 
 // respan makes the suspicion of e last as long as it now has to.
@@ -90,8 +90,10 @@ func (m *Machine) agree(e *member, from string, v wire.Verdict) bool {
 // itself have missed the refutation. Then the suspicion goes on. (P201, P203)
 func (m *Machine) unsure(e *member, s *suspicion) bool {
 	switch {
-	case m.cfg.Plain || s.verdict == wire.VerdictCrashed:
+	case m.cfg.Plain:
 		return false
+	case s.verdict == wire.VerdictCrashed && !s.bySilence:
+		return m.crashEnds(e, s)
 	case m.cutOff():
 		m.hark(e)
 		m.arm(&s.timer, m.clock.awake()+harkEvery)
@@ -101,6 +103,36 @@ func (m *Machine) unsure(e *member, s *suspicion) bool {
 		m.arm(&s.timer, m.clock.awake()+m.cfg.ProbeTimeout)
 	default:
 		return false
+	}
+	return true
+}
+
+// crashEnds is the end of the suspicion of one whose connects were refused, to one
+// member at least. It reports whether the suspicion goes on, or is over otherwise. (P291, P292)
+func (m *Machine) crashEnds(e *member, s *suspicion) bool {
+	w := m.watches.of(e)
+	alone := w != nil && s.mine && w.refusedAlone(m.clock.awake(), &m.ownPort)
+	switch {
+	case alone && m.AllNative():
+		m.dieAlone(e)
+	case w != nil && s.mine:
+		// Its host refuses no more, or this node may be refused whatever it connects to, or there
+		// are members that cannot look: the silence of the accused decides.
+		s.bySilence = true
+		if !alone {
+			s.verdict = wire.VerdictSilent
+		}
+		m.respan(e)
+	default:
+		// The word alone is none of this node's. What it sees itself decides.
+		verdict := wire.VerdictCrashed
+		if !m.members.refusedTo(s.from[0], m.local, e) {
+			verdict = wire.VerdictSilent
+		}
+		m.lookInto(e, e.incarnation, verdict)
+		if m.members.suspects[e] == s {
+			m.arm(&s.timer, m.clock.awake()+m.cfg.ProbeTimeout)
+		}
 	}
 	return true
 }
@@ -151,10 +183,7 @@ func (m *Machine) watchSettled(e *member) {
 		return
 	}
 	m.inquiryOver(w)
-	w.refused, w.told = 0, 0
-	if e.present() {
-		m.nextPing(w, w.every)
-	} else {
-		m.timers.stop(&w.timer)
-	}
+	w.refused, w.told, w.claimed = 0, 0, 0
+	w.look = w.look || e.gone() // it is watched no more
+	m.watchOn(w, w.every)
 }

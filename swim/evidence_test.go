@@ -83,7 +83,7 @@ func TestP195_Proof(t *testing.T) {
 		{"a stranger's word", 2, func(r *rig) { r.breakLink(x); r.refuse(x); r.saysRefused(9, x) }, false},
 		{"own refusal, then another's word", 2, func(r *rig) { r.breakLink(x); r.refuse(x); r.saysRefused(2, x) }, true},
 		{"another's word, then own refusal", 2, func(r *rig) { r.saysRefused(2, x); r.refuse(x) }, true},
-		{"own refusal, and nobody else is there", 1, func(r *rig) { r.breakLink(x); r.refuse(x) }, true},
+		{"own refusal, and nobody else is there", 1, func(r *rig) { r.breakLink(x); r.refuse(x) }, false},
 		{"a word that is too old", 2, func(r *rig) {
 			silent := r.acks
 			r.acks = func(netip.AddrPort) bool { return true }

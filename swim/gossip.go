@@ -65,8 +65,8 @@ func (m *Machine) room(crc bool) int {
 }
 
 // wantsCRC reports whether the node understands a checksum before a packet. (P136)
-func (m *Machine) wantsCRC(node string) bool {
-	e := m.members.get(node)
+func (t *members) wantsCRC(node string) bool {
+	e := t.get(node)
 	return e != nil && e.versions.PMax >= 5
 }
 
@@ -150,5 +150,5 @@ func (m *Machine) SendUser(to netip.AddrPort, name string, msg []byte) {
 	start := len(m.out.buf)
 	m.out.buf = append(m.out.buf, byte(wire.TypeUser))
 	m.out.buf = append(m.out.buf, msg...)
-	m.out.packet(to, name, m.wantsCRC(name), start)
+	m.out.packet(to, name, m.members.wantsCRC(name), start)
 }

@@ -65,7 +65,7 @@ func (m *Machine) inquire(w *watch) {
 	now := m.clock.awake()
 	w.phase = watchInquiry
 	w.inquiry = inquiry{began: now, ends: now + m.inquirySpan(w)}
-	m.askStream(w, max(m.timing.hang, 2*m.trip(w)))
+	m.askStream(w, max(m.timing.hang, 2*w.trip(m.cfg.ProbeTimeout)))
 	m.sendWatchPing(w)
 	m.arm(&w.timer, now+m.timing.again)
 }
@@ -111,17 +111,23 @@ func (m *Machine) inquiryTick(w *watch) {
 		m.askOthersFor(w)
 	}
 	m.hark(w.e)
-	if left := w.inquiry.ends - now; w.inquiry.dial == 0 && !w.inquiry.connected && w.refused == 0 && left > streamGrace {
+	if left := w.inquiry.ends - now; w.inquiry.dial == 0 && !w.inquiry.connected && left > streamGrace {
 		m.askStream(w, left-streamGrace)
 	}
-	if w.refused != 0 {
-		m.tellRefusal(w)
-	}
+	m.stillRefused(w)
 	next := now + m.timing.again
 	if now < w.inquiry.ends {
 		next = min(next, w.inquiry.ends)
 	}
 	m.arm(&w.timer, next)
+}
+
+// stillRefused tells the others again of a refusal that counts: by now others may watch the member.
+func (m *Machine) stillRefused(w *watch) {
+	if w.hasRefusal(m.clock.awake()) {
+		m.tellRefusal(w)
+		m.connectToSelf()
+	}
 }
 
 // askOthersFor asks some members to ping in our place.
@@ -195,7 +201,7 @@ func (m *Machine) inquiryOver(w *watch) {
 func (m *Machine) conclude(w *watch) {
 	verdict := wire.VerdictSilent
 	switch {
-	case m.fresh(w.refused):
+	case w.hasRefusal(m.clock.awake()):
 		verdict = wire.VerdictCrashed
 	case w.inquiry.connected:
 		verdict = wire.VerdictHung
@@ -217,12 +223,13 @@ func (m *Machine) accuse(w *watch, verdict wire.Verdict) {
 // accusedTick keeps asking the accused, and whether its host answers.
 func (m *Machine) accusedTick(w *watch) {
 	if w.e.state != wire.StateSuspect {
-		m.nextPing(w, w.every)
+		m.watchOn(w, w.every)
 		return
 	}
 	m.arm(&w.timer, m.clock.awake()+accusedAgain)
 	m.sendWatchPing(w)
 	m.hark(w.e)
+	m.stillRefused(w)
 	if w.inquiry.dial == 0 && !w.inquiry.connected {
 		m.askStream(w, 2*accusedAgain)
 	}

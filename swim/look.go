@@ -27,7 +27,7 @@ func (m *Machine) missedPing(from netip.AddrPort) {
 		return
 	}
 	at := pack(from)
-	m.members.watchersOf(m.local, m.local, func(e *member) {
+	m.members.watchersOf(m.local, m.local, m.passedBy, func(e *member) {
 		if e.addr == at {
 			m.counts.MissedSlots++
 			m.askToLook(e)
@@ -49,7 +49,7 @@ func (m *Machine) askToLook(e *member) {
 func (m *Machine) askWatchers(e *member) {
 	m.msg.indirect = wire.IndirectPing{Target: e.at(), Node: e.name, Source: m.local.at(), SourceNode: m.local.name}
 	m.scratch = m.msg.indirect.AppendTo(m.scratch[:0])
-	m.members.watchersOf(e, m.local, func(w *member) {
+	m.members.watchersOf(e, m.local, m.passedBy, func(w *member) {
 		if w != e {
 			m.send(w.at(), w.name, m.scratch)
 		}
@@ -73,8 +73,7 @@ func (m *Machine) look(w *watch) {
 }
 
 // pingTimes is when this node is to ping natives.
-func (m *Machine) pingTimes() []time.Duration {
-	ws := &m.watches
+func (ws *watches) pingTimes() []time.Duration {
 	ws.times = ws.times[:0]
 	for _, w := range ws.list {
 		if w.e.native > 0 && w.phase == watchIdle {

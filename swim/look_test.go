@@ -32,7 +32,7 @@ func (r *rig) watchPingFrom(i int) {
 
 // watchersOf are the numbers of those who watch a member.
 func (r *rig) watchersOf(name string) (all []int) {
-	r.members.watchersOf(r.members.get(name), r.local, func(w *member) {
+	r.members.watchersOf(r.members.get(name), r.local, r.passedBy, func(w *member) {
 		for i := 1; i < r.members.len(); i++ {
 			if nameOf(i) == w.name {
 				all = append(all, i)

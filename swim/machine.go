@@ -29,6 +29,10 @@ type Machine struct {
 	watches   watches
 	timing    timing
 	slots     slots
+	usual     time.Duration // how long round trips take at most: a maximum that falls slowly
+	ownPort   ownPort
+	lone      lone
+	gone      recently
 	links     LinkID // the last one
 	hold      bool   // see HoldStream
 	queue     broadcast.Queue
@@ -125,13 +129,13 @@ func (m *Machine) enter() error {
 		if m.local = m.members.share(m.cfg.Base, m.cfg.Name, m.rng); m.local == nil {
 			return ErrBase
 		}
-		m.local.native = m.native()
+		m.local.native = m.cfg.native()
 		m.members.rings = rings{self: m.local, stale: true}
 		return nil
 	}
 	e := m.members.add(&Face{m.cfg.Name, m.members.keep(m.cfg.Meta), pack(m.cfg.Addr), m.cfg.Versions}, m.rng)
 	e.incarnation = above(m.cfg.Incarnation, 0)
-	e.native = m.native()
+	e.native = m.cfg.native()
 	m.members.set(e, wire.StateAlive, 0)
 	m.local, m.members.rings.self = e, e
 	m.announce()
@@ -147,7 +151,7 @@ func (m *Machine) begin(now time.Time) {
 	m.out.begin()
 	m.now, m.hearing = now, false
 	next, armed := m.timers.next()
-	slept := m.clock.advance(now, next, armed, m.tolerance())
+	slept := m.clock.advance(now, next, armed, m.cfg.tolerance())
 	if m.late = slept; armed && slept == 0 {
 		m.late = m.clock.awake() - next
 	}
@@ -160,11 +164,11 @@ func (m *Machine) begin(now time.Time) {
 // sleep: it judges quicker than Serf, and must notice sooner that it was not awake.
 const asleepNative = 75 * time.Millisecond
 
-func (m *Machine) tolerance() time.Duration {
-	if m.cfg.Plain {
-		return m.cfg.ProbeTimeout
+func (c *Config) tolerance() time.Duration {
+	if c.Plain {
+		return c.ProbeTimeout
 	}
-	return min(m.cfg.ProbeTimeout, asleepNative)
+	return min(c.ProbeTimeout, asleepNative)
 }
 
 func (m *Machine) slept(d time.Duration) {
@@ -236,6 +240,7 @@ func (m *Machine) HandlePacket(now time.Time, from netip.AddrPort, msg []byte) {
 	m.begin(now)
 	m.from, m.hearing = unmap(from), true
 	m.heard()
+	m.watches.hears(pack(m.from), m.clock.awake())
 	if err := m.unpacker.Unpack(msg, m.each); err != nil {
 		m.drop(dropOf(err), m.from, err)
 	}
@@ -273,7 +278,9 @@ func (m *Machine) HandleStream(now time.Time, from netip.AddrPort, msg []byte) (
 	m.begin(now)
 	m.hold = false
 	m.from, m.hearing = unmap(from), true
-	m.heard()
+	if !m.ownPort.sent(msg, m.local.name) {
+		m.heard()
+	}
 	if len(msg) == 0 {
 		return nil
 	}
@@ -308,7 +315,7 @@ func (m *Machine) answerStreamPing(body []byte) []byte {
 	}
 	m.heardNative(p.SourceNode, p.Native)
 	m.hold = p.Link && !m.cfg.Plain
-	m.msg.ack = wire.Ack{Seq: p.Seq, Native: m.native()}
+	m.msg.ack = wire.Ack{Seq: p.Seq, Native: m.cfg.native()}
 	m.scratch = m.msg.ack.AppendTo(m.scratch[:0])
 	return m.scratch
 }

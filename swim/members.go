@@ -143,10 +143,10 @@ func (t *members) set(e *member, s wire.NodeState, now time.Duration) {
 	}
 	t.count[e.state]--
 	t.count[s]++
-	was := e.present()
+	was := e.state
 	t.touch()
 	e.state, e.changed = s, now
-	if e.present() != was {
+	if s != was {
 		t.rings.note(e)
 	}
 }

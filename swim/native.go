@@ -6,8 +6,8 @@ import "github.com/ibuki-dev/ibuki/wire"
 // plain nodes pass over, so that nothing is asked and nothing negotiated.
 
 // native is what this node says of itself: 0 if it is to be a plain one. (P190)
-func (m *Machine) native() uint8 {
-	if m.cfg.Plain {
+func (c *Config) native() uint8 {
+	if c.Plain {
 		return 0
 	}
 	return wire.NativeVersion
@@ -15,8 +15,8 @@ func (m *Machine) native() uint8 {
 
 // tells says what may be said of e to others: what it said of itself, or what
 // others said of it. A plain node says nothing. (P191)
-func (m *Machine) tells(e *member) uint8 {
-	if m.cfg.Plain {
+func (c *Config) tells(e *member) uint8 {
+	if c.Plain {
 		return 0
 	}
 	return e.native

@@ -38,6 +38,7 @@ const (
 	dialCompare                  // the periodic exchange between natives
 	dialTakeover                 // a ping over a stream to where our name is held
 	dialInquiry                  // an inquiry's ping over a stream
+	dialSelf                     // a ping over a stream to this node's own port
 )
 
 // openDial is a Dial whose end has not come.
@@ -201,7 +202,10 @@ func (m *Machine) appendState(dst []byte, join bool) []byte {
 func (m *Machine) appendNode(dst []byte, e *member) []byte {
 	n := &m.msg.node
 	*n = wire.PushNodeState{Name: e.name, Addr: e.at(), Meta: e.meta,
-		Incarnation: e.incarnation, State: e.state, Versions: e.versions, Native: m.tells(e)}
+		Incarnation: e.incarnation, State: e.state, Versions: e.versions, Native: m.cfg.tells(e)}
+	if e.state == wire.StateDead && !m.cfg.Plain {
+		n.Verdict = e.verdict
+	}
 	return wire.AppendPushNodeState(dst, n)
 }
 
@@ -217,7 +221,7 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 		err = ErrNoReply
 	}
 	m.from, m.hearing = d.to, true
-	if err == nil {
+	if err == nil && d.kind != dialSelf {
 		m.heard()
 	}
 	switch d.kind {
@@ -227,6 +231,8 @@ func (m *Machine) HandleDialed(now time.Time, id DialID, reply []byte, err error
 		m.takeoverDialEnd(&d, reply, err)
 	case dialInquiry:
 		m.inquiryDialed(&d, reply, err)
+	case dialSelf:
+		m.ownPort.ended(d.id, err, m.clock.awake())
 	case dialUser:
 		if err != nil {
 			m.trace(Trace{Kind: TraceUserStreamFailed, Level: LevelDebug, Node: d.node, Addr: d.to, Err: err})
@@ -449,6 +455,9 @@ func (m *Machine) mergeMembers(body []byte) {
 		case wire.StateLeft:
 			m.dead(wire.Dead{Node: n.Name, Incarnation: n.Incarnation, From: n.Name})
 		case wire.StateDead, wire.StateSuspect:
+			if n.Verdict != wire.VerdictNone && m.lookInto(m.members.get(n.Name), n.Incarnation, n.Verdict) {
+				continue
+			}
 			// Somebody else's death is suspicion here: who is wrongly held
 			// dead gets the time to refute.
 			m.suspect(wire.Suspect{Node: n.Name, Incarnation: n.Incarnation, From: m.local.name})

@@ -25,6 +25,8 @@ type rig struct {
 	pkts   int
 	// acks says whether a ping to this address is answered at once.
 	acks func(to netip.AddrPort) bool
+	// deafPort: streams to self cannot be connected; else they can.
+	deafPort bool
 }
 
 // sent is one plain message that went out.
@@ -72,9 +74,13 @@ func (r *rig) take() {
 	r.traces = append(r.traces, out.Trace...)
 	r.joins = append(r.joins, out.Joins...)
 	r.links = append(r.links, out.Links...)
+	var own []DialID
 	for _, d := range out.Dials {
 		d.Data = slices.Clone(d.Data)
 		r.dials = append(r.dials, d)
+		if d.To == r.local.at() {
+			own = append(own, d.ID)
+		}
 	}
 	var acks [][]byte
 	for _, p := range out.Packets {
@@ -82,12 +88,20 @@ func (r *rig) take() {
 		for _, msg := range unpack(r.t, p.Data) {
 			r.sent = append(r.sent, sent{r.now.Sub(epoch), r.pkts, p.To, p.Node, p.CRC, msg})
 			if wire.Type(msg[0]) == wire.TypePing && r.acks != nil && r.acks(p.To) {
-				acks = append(acks, (&wire.Ack{Seq: decodePing(r.t, msg).Seq, Native: r.native()}).AppendTo(nil))
+				acks = append(acks, (&wire.Ack{Seq: decodePing(r.t, msg).Seq, Native: r.cfg.native()}).AppendTo(nil))
 			}
 		}
 	}
 	for _, a := range acks {
 		r.in(a)
+	}
+	for _, id := range own {
+		err := ErrUnanswered
+		if r.deafPort {
+			err = errRefusedHere
+		}
+		r.HandleDialed(r.now, id, nil, err)
+		r.take()
 	}
 }
 

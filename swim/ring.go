@@ -65,16 +65,21 @@ func (t *members) sortRing(e *member) int {
 	return i
 }
 
+// maxPassed bounds how many natives watching goes past.
+const maxPassed = 64
+
 // watched appends whom self is to watch: everybody present behind it on the ring up
-// to the k-th native. natives is how many of those are native, full whether the
+// to the k-th native that passed does not hold for. natives is how many those are, full whether the
 // ring was gone round without meeting k of them. (P192)
-func (t *members) watched(dst []*member, self *member) (who []*member, natives int, full bool) {
-	at, n, plain := t.sortRing(self), t.len(), 0
+func (t *members) watched(dst []*member, self *member, passed func(*member) bool) (who []*member, natives int, full bool) {
+	at, n, plain, past := t.sortRing(self), t.len(), 0, 0
 	for step := 1; step < n; step++ {
 		e := t.onRing((at + step) % n)
 		switch {
 		case !e.present():
 			continue
+		case e.native > 0 && past < maxPassed && passed(e):
+			past++
 		case e.native > 0:
 			natives++
 		case plain == maxPlainWatched:
@@ -90,12 +95,13 @@ func (t *members) watched(dst []*member, self *member) (who []*member, natives i
 	return dst, natives, true
 }
 
-// watchersOf calls f for the natives, self excepted, that watch e. (P192)
-func (t *members) watchersOf(e, self *member, f func(*member)) {
+// watchersOf calls f for the natives, self excepted, that watch e, as far as passed does not
+// hold for them. (P192)
+func (t *members) watchersOf(e, self *member, passed func(*member) bool, f func(*member)) {
 	at, n, found := t.sortRing(e), t.len(), 0
 	for step := 1; step < n && found < watchersEach; step++ {
 		w := t.onRing((at + n - step) % n)
-		if w.native == 0 || w.state != wire.StateAlive {
+		if w.native == 0 || w.state != wire.StateAlive || w != self && passed(w) {
 			continue
 		}
 		found++

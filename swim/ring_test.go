@@ -32,7 +32,7 @@ func TestP192_WhoWatchesWhom(t *testing.T) {
 		tab, all := ringOf(c.n, c.natives)
 		watchers := map[*member][]*member{}
 		for _, self := range all[:c.natives] {
-			who, _, _ := tab.watched(nil, self)
+			who, _, _ := tab.watched(nil, self, nobody)
 			for _, e := range who {
 				watchers[e] = append(watchers[e], self)
 			}
@@ -48,7 +48,7 @@ func TestP192_WhoWatchesWhom(t *testing.T) {
 				t.Fatalf("%d of %d native: %s has %d watchers, want %d", c.natives, c.n, e.name, len(got), want)
 			}
 			n := 0
-			tab.watchersOf(e, nil, func(w *member) {
+			tab.watchersOf(e, nil, nobody, func(w *member) {
 				n++
 				found := false
 				for _, g := range got {
@@ -68,7 +68,7 @@ func TestP192_WhoWatchesWhom(t *testing.T) {
 // P192: a single native does not watch more plain members than it can ping.
 func TestP192_FewPlain(t *testing.T) {
 	tab, all := ringOf(500, 1)
-	if who, natives, full := tab.watched(nil, all[0]); len(who) != maxPlainWatched || natives != 0 || !full {
+	if who, natives, full := tab.watched(nil, all[0], nobody); len(who) != maxPlainWatched || natives != 0 || !full {
 		t.Errorf("%d, %d, %v", len(who), natives, full)
 	}
 }
@@ -76,17 +76,17 @@ func TestP192_FewPlain(t *testing.T) {
 // The ring is the same however the members became known, and whoever is gone is not on it.
 func TestRingOrder(t *testing.T) {
 	tab, all := ringOf(300, 300)
-	before, _, _ := tab.watched(nil, all[7])
+	before, _, _ := tab.watched(nil, all[7], nobody)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for i := 300; i < 310; i++ { // one by one
 		e := tab.add(&Face{name: fmt.Sprintf("node%d", i)}, rng)
 		e.native = 1
 		tab.set(e, wire.StateAlive, 0)
-		tab.watched(nil, all[7])
+		tab.watched(nil, all[7], nobody)
 	}
 	other, others := ringOf(310, 310)
-	a, _, _ := tab.watched(nil, all[7])
-	b, _, _ := other.watched(nil, others[7])
+	a, _, _ := tab.watched(nil, all[7], nobody)
+	b, _, _ := other.watched(nil, others[7], nobody)
 	for i := range a {
 		if a[i].name != b[i].name {
 			t.Errorf("%d: %s and %s", i, a[i].name, b[i].name)
@@ -94,7 +94,7 @@ func TestRingOrder(t *testing.T) {
 	}
 	tab.set(before[0], wire.StateDead, 0)
 	tab.forget(nil, 10, 1)
-	after, _, _ := tab.watched(nil, all[7])
+	after, _, _ := tab.watched(nil, all[7], nobody)
 	for _, e := range after {
 		if e == before[0] {
 			t.Error("who is gone is watched")
@@ -104,3 +104,6 @@ func TestRingOrder(t *testing.T) {
 		t.Errorf("%d watched, %d of %d on the ring", len(after), len(tab.byPlace), len(tab.all))
 	}
 }
+
+// nobody is passed by.
+func nobody(*member) bool { return false }

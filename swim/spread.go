@@ -81,6 +81,7 @@ func (m *Machine) spread() {
 	s := &m.spreader
 	s.news = false
 	targets := m.members.targets(m.rng)
+	m.catchUp()
 	limit := spreadPackets
 	if len(targets) == 0 {
 		limit = MaxPacketSize // to nobody: only to make ordinary broadcasts of them
@@ -110,7 +111,7 @@ func (m *Machine) freshParts() [][]byte {
 	const overhead = wire.CompoundPartOverhead
 	room := m.room(true)
 	layers, _ := m.layer.Waiting(overhead)
-	m.parts = m.queue.TakeFresh(m.parts[:0], overhead, max(room/2, room-layers), m.repairs())
+	m.parts = m.queue.TakeFresh(m.parts[:0], overhead, max(room/2, room-layers), m.cfg.repairs())
 	for _, b := range m.parts {
 		room -= overhead + len(b)
 	}
@@ -151,12 +152,12 @@ func (m *Machine) SpreadLong(msg []byte) {
 }
 
 // repairs is how many copies of a broadcast the rounds of gossip send after the eager ones. (P223)
-func (m *Machine) repairs() int { return max(1, m.cfg.RetransmitMult/2) }
+func (c *Config) repairs() int { return max(1, c.RetransmitMult/2) }
 
 // Transmits is how often a broadcast is given to a round of gossip in a cluster of n.
 func (m *Machine) Transmits(n int) int {
 	if m.eager() {
-		return m.repairs()
+		return m.cfg.repairs()
 	}
 	return broadcast.TransmitLimit(m.cfg.RetransmitMult, n)
 }

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"github.com/ibuki-dev/ibuki/wire"
 )
 
 const (
@@ -14,6 +16,8 @@ const (
 	ringCount = 3
 	// maxPlainTargets bounds how many plain members are told beside the natives.
 	maxPlainTargets = 8
+	// maxDoubtedTargets bounds how many suspects are told beside those that come after them.
+	maxDoubtedTargets = 8
 )
 
 // rings say whom this node passes news to. The native members stand in a few
@@ -24,10 +28,12 @@ const (
 // Plain members do not pass on at once. They are told by whoever stands before
 // them in a circle.
 //
-// Rule: next[r] is the native that is present and follows self closest in ring r, but
+// Rule: next[r] is the native that is alive and follows self closest in ring r, but
 // for those that are so in a ring before: the first ring alone reaches
 // everybody, and in a small cluster the copies are for different members; plain
-// are the plain ones that are present and closer to self than that, in any ring.
+// are the plain ones that are present and closer to self than that, in any ring, and
+// doubted the natives there that are suspect: they may live, and pass on, or not. met are
+// those that have become next since they were asked for last.
 // Invariant: true unless stale is set. A change of a member that stands beyond
 // next in all rings leaves it true, so that nearly all changes cost nothing.
 type rings struct {
@@ -36,6 +42,8 @@ type rings struct {
 	next  [ringCount]*member
 	plain []*member
 	to    []*member // scratch of targets
+
+	doubted, met []*member
 }
 
 // mix scatters: each bit of the result depends on each of h. It is one to one.
@@ -87,7 +95,7 @@ func (r *rings) note(e *member) {
 
 // replace puts d, which has become the entry of the same member, in the place of e.
 func (r *rings) replace(e, d *member) {
-	for _, list := range [...][]*member{r.next[:], r.plain} {
+	for _, list := range [...][]*member{r.next[:], r.plain, r.doubted, r.met} {
 		for i := range list {
 			if list[i] == e {
 				list[i] = d
@@ -96,34 +104,58 @@ func (r *rings) replace(e, d *member) {
 	}
 }
 
-// rebuildRings looks at everybody, or asks the base, which is in order.
+// rebuildRings looks at everybody, or asks the base, which is in order, and notes who is new.
 func (t *members) rebuildRings() {
 	r := &t.rings
 	r.stale = false
+	old := r.next
 	clear(r.next[:])
 	clear(r.plain)
-	r.plain = r.plain[:0]
+	clear(r.doubted)
+	r.plain, r.doubted = r.plain[:0], r.doubted[:0]
 	if t.base != nil {
 		t.walkBase()
-		return
+	} else {
+		t.searchRings()
 	}
+	for _, e := range r.next {
+		if old[0] != nil && e != nil && !slices.Contains(old[:], e) && !slices.Contains(r.met, e) {
+			r.met = append(r.met, e)
+		}
+	}
+}
+
+// searchRings looks at everybody.
+func (t *members) searchRings() {
+	r := &t.rings
 	for i := range r.next {
 		for _, e := range t.all {
-			if e != r.self && e.present() && e.native != 0 && !slices.Contains(r.next[:i], e) && nearer(r.self, e, r.next[i], i) {
+			if e != r.self && e.state == wire.StateAlive && e.native != 0 && !slices.Contains(r.next[:i], e) && nearer(r.self, e, r.next[i], i) {
 				r.next[i] = e
 			}
 		}
 	}
 	for _, e := range t.all {
-		if e == r.self || !e.present() || e.native != 0 {
+		if e == r.self || !e.present() || e.native != 0 && e.state == wire.StateAlive {
 			continue
 		}
 		for i, next := range r.next {
 			if nearer(r.self, e, next, i) {
-				r.plain = append(r.plain, e)
+				r.between(e)
 				break
 			}
 		}
+	}
+}
+
+// between adds one that stands before a next one.
+func (r *rings) between(e *member) {
+	list := &r.plain
+	if e.native != 0 {
+		list = &r.doubted
+	}
+	if !slices.Contains(*list, e) {
+		*list = append(*list, e)
 	}
 }
 
@@ -144,7 +176,7 @@ func inRing(x, y *member, ring int) int {
 	return cmp.Or(cmp.Compare(spotIn(x.place, ring), spotIn(y.place, ring)), strings.Compare(x.name, y.name))
 }
 
-// walkBase does the same as rebuildRings along the orders of the base.
+// walkBase does the same as searchRings along the orders of the base.
 func (t *members) walkBase() {
 	r := &t.rings
 	for i, order := range t.base.rings {
@@ -152,10 +184,8 @@ func (t *members) walkBase() {
 		for j := 1; j < len(order) && r.next[i] == nil; j++ {
 			switch e := t.mine(order[(at+j)%len(order)]); {
 			case !e.present() || e == r.self:
-			case e.native == 0:
-				if !slices.Contains(r.plain, e) {
-					r.plain = append(r.plain, e)
-				}
+			case e.native == 0 || e.state != wire.StateAlive:
+				r.between(e)
 			case !slices.Contains(r.next[:i], e):
 				r.next[i] = e
 			}
@@ -185,5 +215,6 @@ func (t *members) targets(rng *rand.Rand) []*member {
 		}
 		r.to = append(r.to, r.plain[i])
 	}
+	r.to = append(r.to, r.doubted[:min(len(r.doubted), maxDoubtedTargets)]...)
 	return r.to
 }

@@ -21,6 +21,7 @@ type suspicion struct {
 	want        int
 	verdict     wire.Verdict // none: it is Lifeguard's, else see doubt.go
 	mine        bool         // self accuses too
+	bySilence   bool         // it is Crashed, and lasts as one that is silent
 	asked       bool         // self does not, and has asked the suspect before it believes in the end
 	from        []string     // who accused: the first accuser, then the confirmations
 }

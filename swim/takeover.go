@@ -162,13 +162,13 @@ func (m *Machine) tellMoved() {
 	if m.leaving {
 		return
 	}
-	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions, Native: m.native()}
+	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions, Native: m.cfg.native()}
 	move := m.moved(nil, m.takeover.claims, &m.msg.alive)
 	m.scratch = append(m.scratch[:0], move...)
 	m.broadcast(e.name, nil)
 	for _, to := range m.members.pick(takeoverTells, m.rng, func(o *member) bool { return o != e && !o.gone() }) {
 		m.parts = append(m.parts[:0], move)
-		m.sendParts(to.at(), to.name, m.wantsCRC(to.name))
+		m.sendParts(to.at(), to.name, m.members.wantsCRC(to.name))
 	}
 }
 

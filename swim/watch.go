@@ -39,8 +39,14 @@ type watch struct {
 
 	inquiry inquiry
 	link    link
-	refused time.Duration // when our connect was refused, told when another native's was; 0: not
+	refused time.Duration // when our connect was refused last, told when another native's was; 0: not
 	told    time.Duration
+
+	firstRefused time.Duration // the first of the refusals since the member was heard
+	heard        time.Duration // its last packet that came while it was asked
+	look         bool          // it is not watched, only looked at: see lookInto
+	claimed      uint32        // the incarnation at which others hold it dead, which its pings say; 0: they do not
+
 	hush    time.Duration // hints are not followed before; grows by hushing with each that was wrong
 	hushing time.Duration
 	lost    bool          // the link broke: if it lives, states are to be exchanged
@@ -72,7 +78,7 @@ func (ws *watches) of(e *member) *watch {
 func (m *Machine) lookAround() {
 	ws := &m.watches
 	var full bool
-	ws.scratch, ws.natives, full = m.members.watched(ws.scratch[:0], m.local)
+	ws.scratch, ws.natives, full = m.members.watched(ws.scratch[:0], m.local, m.passedBy)
 	ws.nearestNative, ws.horizon = 0, ^uint32(0)
 	for i, e := range ws.scratch {
 		ws.scratch[i] = m.members.own(e)
@@ -81,7 +87,7 @@ func (m *Machine) lookAround() {
 		}
 	}
 	for i := 0; i < len(ws.list); {
-		if w := ws.list[i]; !slices.Contains(ws.scratch, w.e) {
+		if w := ws.list[i]; !slices.Contains(ws.scratch, w.e) && !(w.look && w.asks()) {
 			ws.list = slices.Delete(ws.list, i, i+1)
 			m.unwatch(w)
 			continue
@@ -97,6 +103,7 @@ func (m *Machine) lookAround() {
 			w = m.newWatch(e)
 			ws.list = slices.Insert(ws.list, min(i, len(ws.list)), w)
 		}
+		w.look = false
 		each := ws.natives + 1 // self watches it, and so do the others
 		if e.native > 0 {
 			each--
@@ -170,15 +177,15 @@ func (m *Machine) series(w *watch) {
 
 // patience is how long an answer of w's member may take. (P193)
 func (m *Machine) patience(w *watch) time.Duration {
-	return min(max(m.timing.answer, m.trip(w)), m.cfg.ProbeTimeout)
+	return min(max(m.timing.answer, w.trip(m.cfg.ProbeTimeout)), m.cfg.ProbeTimeout)
 }
 
 // trip is how long a round trip to w's member takes at most, as far as is known.
-func (m *Machine) trip(w *watch) time.Duration {
+func (w *watch) trip(most time.Duration) time.Duration {
 	if w.rtt == 0 {
-		return m.cfg.ProbeTimeout
+		return most
 	}
-	return min(w.rtt+4*w.dev, m.cfg.ProbeTimeout)
+	return min(w.rtt+4*w.dev, most)
 }
 
 // sendWatchPing sends one ping of the present series. A native is sent no more
@@ -188,15 +195,18 @@ func (m *Machine) sendWatchPing(w *watch) {
 	e := w.e
 	w.pings++
 	p := m.ping(w.seq, e.name)
-	if e.native > 0 {
+	if e.native > 0 && !w.look { // who only looks wants no turn
 		*p = wire.Ping{Seq: p.Seq, Node: p.Node, Native: p.Native}
 	}
-	if e.state != wire.StateSuspect {
+	m.msg.suspect = wire.Suspect{Incarnation: max(e.incarnation, w.claimed), Node: e.name, From: m.local.name}
+	switch s := m.members.suspects[e]; {
+	case s != nil:
+		m.msg.suspect.Verdict = s.verdict
+	case w.claimed == 0:
 		m.scratch = p.AppendTo(m.scratch[:0])
 		m.send(e.at(), e.name, m.scratch)
 		return
 	}
-	m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: m.local.name, Verdict: m.members.suspects[e].verdict}
 	m.scratch = m.msg.suspect.AppendTo(m.scratch[:0])
 	n := len(m.scratch)
 	m.scratch = p.AppendTo(m.scratch)
@@ -222,6 +232,7 @@ func (m *Machine) watchAck(a *wire.Ack) bool {
 		// must not stay too short.
 		if direct && w.asleep == m.clock.asleep {
 			w.measured(min(m.clock.real-w.sent, lateMost*m.patience(w)))
+			m.usual = max(m.usual-m.usual/8, w.trip(m.cfg.ProbeTimeout))
 		}
 		if w.inquiry.asked && a.Native == 0 && w.e.native > 0 {
 			m.onlyAround(w)
@@ -263,11 +274,12 @@ func (m *Machine) answered(w *watch, wait uint8) {
 	if w.e.state == wire.StateSuspect {
 		m.signOfLife(w.e)
 	}
+	w.claimed = 0
 	next := max(w.due+w.every-m.clock.awake(), m.timing.again)
 	if wait > 0 {
 		next = min(time.Duration(wait)*wire.WaitUnit, 2*w.every)
 	}
-	m.nextPing(w, next)
+	m.watchOn(w, next)
 	if w.lost { // it may be a new life that knows nobody
 		w.lost = false
 		m.pushPullWith(w.e)
@@ -279,9 +291,14 @@ func (m *Machine) answered(w *watch, wait uint8) {
 func (m *Machine) voidWatches() {
 	m.slots.void()
 	for _, w := range m.watches.list {
+		asked := w.asks()
 		m.inquiryOver(w)
 		w.refused, w.told = 0, 0
-		m.nextPing(w, m.stagger(max(w.every, 1)))
+		if asked { // and is asked anew
+			m.inquire(w)
+		} else {
+			m.nextPing(w, m.stagger(max(w.every, 1)))
+		}
 	}
 	m.doubtAnew()
 }

@@ -288,6 +288,7 @@ func (d *describer) pushPull(body []byte) {
 		d.meta(n.Meta)
 		d.versions(n.Versions)
 		d.native(n.Native)
+		d.opt("verdict", n.Verdict.String())
 	}
 	d.WriteByte(']')
 	if err == nil {

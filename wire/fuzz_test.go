@@ -178,7 +178,7 @@ func FuzzPushPull(f *testing.F) {
 			if len(want.Meta) > MetaMax {
 				want.Meta, want.State = nil, int(NodeStateUnknown)
 			}
-			n.Native = 0 // the peers have no such key
+			n.Native, n.Verdict = 0, VerdictNone // the peers have no such keys
 			if got := AppendPushNodeState(nil, &n); !bytes.Equal(got, peerEncode(t, nil, &want)) {
 				t.Fatalf("member %+v, the peers read %+v", n, want)
 			}
@@ -210,6 +210,7 @@ func nativePushPull() []byte {
 	msg := AppendPushPullHeader(nil, PushPullHeader{Nodes: 3, Digest: []byte("digest")})
 	msg = AppendPushNodeState(msg, &member)
 	msg = append(msg, "\x82\xa4Name\xa1b\xa1N0"...)
+	member.State, member.Verdict = StateDead, VerdictCrashed
 	return AppendPushNodeState(msg, &member)
 }
 

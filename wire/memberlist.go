@@ -141,4 +141,5 @@ type PushNodeState struct {
 	State       NodeState
 	Versions    Versions
 	Native      uint8
+	Verdict     Verdict // why it is dead, if the sender knows
 }

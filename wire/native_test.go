@@ -30,11 +30,11 @@ func TestP190_NativeKeys(t *testing.T) {
 			t.Errorf("%+v: the peers' library reads %+v, want %+v", m, peer, want)
 		}
 	}
-	n := PushNodeState{Name: "b", Addr: v4, Incarnation: 3, Native: 1}
+	n := PushNodeState{Name: "b", Addr: v4, Incarnation: 3, State: StateDead, Native: 1, Verdict: VerdictSilent}
 	b := AppendPushNodeState(AppendPushPullHeader(nil, PushPullHeader{Nodes: 1}), &n)
 	pp, err := ReadPushPull(b[1:], nil)
 	var got PushNodeState
-	if ok, err2 := pp.Next(&got); err != nil || err2 != nil || !ok || got.Native != 1 || got.Name != "b" {
+	if ok, err2 := pp.Next(&got); err != nil || err2 != nil || !ok || got.Native != 1 || got.Verdict != VerdictSilent || got.Name != "b" {
 		t.Errorf("%+v comes back as %+v, %v, %v", n, got, err, err2)
 	}
 }

@@ -4,7 +4,7 @@ import "net/netip"
 
 var (
 	pushPullFields   = []string{"Nodes", "UserStateLen", "Join", "D"}
-	pushNodeFields   = []string{"Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn", "N"}
+	pushNodeFields   = []string{"Name", "Addr", "Port", "Meta", "Incarnation", "State", "Vsn", "N", "E"}
 	userStreamFields = []string{"UserMsgLen"}
 )
 
@@ -104,7 +104,7 @@ func (r *reader) pushNode(n *PushNodeState) {
 // natives, in their order. It reports false for any other and for one that cannot be
 // read: what is wrong with that, anyNode says.
 func (r *reader) usualNode(n *PushNodeState) bool {
-	n.Native = 0
+	n.Native, n.Verdict = 0, VerdictNone
 	native := r.passes("\x88")
 	if !native {
 		r.want("\x87")
@@ -153,6 +153,8 @@ func (r *reader) anyNode(n *PushNodeState) {
 			n.Versions = r.versions()
 		case "N":
 			n.Native = r.extra()
+		case "E":
+			n.Verdict = r.verdict()
 		}
 	}
 	n.Addr = netip.AddrPortFrom(addr, port)
@@ -183,8 +185,9 @@ func AppendPushPullHeader(dst []byte, h PushPullHeader) []byte {
 
 // AppendPushNodeState appends one member, to follow the header or another one.
 func AppendPushNodeState(dst []byte, n *PushNodeState) []byte {
-	dst = appendMap(dst, 7+extra(n.Native))
+	dst = appendMap(dst, 7+extra(n.Native)+extra(n.Verdict))
 	dst = appendAddr(appendStr(dst, "Addr"), n.Addr.Addr())
+	dst = appendExtra(dst, "E", uint8(n.Verdict))
 	dst = appendUint(appendStr(dst, "Incarnation"), uint64(n.Incarnation))
 	dst = appendRaw(appendStr(dst, "Meta"), n.Meta)
 	dst = appendExtra(dst, "N", n.Native)

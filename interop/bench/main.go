@@ -36,6 +36,9 @@ type options struct {
 	warm, span, starve time.Duration
 	ours, serf         string
 	data, svg, net     string
+	mass               string
+	massAfter          time.Duration
+	massLimit          time.Duration
 	short              bool
 	inside             bool
 }
@@ -49,6 +52,9 @@ func parseOptions() *options {
 	flag.DurationVar(&o.warm, "warm", 20*time.Second, "idle: from the time that all see all to the measurement")
 	flag.DurationVar(&o.span, "for", time.Minute, "idle: how long")
 	flag.DurationVar(&o.starve, "starve", time.Minute, "starve, load: how long")
+	flag.StringVar(&o.mass, "mass", "16:14,32:16,32:24,64:32,11:10,32:31", "mass: the cases, AGENTS:KILLED with commas")
+	flag.DurationVar(&o.massAfter, "mass-after", 6*time.Second, "mass: from the time that all see all to the crashes")
+	flag.DurationVar(&o.massLimit, "mass-limit", 45*time.Second, "mass: how long reports are waited for")
 	flag.StringVar(&o.ours, "ours", os.Getenv("IBUKI_PROGRAM"), "ibuki, built; empty: build it")
 	flag.StringVar(&o.serf, "serf", os.Getenv("IBUKI_SERF"), "the real Serf; empty: build it")
 	flag.StringVar(&o.data, "data", "", "a file to keep results in, those of former calls too")

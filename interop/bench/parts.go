@@ -36,7 +36,7 @@ var parts = []part{
 	{"load", (*runner).load, true},
 }
 
-// others are parts of life, each on a cluster of its own, for who wants just that.
+// others are parts of life, each on a cluster of its own, and what only runs when it is named.
 var others = []part{
 	{"join", (*runner).join, false},
 	{"event", alone("event"), false},
@@ -45,6 +45,7 @@ var others = []part{
 	{"crash", alone("crash"), false},
 	{"freeze", alone("freeze"), false},
 	{"restart", alone("restart"), false},
+	{"mass", (*runner).mass, false},
 }
 
 func partNames() (names []string) {
@@ -78,6 +79,10 @@ func (b *runner) all() error {
 		runs := b.o.runs
 		if p.once {
 			runs = 1
+		}
+		sizes := sizes
+		if p.name == "mass" { // it has sizes of its own
+			sizes = sizes[:1]
 		}
 		for _, n := range sizes {
 			for range runs {
