@@ -41,7 +41,7 @@ dispatch:   live catalog sock groonga groonga/groongatest | github.com/valyala/f
 writelog:   | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec
 writelog/applier: groonga groonga/groongatest |
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
-gateway:    live livefile catalog groonga dispatch sock | github.com/valyala/fasthttp
+gateway:    live livefile catalog groonga groonga/groongatest dispatch sock | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/logging: swim serf | gopkg.in/natefinch/lumberjack.v2
 agent/snapshot: wire swim serf |

@@ -28,6 +28,9 @@ type Plan struct {
 	Port     int    // of the first server on each host; 0: DefaultPort
 	Tag      string // "": DefaultTag
 	Dataset  string // "": DefaultDataset
+	// Fact is the table that is cut into slices, the others being whole on each server;
+	// "": all are cut.
+	Fact string
 	// Effective is the date of the catalog, as it is to be written; "": none.
 	Effective string
 }
@@ -50,6 +53,7 @@ type (
 		Workers  int           `json:"nWorkers"`
 		Plugins  []string      `json:"plugins"`
 		Schema   struct{}      `json:"schema"`
+		Fact     string        `json:"fact,omitempty"`
 		Replicas []replicaJSON `json:"replicas"`
 	}
 	replicaJSON struct {
@@ -78,7 +82,7 @@ func Generate(p Plan) ([]byte, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	d := datasetJSON{Workers: 4, Plugins: defaultPlugins}
+	d := datasetJSON{Workers: 4, Plugins: defaultPlugins, Fact: p.Fact}
 	used := make([]int, len(p.Hosts)) // servers on each host
 	addresses := make([][]string, p.Slices)
 	for s := range p.Slices {

@@ -35,6 +35,13 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+func TestGenerateNamesTheFactTable(t *testing.T) {
+	text, err := Generate(Plan{Hosts: []string{"a", "b"}, Slices: 2, Fact: "Items"})
+	if err != nil || parse(t, string(text)).Datasets[0].Fact != "Items" {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
 func TestGenerateRefuses(t *testing.T) {
 	for _, c := range []struct {
 		plan Plan

@@ -15,6 +15,7 @@ type dataset struct {
 	fact    string // the table that is cut into slices; "": all are
 	layouts []*layout
 	volumes []*volume // all of them
+	schema  *schemaCache
 }
 
 // layout is one way in which the data is cut.
@@ -37,7 +38,7 @@ func (ds *dataset) sliced() bool { return len(ds.layouts) > 1 || len(ds.layouts[
 func (d *Dispatcher) build() error {
 	d.byAddr = make(map[string]*volume)
 	for _, from := range d.cfg.Catalog.Datasets {
-		ds := &dataset{name: from.Name, fact: from.Fact}
+		ds := &dataset{name: from.Name, fact: from.Fact, schema: newSchemaCache()}
 		for _, cut := range from.Layouts {
 			l := &layout{cut: cut}
 			for _, p := range cut.Parts {

@@ -148,12 +148,21 @@ func (d *Dispatcher) Do(ctx context.Context, c *groonga.Command) (groonga.Answer
 	if err != nil {
 		return groonga.Answer{}, err
 	}
-	switch c.Kind() {
-	case groonga.Forbidden:
+	kind := c.Kind()
+	if kind == groonga.Forbidden {
 		return groonga.Answer{}, ErrForbidden
-	case groonga.Read:
+	}
+	if ds.sliced() {
+		if err := d.checkCut(ctx, ds, c); err != nil {
+			return groonga.Answer{}, err
+		}
+	}
+	if kind == groonga.Read {
 		d.reads.Add(1)
 		return d.read(ctx, ds, c)
+	}
+	if c.Name != "load" && c.Name != "delete" {
+		defer ds.schema.forget()
 	}
 	return d.write(ctx, ds, c)
 }

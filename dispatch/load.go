@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
@@ -67,6 +68,9 @@ func (ds *dataset) loadShares(c *groonga.Command) ([]share, error) {
 	records, err := groonga.Records(c)
 	if err != nil {
 		return nil, err
+	}
+	if byID, err := records.ByID(); byID || err != nil {
+		return nil, cmp.Or(err, groonga.ErrLoadByID)
 	}
 	groups := make(map[string]*group)
 	var order []*group

@@ -174,6 +174,9 @@ func (s *Server) do(ctx *fasthttp.RequestCtx, c *groonga.Command) (groonga.Answe
 		}
 		return s.cfg.Doer.Do(context.Background(), c)
 	}
+	if steps || c.Body != nil {
+		form.Callback = "" // Groonga knows it of values in the arguments alone
+	}
 	// Whatever form the client wants, servers are asked in one that can be added up.
 	var result groonga.LoadResult
 	var err error

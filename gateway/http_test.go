@@ -245,7 +245,7 @@ func TestALongLoadIsAnsweredInEveryForm(t *testing.T) {
 	for arguments, want := range map[string]string{
 		"":                                    `[[-22,1.5,0.1,"bad",[["f","load.c",7]]],999]`,
 		"&command_version=2":                  `[[-22,1.5,0.1,"bad",[["f","load.c",7]]],999]`,
-		"&callback=cb":                        `cb([[-22,1.5,0.1,"bad",[["f","load.c",7]]],999]);`,
+		"&callback=cb":                        `[[-22,1.5,0.1,"bad",[["f","load.c",7]]],999]`, // as of Groonga, of a body
 		"&command_version=3":                  `{"header":{"return_code":-22,"start_time":1.5,"elapsed_time":0.1,"error":{"message":"bad","function":"f","file":"load.c","line":7}},"body":{"n_loaded_records":999}}`,
 		"&output_type=tsv":                    "-22\t1.5\t0.1\t\"bad\"\t\"f\"\t\"load.c\"\t7\n999\nEND",
 		"&output_type=xml":                    `<?xml version="1.0" encoding="utf-8"?>` + "\n" + `<RESULT CODE="-22" UP="1.5" ELAPSED="0.1">` + "\n" + `<ERROR>bad<INFO FUNC="f" FILE="load.c" LINE="7"/></ERROR><INT>999</INT>` + "\n</RESULT>",

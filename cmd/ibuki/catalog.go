@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,9 @@ Options:
   -port=10041            The port of the first Groonga server on each host.
   -tag=droonga           The tag in the addresses.
   -dataset=Default       The name of the dataset.
+  -fact=TABLE            The table whose records are cut into slices; all others are
+                         whole on each server. Without it all tables are cut, and
+                         what follows references to other tables is refused.
 `,
 	run: runCatalog,
 }
@@ -84,6 +88,11 @@ func catalogCheck(e *env, args []string) int {
 	for _, d := range c.Datasets {
 		sayDataset(e, d, *key)
 	}
+	for _, d := range c.Datasets {
+		if d.Fact == "" && slices.ContainsFunc(d.Layouts, func(l *catalog.Layout) bool { return len(l.Parts) > 1 }) {
+			e.say("warning: dataset %s: %s", d.Name, noFact)
+		}
+	}
 	for _, w := range c.Warnings {
 		e.say("warning: %s", w)
 	}
@@ -125,6 +134,9 @@ func sayDataset(e *env, d *catalog.Dataset, key string) {
 	e.say("key %q: %s", key, strings.Join(addresses, ", "))
 }
 
+// noFact is what is wrong with slices and no table that is named as the one to be cut.
+const noFact = "no fact table is named (-fact=TABLE): the records of all tables are cut into slices, so that commands that follow references to other tables are refused"
+
 // counted is a number with its word.
 func counted(n int, word string) string {
 	if n == 1 {
@@ -150,6 +162,7 @@ func catalogGenerate(e *env, args []string) int {
 	fs.IntVar(&p.Port, "port", catalog.DefaultPort, "")
 	fs.StringVar(&p.Tag, "tag", catalog.DefaultTag, "")
 	fs.StringVar(&p.Dataset, "dataset", catalog.DefaultDataset, "")
+	fs.StringVar(&p.Fact, "fact", "", "")
 	if fs.Parse(args) != nil {
 		return 1
 	}
@@ -167,5 +180,8 @@ func catalogGenerate(e *env, args []string) int {
 		return e.fail("Error making a catalog: %s", err)
 	}
 	_, _ = e.stdout.Write(text)
+	if p.Slices > 1 && p.Fact == "" {
+		_, _ = fmt.Fprintln(e.stderr, "warning: "+noFact)
+	}
 	return 0
 }

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/catalog"
+	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/groonga/groongatest"
+	"github.com/ibuki-dev/ibuki/live"
+)
+
+// beside is a gateway before some slices, and one server that has all the data: every
+// request goes to both.
+type beside struct {
+	t       *testing.T
+	gateway string
+	server  string
+}
+
+// newBeside starts servers, a gateway before n of them and one beside it.
+func newBeside(t *testing.T, n int, fact string) *beside {
+	t.Helper()
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{"label":"s%d","weight":1,"volume":{"address":"%s/d"}}`, i, groongatest.Start(t).Addr))
+	}
+	c, err := catalog.Parse(fmt.Appendf(nil, `{"version":2,"datasets":{"Default":{"fact":%q,"nWorkers":1,"plugins":[],"schema":{},
+		"replicas":[{"dimension":"_key","slicer":"hash","slices":[%s]}]}}}`, fact, strings.Join(list, ",")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	buffer, err := dispatch.OpenBuffer(dir, dispatch.BufferConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := dispatch.New(dispatch.Config{Catalog: c, List: &live.List{}, Dir: dir, Buffer: buffer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close(); _ = buffer.Close() })
+	addr, _ := serve(t, Config{Doer: d, MaxChunk: 2 << 10})
+	return &beside{t, addr, groongatest.Start(t).Addr}
+}
+
+// said is what a server said.
+type said struct {
+	status      int
+	kind, fault string
+	body        string
+}
+
+// besideTimes are what differs from one answer to the next.
+var besideTimes = regexp.MustCompile(`\b1[0-9]{9}\.\d+(e\+\d+)?|\b\d+\.\d+(e-\d+)?\b|\b\d+e-\d+|\xcb.{8}`)
+
+// send sends bytes, reads the answer and masks the times of its header.
+func send(t *testing.T, addr, request string) said {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(c)
+	if err != nil && len(text) == 0 {
+		t.Fatalf("%.80q: %v", request, err)
+	}
+	head, body, _ := bytes.Cut(text, []byte("\r\n\r\n"))
+	s := said{body: string(body)}
+	_, _ = fmt.Sscanf(string(head), "HTTP/1.1 %d", &s.status)
+	for line := range strings.SplitSeq(string(head), "\r\n") {
+		name, value, _ := strings.Cut(line, ": ")
+		switch http.CanonicalHeaderKey(name) {
+		case "Content-Type":
+			s.kind = value
+		case headerFault:
+			s.fault = value
+		}
+	}
+	s.body = maskHeader(s)
+	return s
+}
+
+// maskHeader takes the times from a header, and from it alone where that can be told.
+func maskHeader(s said) string {
+	end := len(s.body)
+	if i := strings.IndexByte(s.body, ']'); s.kind == "application/json" && i > 0 && strings.HasPrefix(s.body, "[[") {
+		end = i
+	}
+	return besideTimes.ReplaceAllString(s.body[:end], "TIME") + s.body[end:]
+}
+
+func get(uri string) string {
+	return "GET " + uri + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+}
+
+func post(uri, kind, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", uri, kind, len(body), body)
+}
+
+// must has a request done on both, which has to be equal and a success.
+func (b *beside) must(requests ...string) {
+	b.t.Helper()
+	for _, r := range requests {
+		if !strings.HasPrefix(r, "GET ") && !strings.HasPrefix(r, "POST ") {
+			r = get(r)
+		}
+		got, want := send(b.t, b.gateway, r), send(b.t, b.server, r)
+		if got.status != 200 || want.status != 200 || got != want {
+			b.t.Fatalf("%.200s\n got %+v\nwant %+v", r, got, want)
+		}
+	}
+}
+
+// compare asks both. It is "equal", "refused" with a reason, or what differs.
+func (b *beside) compare(request string) (verdict string, got, want said) {
+	b.t.Helper()
+	got = send(b.t, b.gateway, request)
+	if got.fault != "" {
+		return "refused", got, want
+	}
+	want = send(b.t, b.server, request)
+	if got == want {
+		return "equal", got, want
+	}
+	return "different", got, want
+}
+
+// items is a fact table that refers to another one.
+func (b *beside) items() {
+	b.t.Helper()
+	b.must("/d/table_create?name=Tags&flags=TABLE_HASH_KEY&key_type=ShortText", "/d/column_create?table=Tags&name=label&flags=COLUMN_SCALAR&type=ShortText",
+		"/d/table_create?name=Items&flags=TABLE_HASH_KEY&key_type=ShortText", "/d/column_create?table=Items&name=title&flags=COLUMN_SCALAR&type=Text",
+		"/d/column_create?table=Items&name=v&flags=COLUMN_SCALAR&type=Int32", "/d/column_create?table=Items&name=tag&flags=COLUMN_SCALAR&type=Tags",
+		"/d/table_create?name=Terms&flags=TABLE_PAT_KEY&key_type=ShortText&default_tokenizer=TokenBigram&normalizer=NormalizerAuto",
+		"/d/column_create?table=Terms&name=title&flags=COLUMN_INDEX|WITH_POSITION&type=Items&source=title",
+		"/d/column_create?table=Tags&name=items&flags=COLUMN_INDEX&type=Items&source=tag")
+	b.must(post("/d/load?table=Tags", "application/json", `[{"_key":"a","label":"first"},{"_key":"b","label":"second"},{"_key":"c","label":"third"}]`))
+	var rows []string
+	for i := range 60 {
+		rows = append(rows, fmt.Sprintf(`{"_key":"i%02d","title":"%s %d","v":%d,"tag":"%c"}`, i, []string{"red bicycle", "green tree", "blue sky"}[i%3], i, i*7%60, 'a'+i%3))
+	}
+	b.must(post("/d/load?table=Items", "application/json", "["+strings.Join(rows, ",")+"]"))
+}
+
+// TestTwoSlicesBesideOneServer asks a gateway before two slices and one server the same.
+// What is not equal is refused with a reason.
+func TestTwoSlicesBesideOneServer(t *testing.T) {
+	b := newBeside(t, 2, "Items")
+	b.items()
+	for request, want := range map[string]string{
+		get("/d/select?table=Items&sort_keys=_key&output_columns=_key,title,v,tag.label"):                                                                            "equal",
+		get("/d/select?table=Items&filter=v<50&sort_keys=-v&output_columns=v&command_version=3"):                                                                     "equal",
+		get("/d/select?table=Items&drilldown=tag&drilldown_output_columns=_key,label,_nsubrecs&drilldown_sort_keys=_key&limit=0&output_columns=_key"):                "equal",
+		get("/d/select?table=Tags&output_columns=_key,label&sort_keys=_key"):                                                                                         "equal",
+		get("/d/select?table=Tags&sort_keys=_key"):                                                                                                                   "refused",
+		get("/d/select?table=Tags&output_columns=_key,items"):                                                                                                        "refused",
+		get("/d/select?table=Items&output_columns=_key,tag.items"):                                                                                                   "refused",
+		get("/d/select?table=Items&filter=_id<5&limit=0&output_columns=_key"):                                                                                        "refused",
+		get("/d/delete?table=Items&filter=v<50&limit=2"):                                                                                                             "refused",
+		get("/d/delete?table=Items&id=1"):                                                                                                                            "refused",
+		get("/d/select?table=Items&filter=v>=50&load_table=Found&limit=0"):                                                                                           "refused",
+		post("/d/load?table=Items", "application/json", `[{"_id":1,"v":77}]`):                                                                                        "refused",
+		post("/d/load?table=Items&columns=_id,v", "application/json", `[[1,77]]`):                                                                                    "refused",
+		post("/d/load?table=Tags", "application/json", `[{"_id":1,"label":"x"}]`):                                                                                    "refused",
+		post("/d/load?table=Tags", "application/json", `[{"_key":"a","label":"first"}]`):                                                                             "equal",
+		post("/d/load?table=Items&command_version=3", "application/json", `[{"_key":"i00","v":0},{"_key":"i01","v":7},{"_key":"i02","v":14},{"_key":"i03","v":21}]`): "equal",
+		post("/d/load?table=Items&callback=cb", "application/json", `[{"_key":"i00","v":0},{"v":7},{"_key":"i02","v":14},{"v":21}]`):                                 "equal",
+	} {
+		if verdict, got, other := b.compare(request); verdict != want {
+			t.Errorf("%.200s: %s, want %s\n got %+v\nwant %+v", request, verdict, want, got, other)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package groonga
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Schema is what is known of a database's tables and columns.
+type Schema struct {
+	objects map[string]schemaObject // by "TABLE" and "TABLE.COLUMN"
+}
+
+type schemaObject struct {
+	Type    struct{ Name string }
+	Range   struct{ Name string }
+	Sources []struct{ Name string }
+}
+
+// SchemaCommand asks for what ReadSchema reads. Groonga answers object_list without
+// opening anything: of 13.0.0, two table_list or schema at the same time wait for each
+// other.
+func SchemaCommand() *Command { return (&Command{Name: "object_list"}).Asked() }
+
+// ReadSchema reads the answer to SchemaCommand.
+func ReadSchema(doc []byte) (s Schema, err error) {
+	body, err := Result(doc)
+	if err != nil {
+		return s, err
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(body, &all); err != nil {
+		return s, fmt.Errorf("a list of objects of no known form: %w", err)
+	}
+	s.objects = make(map[string]schemaObject)
+	for name, text := range all { // order-free: into another map
+		var o schemaObject
+		if json.Unmarshal(text, &o) == nil {
+			s.objects[name] = o
+		}
+	}
+	return s, nil
+}
+
+// isTable reports whether there is a table of that name.
+func (s Schema) isTable(name string) bool {
+	return strings.HasPrefix(s.objects[name].Type.Name, "table:")
+}
+
+// column finds a column of a table.
+func (s Schema) column(table, name string) (c schemaObject, ok bool) {
+	c, ok = s.objects[table+"."+name]
+	return c, ok && strings.HasPrefix(c.Type.Name, "column:")
+}
+
+func (o schemaObject) isIndex() bool { return o.Type.Name == "column:index" }
+
+// target is the table in which a chain of columns ends; "" if it is none.
+func (s Schema) target(table, chain string) string {
+	for name := range strings.SplitSeq(chain, ".") {
+		c, ok := s.column(table, name)
+		if !ok || !s.isTable(c.Range.Name) {
+			return ""
+		}
+		table = c.Range.Name
+	}
+	return table
+}
