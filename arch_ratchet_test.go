@@ -29,7 +29,7 @@ var overgrown = map[string]int{
 	"fields of serf.Machine":  52,
 	"fields of sim.Node":      39,
 	"fields of swim.Machine":  56,
-	"files in agent":          56,
+	"files in agent":          46,
 	"files in cmd/ibuki":      48,
 	"files in swim":           45,
 	"methods of agent.Agent":  140,

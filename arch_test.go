@@ -43,10 +43,11 @@ writelog/applier: groonga groonga/groongatest |
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
 gateway:    live livefile catalog groonga groonga/groongatest dispatch sock | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
+agent/handler: agent/logging wire serf live rpc |
 agent/logging: swim serf | gopkg.in/natefinch/lumberjack.v2
 agent/snapshot: wire swim serf |
 agent/transport: | golang.org/x/sys/unix
-agent:      agent/logging agent/snapshot agent/transport wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
+agent:      agent/handler agent/logging agent/snapshot agent/transport wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
 droonga:    groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
@@ -55,7 +56,7 @@ diagnose:   rpc coordinate |
 lab:        catalog rpc terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2
 top:        rpc diagnose terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2
 netns:      |
-cmd/ibuki:  agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
+cmd/ibuki:  agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

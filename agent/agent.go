@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/agent/snapshot"
 	"github.com/ibuki-dev/ibuki/agent/transport"
@@ -48,7 +49,7 @@ type Agent struct {
 	members  atomic.Pointer[[]serf.Member] // as of the last change
 	snapshot *snapshot.Snapshot            // nil: none is kept
 	joined   atomic.Bool                   // some exchange that this node began went well
-	handlers *handlers
+	handlers *handler.Set
 	history  history
 	began    time.Time // when Start was called
 	// restartBy is until when an announced restart is to be done, in Unix nanoseconds.
@@ -148,11 +149,11 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.log.SetFormat(a.cfg.LogFormat)
 	a.logger = a.log.Logger()
 	a.faults = newFaults(a.logger)
-	a.handlers = newHandlers(a.logger, a.respondToQuery)
-	a.handlers.decline = a.declineQuery
-	a.handlers.recorded = a.recorded
-	a.handlers.view = a.list.Current
-	a.handlers.run = a.timed(a.handlers.run)
+	a.handlers = handler.NewSet(a.logger, a.respondToQuery)
+	a.handlers.Decline = a.declineQuery
+	a.handlers.Recorded = a.recorded
+	a.handlers.View = a.list.Current
+	a.handlers.Run = a.timed(a.handlers.Run)
 	err := a.start()
 	if err == nil && len(a.cfg.Join) > 0 {
 		_, err = a.Join(ctx, a.cfg.Join, a.cfg.Replay)
@@ -183,7 +184,7 @@ func (a *Agent) start() (err error) {
 	if err := a.loadKeyring(); err != nil {
 		return fail(setupError{err})
 	}
-	if err := a.handlers.set(a.cfg.EventHandlers, a.cfg.Handlers...); err != nil {
+	if err := a.handlers.Use(a.cfg.EventHandlers, a.cfg.Handlers...); err != nil {
 		return fail(err)
 	}
 	if a.transport, err = a.cfg.Listen(a.cfg.Bind); err != nil {
@@ -310,7 +311,7 @@ func (a *Agent) Stop() {
 		a.logger.Info("agent: requesting serf shutdown")
 		a.removeAddrFile()
 		a.stopRPC()
-		a.handlers.stop()
+		a.handlers.Stop()
 		a.cancel()
 		<-a.loopDone
 		if a.transport != nil {

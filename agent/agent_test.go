@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/rpc"
@@ -424,12 +425,12 @@ func TestStopBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := memNode(t, transport.NewMemNet(), "a", 1, nil)
 		started := make(chan struct{})
-		a.handlers.run = func(_ *Handler, _ *job, kill <-chan struct{}) (output, error) {
+		a.handlers.Run = func(_ *handler.Handler, _ *handler.Job, kill <-chan struct{}) (handler.Output, error) {
 			close(started)
 			<-kill
-			return output{}, nil
+			return handler.Output{}, nil
 		}
-		if err := a.handlers.set([]string{"hang"}); err != nil {
+		if err := a.handlers.Use([]string{"hang"}); err != nil {
 			t.Fatal(err)
 		}
 		if err := a.UserEvent("x", nil, false); err != nil {
@@ -439,7 +440,7 @@ func TestStopBounds(t *testing.T) {
 		begun := time.Now()
 		a.Stop()
 		a.Stop()
-		if took := time.Since(begun); took > handlerGrace+time.Second {
+		if took := time.Since(begun); took > handler.Grace+time.Second {
 			t.Errorf("Stop took %v", took)
 		}
 		if err := a.UserEvent("x", nil, false); !errors.Is(err, ErrStopped) {
@@ -460,17 +461,17 @@ func TestHungHandlerHoldsUpNothing(t *testing.T) {
 		a.Log().Open()
 		var mu sync.Mutex
 		ran := 0
-		a.handlers.run = func(h *Handler, _ *job, kill <-chan struct{}) (output, error) {
+		a.handlers.Run = func(h *handler.Handler, _ *handler.Job, kill <-chan struct{}) (handler.Output, error) {
 			if h.Command == "hang" {
 				<-kill
-				return output{}, nil
+				return handler.Output{}, nil
 			}
 			mu.Lock()
 			ran++
 			mu.Unlock()
-			return output{}, nil
+			return handler.Output{}, nil
 		}
-		if err := a.handlers.set([]string{"user=hang", "user=work"}); err != nil {
+		if err := a.handlers.Use([]string{"user=hang", "user=work"}); err != nil {
 			t.Fatal(err)
 		}
 		const events = 2000

@@ -199,7 +199,7 @@ func (b backend) Stats() map[string]map[string]string {
 		tags[t.Key] = t.Value
 	}
 	handlers := make(map[string]string)
-	for _, h := range b.handlers.list() {
+	for _, h := range b.handlers.List() {
 		for _, f := range h.Filters {
 			handlers[f.Type+":"+f.Name] = h.Command
 		}

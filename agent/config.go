@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/livefile"
@@ -62,7 +63,7 @@ type Config struct {
 	// EventHandlers are specifications as ParseHandler reads them.
 	EventHandlers []string
 	// Handlers are more of them, with settings of their own.
-	Handlers []Handler
+	Handlers []handler.Handler
 
 	// Join are addresses that Start joins by; it fails if none works.
 	Join []string
@@ -220,7 +221,7 @@ func (c *Config) Validate() error {
 		faults = append(faults, serf.ErrTagsTooLong)
 	}
 	for _, spec := range c.EventHandlers {
-		if _, err := ParseHandler(spec); err != nil {
+		if _, err := handler.Parse(spec); err != nil {
 			faults = append(faults, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
@@ -38,8 +39,8 @@ func TestDeclines(t *testing.T) {
 				})
 				defer a.Stop()
 				defer b.Stop()
-				b.handlers.run = func(*Handler, *job, <-chan struct{}) (output, error) {
-					return output{text: []byte(c.text)}, nil
+				b.handlers.Run = func(*handler.Handler, *handler.Job, <-chan struct{}) (handler.Output, error) {
+					return handler.Output{Text: []byte(c.text)}, nil
 				}
 				if _, err := b.Join(t.Context(), []string{"10.0.0.1"}, false); err != nil {
 					t.Fatal(err)

@@ -33,7 +33,7 @@ func (a *Agent) deliverOne(e *serf.Event) {
 		text = "query: " + logging.OneLine(e.Name)
 	}
 	a.logger.Info("agent: Received event: " + text)
-	handled := a.handlers.deliver(e, a.local)
+	handled := a.handlers.Deliver(e, a.local)
 	ordered := a.orderLists(e)
 	var id uint64
 	if e.Type == serf.EventQuery {

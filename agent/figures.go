@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 )
@@ -61,7 +62,7 @@ type Figures struct {
 	// Drops are what came from outside and could not be used, by kind and reason.
 	Drops map[string]uint64
 	// Handlers are those of events, Oldest how long the one has waited that waits longest.
-	Handlers []HandlerStats
+	Handlers []handler.Stats
 	Oldest   time.Duration
 	// Streams are the event streams of RPC clients.
 	Streams int
@@ -134,7 +135,7 @@ func (a *Agent) Figures() (Figures, bool) {
 	t := &a.tally
 	f := Figures{Lateness: t.lateness.snapshot(), Detection: t.detection.snapshot(), Refuted: t.refuted.Load(),
 		Failed: t.failed.Load(), Flapped: t.flapped.Load(), Drops: a.faults.snapshot(), Handlers: a.HandlerStats()}
-	f.Oldest = a.handlers.oldest(time.Now())
+	f.Oldest = a.handlers.Oldest(time.Now())
 	a.subs.mu.Lock()
 	f.Streams = len(a.subs.all)
 	a.subs.mu.Unlock()
@@ -153,21 +154,6 @@ func (a *Agent) Figures() (Figures, bool) {
 	return f, err == nil
 }
 
-// oldest is how long the event has waited that waits longest for a handler.
-func (h *handlers) oldest(now time.Time) (age time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, r := range h.runners { // order-free: the greatest
-		age = max(age, r.queue.oldest(now))
-	}
-	return age
-}
-
-func (q *jobQueue) oldest(now time.Time) time.Duration {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.jobs) == 0 {
-		return 0
-	}
-	return now.Sub(q.jobs[0].queued)
-}
+// HandlerStats returns the figures of the handlers in force, in the order of the
+// configuration; handlers that share a queue come once.
+func (a *Agent) HandlerStats() []handler.Stats { return a.handlers.Stats() }

@@ -261,7 +261,7 @@ func (a *Agent) publish(now time.Time) {
 	a.loop.tags.share(members)
 	a.members.Store(&members)
 	a.list.Publish(now, entries(members))
-	a.handlers.membersChanged()
+	a.handlers.MembersChanged()
 	select {
 	case a.membersChanged <- struct{}{}:
 	default:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -209,8 +210,8 @@ func (a *Agent) rpcMetrics(seen *[2]uint64) {
 }
 
 // timed runs handlers as run does and measures how long they take.
-func (a *Agent) timed(run runFunc) runFunc {
-	return func(h *Handler, j *job, kill <-chan struct{}) (output, error) {
+func (a *Agent) timed(run handler.RunFunc) handler.RunFunc {
+	return func(h *handler.Handler, j *handler.Job, kill <-chan struct{}) (handler.Output, error) {
 		begun := time.Now()
 		out, err := run(h, j, kill)
 		if name, ok := a.meter.of("agent.invoke.", h.Command); ok {

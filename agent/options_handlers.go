@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -72,8 +73,8 @@ func (o *OneOfOptions) UnmarshalJSON(b []byte) error {
 }
 
 // handler turns what was written into a Handler. All faults are returned at once.
-func (h *HandlerOptions) handler() (Handler, error) {
-	out := Handler{Command: h.Run, Timeout: time.Duration(h.Timeout), Parallel: h.Parallel, Queue: h.Queue,
+func (h *HandlerOptions) handler() (handler.Handler, error) {
+	out := handler.Handler{Command: h.Run, Timeout: time.Duration(h.Timeout), Parallel: h.Parallel, Queue: h.Queue,
 		Retries: h.Retries, RetryPause: time.Duration(h.RetryPause)}
 	var faults []error
 	for _, on := range h.On {
@@ -84,7 +85,7 @@ func (h *HandlerOptions) handler() (Handler, error) {
 		out.Filters = append(out.Filters, filters...)
 	}
 	var err error
-	if out.Drop, err = ParseDropRule(h.Drop); err != nil {
+	if out.Drop, err = handler.ParseDropRule(h.Drop); err != nil {
 		faults = append(faults, fmt.Errorf("drop: %w", err))
 	}
 	switch h.Input {
@@ -95,7 +96,7 @@ func (h *HandlerOptions) handler() (Handler, error) {
 		faults = append(faults, fmt.Errorf("input: '%s' is none of lines, json", h.Input))
 	}
 	if h.OneOf != nil && h.OneOf.On {
-		if out.OneOf, err = NewOneOf(h.OneOf.Tags, time.Duration(h.OneOf.Covered)); err != nil {
+		if out.OneOf, err = handler.NewOneOf(h.OneOf.Tags, time.Duration(h.OneOf.Covered)); err != nil {
 			faults = append(faults, fmt.Errorf("one_of: %w", err))
 		}
 	}

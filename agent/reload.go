@@ -103,7 +103,7 @@ func (a *Agent) Reload(cfg Config) error {
 	}
 	a.log.SetLevel(cfg.LogLevel)
 	a.ring.verify(!cfg.NoVerifyIncoming, !cfg.NoVerifyOutgoing)
-	if err := a.handlers.set(cfg.EventHandlers, cfg.Handlers...); err != nil {
+	if err := a.handlers.Use(cfg.EventHandlers, cfg.Handlers...); err != nil {
 		return err
 	}
 	if err := a.reloadTokens(&cfg); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/agent"
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/dashboard"
 	"github.com/ibuki-dev/ibuki/diagnose"
 	"github.com/ibuki-dev/ibuki/live"
@@ -150,7 +151,7 @@ func figures(a *agent.Agent) []dashboard.Figure {
 	return append(all, handlerFigures(f.Handlers)...)
 }
 
-func handlerFigures(handlers []agent.HandlerStats) (all []dashboard.Figure) {
+func handlerFigures(handlers []handler.Stats) (all []dashboard.Figure) {
 	used := make(map[string]int)
 	for _, h := range handlers {
 		name := handlerLabel(used, h.Command)

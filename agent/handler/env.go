@@ -1,4 +1,4 @@
-package agent
+package handler
 
 import (
 	"strconv"
@@ -13,8 +13,8 @@ import (
 const maxEnvValue = 32 << 10
 
 // handlerEnv are the variables that tell a handler what happened.
-func handlerEnv(j *job) []string {
-	e, self := &j.event, &j.self
+func handlerEnv(j *Job) []string {
+	e, self := &j.Event, &j.self
 	env := []string{
 		"SERF_EVENT=" + e.Type.String(),
 		"SERF_SELF_NAME=" + envValue(self.Name),
@@ -44,10 +44,10 @@ func handlerEnv(j *job) []string {
 
 // oldTags are the tags that members had before an update: a line for each, in
 // the order of standard input.
-func oldTags(j *job) string {
-	lines := make([]string, len(j.event.Members))
-	for i := range j.event.Members {
-		lines[i] = lineField.Replace(tagPairs(j.old[j.event.Members[i].Name]))
+func oldTags(j *Job) string {
+	lines := make([]string, len(j.Event.Members))
+	for i := range j.Event.Members {
+		lines[i] = lineField.Replace(tagPairs(j.old[j.Event.Members[i].Name]))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -90,8 +90,8 @@ func envValue(s string) string {
 
 // handlerInput is what a handler gets on its standard input: a line for each
 // member, or the payload with an end of line.
-func handlerInput(j *job) []byte {
-	e := &j.event
+func handlerInput(j *Job) []byte {
+	e := &j.Event
 	if e.Type == serf.EventUser || e.Type == serf.EventQuery {
 		b := append([]byte(nil), e.Payload...)
 		if len(b) > 0 && b[len(b)-1] != '\n' {

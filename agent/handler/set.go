@@ -1,4 +1,4 @@
-package agent
+package handler
 
 import (
 	"log/slog"
@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// handlerGrace is how long handlers may go on when the agent ends.
-	handlerGrace = time.Second
+	// Grace is how long handlers may go on when the agent ends.
+	Grace = time.Second
 	// dropPause is how often dropped events are reported for one command.
 	dropPause = time.Minute
 )
 
-// job is one event for one handler.
-type job struct {
-	event serf.Event
+// Job is one event for one handler.
+type Job struct {
+	Event serf.Event
 	self  serf.Member
 	old   map[string][]wire.Tag // member-update: the tags that were told before
 
@@ -30,24 +30,24 @@ type job struct {
 }
 
 // same reports whether two jobs are about the same kind of event.
-func (j *job) same(b *job) bool {
-	return j.event.Type == b.event.Type && j.event.Name == b.event.Name
+func (j *Job) same(b *Job) bool {
+	return j.Event.Type == b.Event.Type && j.Event.Name == b.Event.Name
 }
 
-// runFunc runs a handler's command for one event, until kill is closed.
-type runFunc = func(h *Handler, j *job, kill <-chan struct{}) (output, error)
+// RunFunc runs a handler's command for one event, until kill is closed.
+type RunFunc = func(h *Handler, j *Job, kill <-chan struct{}) (Output, error)
 
-// handlers hands events to handler commands. Each has a queue and workers of its
-// own; deliver never waits.
-type handlers struct {
+// Set hands events to handler commands. Each has a queue and workers of its
+// own; Deliver never waits.
+type Set struct {
 	logger  *slog.Logger
 	respond func(id serf.QueryID, payload []byte, o serf.Outcome) error
-	// recorded waits until an event is noted as told; nil: none is.
-	recorded func(*serf.Event)
-	run      runFunc // runHandler, but in tests
-	view     func() *live.View
-	// decline is called when no handler has answered a query, and none will; nil: nobody is.
-	decline func(serf.QueryID)
+	// Recorded waits until an event is noted as told; nil: none is.
+	Recorded func(*serf.Event)
+	Run      RunFunc // runCommand, but in tests
+	View     func() *live.View
+	// Decline is called when no handler has answered a query, and none will; nil: nobody is.
+	Decline func(serf.QueryID)
 
 	mu      sync.Mutex
 	specs   []Handler
@@ -61,22 +61,23 @@ type handlers struct {
 	kill     chan struct{} // closed when what still runs has to end
 }
 
-func newHandlers(logger *slog.Logger, respond func(serf.QueryID, []byte, serf.Outcome) error) *handlers {
-	return &handlers{
+// NewSet returns a set of no handlers. respond gives the answer to a query.
+func NewSet(logger *slog.Logger, respond func(serf.QueryID, []byte, serf.Outcome) error) *Set {
+	return &Set{
 		logger:   logger,
 		respond:  respond,
-		run:      runHandler,
-		view:     func() *live.View { return new(live.View) },
+		Run:      runCommand,
+		View:     func() *live.View { return new(live.View) },
 		runners:  make(map[string]*runner),
 		stopping: make(chan struct{}),
 		kill:     make(chan struct{}),
 	}
 }
 
-// set replaces the handlers. Those that stay as they are keep their queues;
+// Use replaces the handlers. Those that stay as they are keep their queues;
 // those that go still get what waits for them.
-func (h *handlers) set(specs []string, more ...Handler) error {
-	parsed, err := parseHandlers(specs, more)
+func (h *Set) Use(specs []string, more ...Handler) error {
+	parsed, err := parseAll(specs, more)
 	if err != nil {
 		return err
 	}
@@ -106,16 +107,16 @@ func (h *handlers) set(specs []string, more ...Handler) error {
 	return nil
 }
 
-// list is what is in force, for `info`.
-func (h *handlers) list() []Handler {
+// List is what is in force, for `info`.
+func (h *Set) List() []Handler {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.specs
 }
 
-// deliver queues an event for every handler that wants it. It reports whether a
+// Deliver queues an event for every handler that wants it. It reports whether a
 // handler here may answer, if it is a query.
-func (h *handlers) deliver(e *serf.Event, self func() serf.Member) bool {
+func (h *Set) Deliver(e *serf.Event, self func() serf.Member) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := h.tags.tell(e)
@@ -123,7 +124,7 @@ func (h *handlers) deliver(e *serf.Event, self func() serf.Member) bool {
 		return false
 	}
 	typ := e.Type.String()
-	var j *job
+	var j *Job
 	for i := range h.specs {
 		s := &h.specs[i]
 		for _, f := range s.Filters {
@@ -131,7 +132,7 @@ func (h *handlers) deliver(e *serf.Event, self func() serf.Member) bool {
 				continue
 			}
 			if j == nil {
-				j = &job{event: *e, self: self(), old: old, silent: new(atomic.Int32)}
+				j = &Job{Event: *e, self: self(), old: old, silent: new(atomic.Int32)}
 				j.silent.Store(1) // as long as this goes on
 			}
 			if r := h.runners[s.runsAs()]; s.OneOf != nil {
@@ -148,15 +149,15 @@ func (h *handlers) deliver(e *serf.Event, self func() serf.Member) bool {
 }
 
 // saysNothing notes that a handler has had its turn and does not answer.
-func (h *handlers) saysNothing(j *job) {
-	if j.event.Type == serf.EventQuery && j.silent.Add(-1) == 0 && h.decline != nil {
-		h.decline(j.event.Query)
+func (h *Set) saysNothing(j *Job) {
+	if j.Event.Type == serf.EventQuery && j.silent.Add(-1) == 0 && h.Decline != nil {
+		h.Decline(j.Event.Query)
 	}
 }
 
-// stop ends all handlers: those that run get handlerGrace for what they have
+// Stop ends all handlers: those that run get handlerGrace for what they have
 // and what waits, then their process groups are ended.
-func (h *handlers) stop() {
+func (h *Set) Stop() {
 	h.mu.Lock()
 	if !h.stopped {
 		close(h.stopping)
@@ -173,7 +174,7 @@ func (h *handlers) stop() {
 		h.wg.Wait()
 		close(ended)
 	}()
-	t := time.NewTimer(handlerGrace)
+	t := time.NewTimer(Grace)
 	defer t.Stop()
 	select {
 	case <-ended:

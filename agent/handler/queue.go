@@ -1,4 +1,4 @@
-package agent
+package handler
 
 import (
 	"slices"
@@ -17,7 +17,7 @@ type jobQueue struct {
 
 	mu     sync.Mutex
 	wake   *sync.Cond
-	jobs   []*job // oldest first
+	jobs   []*Job // oldest first
 	closed bool
 }
 
@@ -29,7 +29,7 @@ func newJobQueue(limit int, drop DropRule) *jobQueue {
 
 // add puts a job in. lost is the one that had to go for want of room, which may
 // be j; replaced one that j stands for now.
-func (q *jobQueue) add(j *job) (lost, replaced *job) {
+func (q *jobQueue) add(j *Job) (lost, replaced *Job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -55,7 +55,7 @@ func (q *jobQueue) add(j *job) (lost, replaced *job) {
 }
 
 // next waits for a job; there is none any more once the queue is closed and empty.
-func (q *jobQueue) next() (*job, bool) {
+func (q *jobQueue) next() (*Job, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.jobs) == 0 && !q.closed {
@@ -82,4 +82,13 @@ func (q *jobQueue) close() {
 	defer q.mu.Unlock()
 	q.closed = true
 	q.wake.Broadcast()
+}
+
+func (q *jobQueue) oldest(now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.jobs) == 0 {
+		return 0
+	}
+	return now.Sub(q.jobs[0].queued)
 }

@@ -1,4 +1,4 @@
-package agent
+package handler
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 
 // runner runs one handler for the events in its queue, as many at once as it may.
 type runner struct {
-	h      *handlers
+	h      *Set
 	spec   Handler
 	queue  *jobQueue
 	counts handlerCounts
@@ -28,8 +28,8 @@ type handlerCounts struct {
 	lasted                                            atomic.Int64 // ns, all runs together
 }
 
-// HandlerStats are the figures of one handler.
-type HandlerStats struct {
+// Stats are the figures of one handler.
+type Stats struct {
 	Command  string
 	Runs     uint64        // that have ended, retries included
 	Failed   uint64        // of these: exit code, time-out, could not be started
@@ -42,13 +42,12 @@ type HandlerStats struct {
 	Lasted   time.Duration // all runs together
 }
 
-// HandlerStats returns the figures of the handlers in force, in the order of the
+// Stats returns the figures of the handlers in force, in the order of the
 // configuration; handlers that share a queue come once.
-func (a *Agent) HandlerStats() []HandlerStats {
-	h := a.handlers
+func (h *Set) Stats() []Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []HandlerStats
+	var all []Stats
 	seen := make(map[*runner]bool)
 	for i := range h.specs {
 		r := h.runners[h.specs[i].runsAs()]
@@ -57,14 +56,14 @@ func (a *Agent) HandlerStats() []HandlerStats {
 		}
 		seen[r] = true
 		c := &r.counts
-		all = append(all, HandlerStats{Command: r.spec.Command, Runs: c.runs.Load(), Failed: c.failed.Load(),
+		all = append(all, Stats{Command: r.spec.Command, Runs: c.runs.Load(), Failed: c.failed.Load(),
 			TimedOut: c.timedOut.Load(), Retried: c.retried.Load(), Dropped: c.dropped.Load(), Expired: c.expired.Load(),
 			Running: int(c.running.Load()), Waiting: r.queue.len(), Lasted: time.Duration(c.lasted.Load())})
 	}
 	return all
 }
 
-func newRunner(h *handlers, spec Handler) *runner {
+func newRunner(h *Set, spec Handler) *runner {
 	r := &runner{h: h, spec: spec, queue: newJobQueue(spec.Queue, spec.Drop)}
 	for range spec.Parallel {
 		h.wg.Go(r.work)
@@ -73,7 +72,7 @@ func newRunner(h *handlers, spec Handler) *runner {
 }
 
 // add queues a job; what is lost is counted. The caller holds the handlers' mu.
-func (r *runner) add(j *job) {
+func (r *runner) add(j *Job) {
 	j.silent.Add(1)
 	if lost, _ := r.queue.add(j); lost != nil {
 		lost.silent.Add(-1)
@@ -106,8 +105,8 @@ func (r *runner) work() {
 			continue // what waits is not begun any more
 		default:
 		}
-		if r.h.recorded != nil {
-			r.h.recorded(&j.event)
+		if r.h.Recorded != nil {
+			r.h.Recorded(&j.Event)
 		}
 		r.handle(j)
 	}
@@ -115,12 +114,12 @@ func (r *runner) work() {
 
 // over reports whether the event is a query whose time is over: nobody waits for
 // what the handler would answer.
-func (j *job) over() bool {
-	return j.event.Type == serf.EventQuery && !j.event.Deadline.IsZero() && time.Now().After(j.event.Deadline)
+func (j *Job) over() bool {
+	return j.Event.Type == serf.EventQuery && !j.Event.Deadline.IsZero() && time.Now().After(j.Event.Deadline)
 }
 
 // handle runs the command for one event, again if it fails and may be.
-func (r *runner) handle(j *job) {
+func (r *runner) handle(j *Job) {
 	pause := r.spec.RetryPause
 	for try := 0; ; try++ {
 		if j.over() {
@@ -155,23 +154,23 @@ func (r *runner) pause(d time.Duration) bool {
 }
 
 // invoke runs the command once and reports how it went.
-func (r *runner) invoke(j *job) (output, error) {
+func (r *runner) invoke(j *Job) (Output, error) {
 	command := r.spec.Command
 	slow := time.AfterFunc(time.Second, func() {
 		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' slow, execution exceeding 1s", command))
 	})
 	begun := time.Now()
 	r.counts.running.Add(1)
-	out, err := r.h.run(&r.spec, j, r.h.kill)
+	out, err := r.h.Run(&r.spec, j, r.h.kill)
 	r.counts.running.Add(-1)
 	r.counts.runs.Add(1)
 	r.counts.lasted.Add(int64(time.Since(begun)))
 	slow.Stop()
 	if out.cut() {
 		r.h.logger.Warn(fmt.Sprintf("agent: Script '%s' generated %d bytes of output, truncated to %d",
-			command, out.total, len(out.text)))
+			command, out.total, len(out.Text)))
 	}
-	r.h.logger.Debug(fmt.Sprintf("agent: Event '%s' script output: %s", j.event.Type, out.text))
+	r.h.logger.Debug(fmt.Sprintf("agent: Event '%s' script output: %s", j.Event.Type, out.Text))
 	if err != nil {
 		r.counts.failed.Add(1)
 		if errors.Is(err, errHandlerTimeout) {
@@ -184,17 +183,27 @@ func (r *runner) invoke(j *job) (output, error) {
 
 // answer gives the output as the answer to a query. One that failed has an answer
 // only if the asker wants to know how it went.
-func (r *runner) answer(j *job, out output, err error) {
-	e := &j.event
+func (r *runner) answer(j *Job, out Output, err error) {
+	e := &j.Event
 	if e.Type != serf.EventQuery {
 		return
 	}
-	if !e.WantsOutcome && (err != nil || len(out.text) == 0) {
+	if !e.WantsOutcome && (err != nil || len(out.Text) == 0) {
 		r.h.saysNothing(j)
 		return
 	}
 	o := serf.Outcome{Known: true, Exit: exitCode(err), Truncated: out.cut()}
-	if err := r.h.respond(e.Query, out.text, o); err != nil {
+	if err := r.h.respond(e.Query, out.Text, o); err != nil {
 		r.h.logger.Warn(fmt.Sprintf("agent: Failed to respond to query 'query: %s': %s", e.Name, err))
 	}
+}
+
+// Oldest is how long the event has waited that waits longest for a handler.
+func (h *Set) Oldest(now time.Time) (age time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.runners { // order-free: the greatest
+		age = max(age, r.queue.oldest(now))
+	}
+	return age
 }

@@ -11,67 +11,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/agent/transport"
-	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/wire"
 )
-
-func oneOf(t *testing.T, tags map[string]string) *OneOf {
-	t.Helper()
-	o, err := NewOneOf(tags, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
-func viewOf(n int, dead ...int) *live.View {
-	var entries []live.Entry
-	for i := range n {
-		status := live.Alive
-		if slices.Contains(dead, i) {
-			status = live.Failed
-		}
-		entries = append(entries, live.Entry{Name: fmt.Sprintf("node%02d", i), Status: status,
-			Tags: []live.Tag{{Key: "role", Value: []string{"db", "web"}[i%2]}}})
-	}
-	var l live.List
-	return l.Publish(time.Time{}, entries)
-}
-
-// P168: the events spread evenly; who is gone takes nothing from the others; and
-// only those whose tags match are meant.
-func TestOneOfRanks(t *testing.T) {
-	o := oneOf(t, nil)
-	got := map[string]int{}
-	for i := range 10000 {
-		event := fmt.Sprint("event", i)
-		before, after := o.rank(viewOf(10), event), o.rank(viewOf(10, 3), event)
-		got[before[0]]++
-		if want := slices.DeleteFunc(slices.Clone(before), func(s string) bool { return s == "node03" }); after[0] != want[0] {
-			t.Fatalf("%s was for %v, and is for %v without node03", event, before, after)
-		}
-		if len(before) != ranked {
-			t.Fatalf("%d are remembered", len(before))
-		}
-	}
-	for name, n := range got {
-		if n < 850 || n > 1150 {
-			t.Errorf("%s has %d of 10000 events", name, n)
-		}
-	}
-	for i := range 100 {
-		for _, name := range oneOf(t, map[string]string{"role": "d."}).rank(viewOf(10), fmt.Sprint(i)) {
-			if (name[5]-'0')%2 != 0 {
-				t.Fatalf("%s is no database", name)
-			}
-		}
-	}
-	if got := oneOf(t, map[string]string{"role": "d"}).rank(viewOf(10), "e"); len(got) != 0 {
-		t.Errorf("an expression that matches a part: %v", got)
-	}
-}
 
 // oneOfCluster are nodes with a handler that notes where it was run.
 type oneOfCluster struct {
@@ -92,12 +36,12 @@ func newOneOfCluster(t *testing.T, n int) *oneOfCluster {
 	for i := range n {
 		name := fmt.Sprint("n", i)
 		a := memNode(t, c.net, name, byte(i+1), func(cfg *Config) { cfg.Tags = []wire.Tag{{Key: "role", Value: "x"}} })
-		a.handlers.run = func(_ *Handler, j *job, kill <-chan struct{}) (output, error) {
-			keys := []string{j.event.Name}
-			if j.event.Members != nil {
+		a.handlers.Run = func(_ *handler.Handler, j *handler.Job, kill <-chan struct{}) (handler.Output, error) {
+			keys := []string{j.Event.Name}
+			if j.Event.Members != nil {
 				keys = nil
-				for _, m := range j.event.Members {
-					keys = append(keys, j.event.Type.String()+" "+m.Name)
+				for _, m := range j.Event.Members {
+					keys = append(keys, j.Event.Type.String()+" "+m.Name)
 				}
 			}
 			c.mu.Lock()
@@ -110,11 +54,11 @@ func newOneOfCluster(t *testing.T, n int) *oneOfCluster {
 			if hang {
 				<-kill
 			}
-			return output{}, nil
+			return handler.Output{}, nil
 		}
-		h := Handler{Command: "x", OneOf: oneOf(t, map[string]string{"role": "x"}),
+		h := handler.Handler{Command: "x", OneOf: oneOf(t, map[string]string{"role": "x"}),
 			Filters: []rpc.EventFilter{{Type: "user"}, {Type: "member-failed"}}}
-		if err := a.handlers.set(nil, h); err != nil {
+		if err := a.handlers.Use(nil, h); err != nil {
 			t.Fatal(err)
 		}
 		c.nodes = append(c.nodes, a)
@@ -204,8 +148,8 @@ func TestOneOfNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newOneOfCluster(t, 1)
 		defer c.stop()
-		h := Handler{Command: "x", OneOf: oneOf(t, map[string]string{"role": "nobody"}), Filters: []rpc.EventFilter{{Type: "user"}}}
-		if err := c.nodes[0].handlers.set(nil, h); err != nil {
+		h := handler.Handler{Command: "x", OneOf: oneOf(t, map[string]string{"role": "nobody"}), Filters: []rpc.EventFilter{{Type: "user"}}}
+		if err := c.nodes[0].handlers.Use(nil, h); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.nodes[0].UserEvent("e", nil, false); err != nil {
@@ -216,4 +160,13 @@ func TestOneOfNobody(t *testing.T) {
 			t.Errorf("run at %v", ran)
 		}
 	})
+}
+
+func oneOf(t *testing.T, tags map[string]string) *handler.OneOf {
+	t.Helper()
+	o, err := handler.NewOneOf(tags, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package agent
+package handler
 
 import (
 	"encoding/json"
@@ -22,8 +22,8 @@ func userEvent(name, payload string) serf.Event {
 
 // one is the only runner.
 func (s *scriptTest) one() *runner {
-	s.handlers.mu.Lock()
-	defer s.handlers.mu.Unlock()
+	s.Set.mu.Lock()
+	defer s.Set.mu.Unlock()
 	for _, r := range s.runners {
 		return r
 	}
@@ -101,7 +101,7 @@ func TestHandlerRetryEndsWithTheAgent(t *testing.T) {
 	}
 	begun := time.Now()
 	s.end()
-	if took := time.Since(begun); took > handlerGrace {
+	if took := time.Since(begun); took > Grace {
 		t.Errorf("took %v", took)
 	}
 }
@@ -218,7 +218,7 @@ func TestJobQueue(t *testing.T) {
 		var list []string
 		for q.len() > 0 {
 			j, _ := q.next()
-			list = append(list, j.event.Name+string(j.event.Payload))
+			list = append(list, j.Event.Name+string(j.Event.Payload))
 		}
 		return strings.Join(list, " ")
 	}
@@ -234,15 +234,15 @@ func TestJobQueue(t *testing.T) {
 		lost := ""
 		for _, n := range []string{"a1", "b1", "a2", "b2", "c1"} {
 			e := userEvent(n[:1], n[1:])
-			if l, _ := q.add(&job{event: e}); l != nil {
-				lost += l.event.Name + string(l.event.Payload) + " "
+			if l, _ := q.add(&Job{Event: e}); l != nil {
+				lost += l.Event.Name + string(l.Event.Payload) + " "
 			}
 		}
 		if got := names(q); got != c.want || lost != c.lost {
 			t.Errorf("%v: kept %q, lost %q", c.drop, got, lost)
 		}
 		q.close()
-		if l, _ := q.add(&job{}); l == nil {
+		if l, _ := q.add(&Job{}); l == nil {
 			t.Error("a closed queue took something")
 		}
 		if _, ok := q.next(); ok {
@@ -252,7 +252,7 @@ func TestJobQueue(t *testing.T) {
 	// Of the same kind only one waits, and the oldest goes when there is no room.
 	q := newJobQueue(2, DropSame)
 	for _, n := range []string{"a1", "b1", "c1"} {
-		q.add(&job{event: userEvent(n[:1], n[1:])})
+		q.add(&Job{Event: userEvent(n[:1], n[1:])})
 	}
 	if got := names(q); got != "b1 c1" {
 		t.Errorf("kept %q", got)

@@ -1,8 +1,9 @@
 //go:build unix
 
-package agent
+package handler
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
@@ -37,13 +38,13 @@ func TestParseHandler(t *testing.T) {
 		{"handle --list=/run/list", filters{{Type: "*"}}, "handle --list=/run/list"},
 		{"/bin/x=y", filters{{Type: "*"}}, "/bin/x=y"},
 	} {
-		h, err := ParseHandler(c.spec)
+		h, err := Parse(c.spec)
 		if err != nil || h.Command != c.command || fmt.Sprint(h.Filters) != fmt.Sprint(c.filters) {
 			t.Errorf("%q: %v, %v", c.spec, h, err)
 		}
 	}
 	for _, spec := range []string{"member-joined=cmd", "foo:bar=cmd", "member-join,=cmd", "user=", "", "user= "} {
-		if h, err := ParseHandler(spec); err == nil {
+		if h, err := Parse(spec); err == nil {
 			t.Errorf("%q was taken as %v", spec, h)
 		}
 	}
@@ -59,7 +60,7 @@ func needShell(t *testing.T) {
 
 // scriptTest runs handlers outside of an agent.
 type scriptTest struct {
-	*handlers
+	*Set
 	out  lockedBuffer
 	log  *logging.Log
 	dir  string
@@ -83,7 +84,7 @@ func newHandlerTest(t *testing.T, specs []string, more ...Handler) *scriptTest {
 	}}}
 	s.log = logging.New(&s.out, logging.LevelDebug)
 	s.log.Open()
-	s.handlers = newHandlers(s.log.Logger(), func(_ serf.QueryID, payload []byte, o serf.Outcome) error {
+	s.Set = NewSet(s.log.Logger(), func(_ serf.QueryID, payload []byte, o serf.Outcome) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.answers = append(s.answers, string(payload))
@@ -99,17 +100,17 @@ func newHandlerTest(t *testing.T, specs []string, more ...Handler) *scriptTest {
 			more[i].Filters = []rpc.EventFilter{{Type: "*"}}
 		}
 	}
-	if err := s.set(specs, more...); err != nil {
+	if err := s.Use(specs, more...); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func (s *scriptTest) event(e serf.Event) { s.deliver(&e, func() serf.Member { return s.self }) }
+func (s *scriptTest) event(e serf.Event) { s.Deliver(&e, func() serf.Member { return s.self }) }
 
 // end stops the handlers and returns what was logged.
 func (s *scriptTest) end() string {
-	s.stop()
+	s.Stop()
 	s.log.Close()
 	return s.out.String()
 }
@@ -178,12 +179,12 @@ func TestQueryAnswers(t *testing.T) {
 // wgWait lets handlers finish that take longer than the grace of stop.
 func (s *scriptTest) wgWait(t *testing.T) {
 	t.Helper()
-	s.handlers.mu.Lock()
+	s.Set.mu.Lock()
 	for _, r := range s.runners {
 		r.queue.close()
 	}
 	s.runners, s.specs = nil, nil
-	s.handlers.mu.Unlock()
+	s.Set.mu.Unlock()
 	s.wg.Wait()
 }
 
@@ -224,7 +225,7 @@ func TestBadHandlers(t *testing.T) {
 	pid := waitForPid(t, filepath.Join(s.dir, "pid"))
 	begun := time.Now()
 	log := s.end()
-	if took := time.Since(begun); took > handlerGrace+killGrace+pipeGrace+2*time.Second {
+	if took := time.Since(begun); took > Grace+killGrace+pipeGrace+2*time.Second {
 		t.Errorf("stop took %v", took)
 	}
 	for _, want := range []string{
@@ -276,10 +277,10 @@ func alive(pid int) bool {
 func TestSetHandlers(t *testing.T) {
 	s := newScriptTest(t, "user=echo one >> DIR/out")
 	s.event(serf.Event{Type: serf.EventUser, Name: "x"})
-	if err := s.set([]string{"nonsense=x"}); err == nil {
+	if err := s.Use([]string{"nonsense=x"}); err == nil {
 		t.Error("a bad handler was taken")
 	}
-	if err := s.set([]string{"user=echo two >> " + s.dir + "/out2"}); err != nil {
+	if err := s.Use([]string{"user=echo two >> " + s.dir + "/out2"}); err != nil {
 		t.Fatal(err)
 	}
 	s.event(serf.Event{Type: serf.EventUser, Name: "x"})
@@ -319,4 +320,22 @@ func TestHandlerIsInItsOwnGroup(t *testing.T) {
 	if len(f) != 2 || f[0] != f[1] {
 		t.Errorf("group and process: %q", f)
 	}
+}
+
+// lockedBuffer is an output that is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

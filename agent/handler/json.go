@@ -1,4 +1,4 @@
-package agent
+package handler
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ibuki-dev/ibuki/serf"
+	"github.com/ibuki-dev/ibuki/wire"
 )
 
 // eventJSON is an event as handlers get it that want JSON. Its form is described
@@ -34,12 +35,12 @@ type memberJSON struct {
 }
 
 func newMemberJSON(m *serf.Member) memberJSON {
-	return memberJSON{Name: m.Name, Addr: m.Addr.Addr().String(), Port: m.Addr.Port(), Status: m.Status.String(), Tags: tagMap(m.Tags)}
+	return memberJSON{Name: m.Name, Addr: m.Addr.Addr().String(), Port: m.Addr.Port(), Status: m.Status.String(), Tags: mapOf(m.Tags)}
 }
 
 // handlerJSON is an event as one JSON object and an end of line.
-func handlerJSON(j *job) []byte {
-	e := &j.event
+func handlerJSON(j *Job) []byte {
+	e := &j.Event
 	v := eventJSON{Event: e.Type.String(), Self: newMemberJSON(&j.self), Name: e.Name, LTime: uint64(e.LTime),
 		Coalesce: e.Coalesce, Source: e.Source}
 	switch e.Type {
@@ -57,7 +58,7 @@ func handlerJSON(j *job) []byte {
 	for i := range e.Members {
 		m := newMemberJSON(&e.Members[i])
 		if e.Type == serf.EventMemberUpdate {
-			m.OldTags = tagMap(j.old[m.Name])
+			m.OldTags = mapOf(j.old[m.Name])
 		}
 		v.Members = append(v.Members, m)
 	}
@@ -66,4 +67,12 @@ func handlerJSON(j *job) []byte {
 		panic("agent: an event cannot be written as JSON: " + err.Error()) // it has no such value
 	}
 	return append(b, '\n')
+}
+
+func mapOf(tags []wire.Tag) map[string]string {
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
 }

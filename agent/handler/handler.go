@@ -1,4 +1,8 @@
-package agent
+// Package handler runs event handlers: commands that are run for events, in Serf's form
+// or with settings of their own, each with a bounded queue. It knows events, the members
+// that they are about and the processes that it starts, and nothing of the agent:
+// whoever delivers an event never waits for a command.
+package handler
 
 import (
 	"errors"
@@ -123,11 +127,11 @@ func (h *Handler) runsAs() string {
 		h.Retries, h.RetryPause, h.JSON, h.OneOf)
 }
 
-// ParseHandler reads COMMAND, TYPE=COMMAND or TYPE,TYPE=COMMAND, where a TYPE may
+// Parse reads COMMAND, TYPE=COMMAND or TYPE,TYPE=COMMAND, where a TYPE may
 // also be user:NAME, query:NAME or *. What is before the first = is taken for a
 // part of the command if it cannot be meant as a filter: if there is a space
 // or a slash in it, as in "handle --list=/run/list".
-func ParseHandler(spec string) (Handler, error) {
+func Parse(spec string) (Handler, error) {
 	head, command, ok := strings.Cut(spec, "=")
 	if !ok {
 		head, command = "*", spec
@@ -145,11 +149,11 @@ func ParseHandler(spec string) (Handler, error) {
 	return Handler{Filters: filters, Command: command, short: true}, nil
 }
 
-// parseHandlers reads specifications, and adds those that are typed already.
-func parseHandlers(specs []string, more []Handler) ([]Handler, error) {
+// parseAll reads specifications, and adds those that are typed already.
+func parseAll(specs []string, more []Handler) ([]Handler, error) {
 	var all []Handler
 	for _, s := range specs {
-		h, err := ParseHandler(s)
+		h, err := Parse(s)
 		if err != nil {
 			return nil, err
 		}

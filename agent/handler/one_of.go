@@ -1,4 +1,4 @@
-package agent
+package handler
 
 import (
 	"fmt"
@@ -127,7 +127,7 @@ func mixed(x uint64) uint64 {
 // shared is an event that another node is to handle, in case that it fails.
 type shared struct {
 	r     *runner
-	j     *job
+	j     *Job
 	order []string
 	until time.Time
 }
@@ -138,38 +138,38 @@ const maxShared = 4096
 // share gives a job to the one node that is to run it: to the runner if that is
 // this node, else it is kept in case that the other one fails (P168). The caller
 // holds the handlers' mu.
-func (h *handlers) share(r *runner, j *job) {
-	if len(j.event.Members) == 0 {
-		h.shareOne(r, j, eventKey(r, &j.event, ""))
+func (h *Set) share(r *runner, j *Job) {
+	if len(j.Event.Members) == 0 {
+		h.shareOne(r, j, eventKey(r, &j.Event, ""))
 		return
 	}
 	// Nodes may hear of members together or one by one: each member is decided
 	// by itself, and those that fall to this node are handled together.
 	var mine []serf.Member
-	for i := range j.event.Members {
-		m := j.event.Members[i : i+1 : i+1]
+	for i := range j.Event.Members {
+		m := j.Event.Members[i : i+1 : i+1]
 		part := *j
-		part.event.Members = m
-		if h.shareIn(r, &part, eventKey(r, &j.event, m[0].Name)) {
+		part.Event.Members = m
+		if h.shareIn(r, &part, eventKey(r, &j.Event, m[0].Name)) {
 			mine = append(mine, m[0])
 		}
 	}
 	if len(mine) > 0 {
 		part := *j
-		part.event.Members = mine
+		part.Event.Members = mine
 		r.add(&part)
 	}
 }
 
-func (h *handlers) shareOne(r *runner, j *job, key string) {
+func (h *Set) shareOne(r *runner, j *Job, key string) {
 	if h.shareIn(r, j, key) {
 		r.add(j)
 	}
 }
 
 // shareIn reports whether this node is to run the job; if not, it is kept.
-func (h *handlers) shareIn(r *runner, j *job, key string) bool {
-	order := r.spec.OneOf.rank(h.view(), key)
+func (h *Set) shareIn(r *runner, j *Job, key string) bool {
+	order := r.spec.OneOf.rank(h.View(), key)
 	if len(order) == 0 {
 		h.logger.Debug(fmt.Sprintf("agent: Script '%s' is for one of some nodes, of which none is alive", r.spec.Command))
 		return false
@@ -200,15 +200,15 @@ func eventKey(r *runner, e *serf.Event, member string) string {
 	return fmt.Sprintf("%s\x00%s\x00%s", r.spec.Command, e.Type, member)
 }
 
-// membersChanged stands in for nodes that have failed while they may have been
+// MembersChanged stands in for nodes that have failed while they may have been
 // running something. It is called by the loop.
-func (h *handlers) membersChanged() {
+func (h *Set) MembersChanged() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.shared) == 0 || h.stopped {
 		return
 	}
-	view, now := h.view(), time.Now()
+	view, now := h.View(), time.Now()
 	h.shared = slices.DeleteFunc(h.shared, func(s shared) bool {
 		if now.After(s.until) {
 			return true

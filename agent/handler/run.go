@@ -1,4 +1,4 @@
-package agent
+package handler
 
 import (
 	"bytes"
@@ -24,14 +24,14 @@ const (
 // errHandlerTimeout: a run was ended because it took too long.
 var errHandlerTimeout = errors.New("timed out")
 
-// output is what a handler has printed.
-type output struct {
-	text  []byte // the last of it, at most handlerOutput
+// Output is what a handler has printed.
+type Output struct {
+	Text  []byte // the last of it, at most handlerOutput
 	total int64
 }
 
 // cut reports whether text is not all of it.
-func (o *output) cut() bool { return o.total > int64(len(o.text)) }
+func (o *Output) cut() bool { return o.total > int64(len(o.Text)) }
 
 // tail is a writer that never blocks and keeps the last handlerOutput bytes.
 type tail struct {
@@ -63,9 +63,9 @@ func ownEnv() []string {
 	})
 }
 
-// runHandler runs a handler's command for one event in a process group of its
+// runCommand runs a handler's command for one event in a process group of its
 // own. When kill is closed, or the handler's time is over, the group is ended.
-func runHandler(h *Handler, j *job, kill <-chan struct{}) (output, error) {
+func runCommand(h *Handler, j *Job, kill <-chan struct{}) (Output, error) {
 	cmd := exec.Command("/bin/sh", "-c", h.Command)
 	cmd.Env = append(ownEnv(), handlerEnv(j)...)
 	input := handlerInput
@@ -78,7 +78,7 @@ func runHandler(h *Handler, j *job, kill <-chan struct{}) (output, error) {
 	cmd.WaitDelay = pipeGrace
 	ownGroup(cmd)
 	if err := cmd.Start(); err != nil {
-		return output{}, err
+		return Output{}, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
@@ -100,7 +100,7 @@ func runHandler(h *Handler, j *job, kill <-chan struct{}) (output, error) {
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil // the command itself went well; what it left behind keeps the pipe
 	}
-	return output{text: out.buf, total: out.total}, err
+	return Output{Text: out.buf, total: out.total}, err
 }
 
 // exitCode is how a run ended, as a shell would say it: 124 is the code that
