@@ -11,7 +11,8 @@ import (
 // reads what the database says of itself, and lets it go on.
 //
 // First the locks of whoever is gone, then the limit: one that waits for a lock never ends, and the limit
-// waits for it.
+// waits for it. Then the locks once more: one that was cleared while its holder was at work is taken again, by
+// nobody, when that ends.
 func (s *session) fence(ctx context.Context) (*found, []byte, error) {
 	if _, err := s.ask(ctx, "lock_clear"); err != nil {
 		return nil, nil, err
@@ -21,6 +22,9 @@ func (s *session) fence(ctx context.Context) (*found, []byte, error) {
 		return nil, nil, err
 	}
 	if _, err := s.limit(ctx, 1); err != nil {
+		return nil, nil, err
+	}
+	if _, err := s.ask(ctx, "lock_clear"); err != nil {
 		return nil, nil, err
 	}
 	f, dump, err := s.find(ctx)

@@ -18,6 +18,7 @@ type intent struct {
 	Boot    string `json:"boot"`              // boot id of the server's host
 	Started string `json:"started,omitempty"` // when the server was started, as it says; "" within its first second
 	Sent    bool   `json:"sent,omitempty"`    // the command was on its way
+	Done    bool   `json:"done,omitempty"`    // the server has answered it, with success or not
 	Here    string `json:"here"`              // shape of the object that it is about; "" if it is not there
 	There   string `json:"there,omitempty"`   // of the one of the new name
 	Records uint64 `json:"records,omitempty"` // in the table without keys
@@ -92,7 +93,10 @@ const (
 // one that was killed while it changed its schema leaves names of nothing, and structures in half, that
 // neither a look nor doing it again mends.
 func (i *intent) judge(k class, here, there, boot, started string) verdict {
-	if !i.Sent && i.Boot == boot {
+	switch {
+	case i.Boot == boot && i.Done:
+		return done
+	case i.Boot == boot && !i.Sent:
 		return redo
 	}
 	if i.Boot != boot || i.Started == "" || i.Started != started {

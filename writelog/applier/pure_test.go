@@ -193,6 +193,8 @@ func TestIntentsAreJudged(t *testing.T) {
 	}{
 		{"not sent", create, intent{Boot: "b"}, "", "", redo},
 		{"not sent, nobody knows", once, intent{Boot: "b"}, "", "", redo},
+		{"answered", rename, intent{Boot: "b", Sent: true, Done: true, Started: "11"}, "y", "z", done},
+		{"answered, other boot", rename, intent{Boot: "a", Sent: true, Done: true}, "", "", undecided},
 		{"not sent, other boot", create, intent{Boot: "a"}, "", "", undecided},
 		{"other server", create, intent{Sent: true, Boot: "b", Started: "11"}, "", "", undecided},
 		{"in its first second", create, intent{Sent: true, Boot: "b"}, "", "", undecided},

@@ -186,8 +186,13 @@ func (s *session) execute(ctx context.Context, t *task, i *intent, c *groonga.Co
 		}
 	}
 	r.answer, r.err = s.server.Do(ctx, c)
-	r.again = i
 	s.keep(t, i, r.err == nil && r.answer.Code == 0)
+	r.again = i
+	if t.class >= once && r.err == nil && !HostFault(r.answer.Code) {
+		// The position that says so is written later: what is known must not be forgotten before.
+		i.Done = true
+		r.err = s.set(ctx, fmt.Sprint(keyIntent, t.slot), sealed(i.Index, i.encode()))
+	}
 	return r
 }
 
