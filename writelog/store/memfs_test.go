@@ -28,6 +28,8 @@ type memFile struct {
 	fs   *memFS
 	data []byte
 	kept []byte // as it was when it was synced
+
+	dirty [][2]int // what was written since; none of it is written later if a sync fails
 }
 
 func newMemFS() *memFS {
@@ -119,6 +121,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if err != nil {
 		p = p[:len(p)/2]
 	}
+	f.dirty = append(f.dirty, [2]int{int(off), int(off) + len(p)})
 	if end := int(off) + len(p); end > len(f.data) {
 		f.data = append(f.data, make([]byte, end-len(f.data))...)
 	}
@@ -128,10 +131,18 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 func (f *memFile) Sync() error {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
+	dirty := f.dirty
+	f.dirty = nil
 	if err := f.fs.step(); err != nil {
 		return err
 	}
-	f.kept = bytes.Clone(f.data)
+	f.kept = f.kept[:min(len(f.kept), len(f.data))]
+	for _, d := range dirty {
+		if from, to := d[0], min(d[1], len(f.data)); from < to {
+			f.kept = append(f.kept, make([]byte, max(0, to-len(f.kept)))...)
+			copy(f.kept[from:to], f.data[from:])
+		}
+	}
 	return nil
 }
 

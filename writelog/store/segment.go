@@ -67,6 +67,9 @@ func decodeSegmentHead(r *record) (h segmentHead, err error) {
 	if m.GetIndex() > r.index || m.GetIndex() == r.index && m.GetTerm() != r.term && r.index != 0 {
 		return h, bad("the segment's head has a snapshot of entry %d after entry %d", m.GetIndex(), r.index)
 	}
+	if c := h.hard.GetCommit(); c > r.index {
+		return h, bad("the segment's head has a commit index of %d after entry %d", c, r.index)
+	}
 	return h, nil
 }
 
