@@ -11,6 +11,7 @@ BENCHTIME ?= 1s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 UNPARAM = mvdan.cc/unparam@v0.0.0-20260823230713-2fa3d841b0c8
 DEADCODE = golang.org/x/tools/cmd/deadcode@v0.52.0
+GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .PHONY: help
 help:
@@ -73,6 +74,21 @@ deadcode:
 	programs=$$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./... ./interop/...); \
 	echo "$(GO) run $(DEADCODE)" $$programs; found=$$($(GO) run $(DEADCODE) $$programs); \
 	if [ -n "$$found" ]; then echo "$$found"; exit 1; fi
+
+## vulncheck    known vulnerabilities that the code of both modules reaches (asks Go's database; VULNCHECKFLAGS=-db=URL: another one)
+VULNCHECKFLAGS ?=
+.PHONY: vulncheck
+vulncheck:
+	@set -e; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; GOBIN="$$work" $(GO) install $(GOVULNCHECK); \
+	for module in . interop; do \
+		echo "cd $$module && govulncheck $(VULNCHECKFLAGS) ./..."; \
+		(cd $$module && "$$work/govulncheck" $(VULNCHECKFLAGS) ./...) >"$$work/log" 2>&1 || { \
+			if grep -q '^govulncheck: fetching vulnerabilities: ' "$$work/log"; then \
+				echo "skip	vulncheck: its database cannot be had: $$(sed -n 's/^govulncheck: fetching vulnerabilities: //p' "$$work/log")"; exit 0; \
+			fi; cat "$$work/log"; exit 1; \
+		}; \
+		tail -n 3 "$$work/log"; \
+	done
 
 ## fmt          lists what gofmt would change, and fails if that is anything
 .PHONY: fmt

@@ -29,5 +29,9 @@ cd "$work"/ibuki_*_linux_amd64
 ./ibuki version
 ./serf version | grep -q '^0\.10\.'
 if [ "$(id -u)" = 0 ]; then chroot . /ibuki version >/dev/null; fi
+# The list of parts has what is linked, and nothing that only tests need.
 grep -q 'pkg:golang/github.com/hashicorp/go-msgpack' "$out"/*_sbom.cdx.json
+for part in chromedp cdproto datadriven goleak pgregory.net/rapid; do
+	if grep -q "pkg:golang/.*$part" "$out"/*_sbom.cdx.json; then echo "the SBOM lists $part, which only tests need" >&2; exit 1; fi
+done
 echo "release archives: $(ls "$out" | wc -l) files, linux/amd64 is the same when built again"
