@@ -157,9 +157,14 @@ func (d *Dispatcher) Do(ctx context.Context, c *groonga.Command) (groonga.Answer
 			return groonga.Answer{}, err
 		}
 	}
-	if kind == groonga.Read {
+	switch kind {
+	case groonga.Read:
 		d.reads.Add(1)
 		return d.read(ctx, ds, c)
+	case groonga.Everywhere:
+		return d.everywhere(ctx, ds, c)
+	case groonga.Unknown:
+		return d.unknown(ctx, ds, c)
 	}
 	if c.Name != "load" && c.Name != "delete" {
 		defer ds.schema.forget()

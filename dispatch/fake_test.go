@@ -156,6 +156,10 @@ func (g *fakeGroonga) do(c *groonga.Command) (code int, result string) {
 	case "delete":
 		delete(g.tables[c.Get("table")], c.Get("key"))
 		return 0, "true"
+	case "object_exist":
+		return 0, fmt.Sprint(c.Get("name") == "of_a_plugin")
+	case "request_cancel":
+		return 0, fmt.Sprintf(`{"id":"a","canceled":%v}`, strings.HasPrefix(g.addr, c.Get("id")))
 	case "select":
 		t := g.tables[c.Get("table")]
 		if t == nil {

@@ -294,7 +294,7 @@ func (r *request) writes() bool {
 		return false
 	}
 	c, err := groongaCommand(r)
-	return err == nil && c.Kind() != groonga.Read
+	return err == nil && c.Kind() == groonga.Write
 }
 
 // finish does a message and sends the answer.

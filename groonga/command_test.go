@@ -20,10 +20,13 @@ func TestCommandsAreParsed(t *testing.T) {
 		{"/d/select?table=T&&limit=%zz", "select", []Arg{{"table", "T"}, {"limit", "%zz"}}, Read},
 		{"/d/select?load_table=U", "select", []Arg{{"load_table", "U"}}, Write},
 		{"/d/load?table=T&values=[]", "load", []Arg{{"table", "T"}, {"values", "[]"}}, Write},
-		{"/d/never_heard_of", "never_heard_of", nil, Write},
+		{"/d/never_heard_of", "never_heard_of", nil, Unknown},
 		{"/d/shutdown?mode=immediate", "shutdown", []Arg{{"mode", "immediate"}}, Forbidden},
 		{"/d/cache_limit", "cache_limit", nil, Read},
-		{"/d/cache_limit?max=10", "cache_limit", []Arg{{"max", "10"}}, Write},
+		{"/d/cache_limit?max=10", "cache_limit", []Arg{{"max", "10"}}, Everywhere},
+		{"/d/table_tokenize?mode=ADD", "table_tokenize", []Arg{{"mode", "ADD"}}, Write},
+		{"/d/table_tokenize?mode=GET", "table_tokenize", []Arg{{"mode", "GET"}}, Read},
+		{"/d/request_cancel?id=a", "request_cancel", []Arg{{"id", "a"}}, Everywhere},
 		{"select T --query 'a \"b\"' --limit -1", "select", []Arg{{"table", "T"}, {"query", `a "b"`}, {"limit", "-1"}}, Read},
 		{`delete T a\ b`, "delete", []Arg{{"table", "T"}, {"key", "a b"}}, Write},
 		{"table_create T TABLE_HASH_KEY --key_type ShortText", "table_create", []Arg{{"name", "T"}, {"flags", "TABLE_HASH_KEY"}, {"key_type", "ShortText"}}, Write},
@@ -107,4 +110,28 @@ func FuzzCommand(f *testing.F) {
 			_, _ = Records(c)
 		}
 	})
+}
+
+func TestARequestIsCancelledIfOneServerSaysSo(t *testing.T) {
+	c := &Command{Name: "request_cancel"}
+	for _, notation := range [][2]string{
+		{`[[0,1,1],{"id":"canceled","canceled":false}]`, `[[0,1,1],{"id":"canceled","canceled":true}]`},
+		{"\x82\xa2id\xa1a\xa8canceled\xc2", "\x82\xa2id\xa1a\xa8canceled\xc3"},
+		{"<TEXT>canceled</TEXT>\n<BOOL>false</BOOL>", "<TEXT>canceled</TEXT>\n<BOOL>true</BOOL>"},
+		{"\"canceled\"\tfalse", "\"canceled\"\ttrue"},
+	} {
+		no, yes := Answer{Body: []byte(notation[0])}, Answer{Body: []byte(notation[1])}
+		for _, answers := range [][]Answer{{no, yes, no}, {yes, no}, {yes}} {
+			if got := JoinEverywhere(c, answers); string(got.Body) != notation[1] {
+				t.Errorf("%q", got.Body)
+			}
+		}
+		if got := JoinEverywhere(c, []Answer{no, no}); string(got.Body) != notation[0] {
+			t.Errorf("%q", got.Body)
+		}
+	}
+	failed := Answer{Code: -2, Body: []byte("bad")}
+	if got := JoinEverywhere(&Command{Name: "lock_acquire"}, []Answer{{Body: []byte("good")}, failed}); got.Code != -2 {
+		t.Errorf("%+v", got)
+	}
 }

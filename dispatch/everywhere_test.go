@@ -1,0 +1,57 @@
+package dispatch
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// answered is how many commands a server has been asked, without what gateways ask by
+// themselves.
+func (g *fakeGroonga) answered() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.answers
+}
+
+// What is about the running servers goes to all that live, at once, and is kept for none.
+func TestOrdersGoToAllLiveServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, 3)
+		r.start() // without a buffer
+		defer r.stop()
+		r.fake(2).kill()
+		r.must("status")
+		before := []int{r.fake(0).answered(), r.fake(1).answered()}
+		for _, addr := range []string{r.fake(0).addr, r.fake(1).addr} {
+			if got := r.must("request_cancel --id " + addr); !strings.Contains(got, `"canceled":true`) {
+				t.Errorf("of %s: %s", addr, got)
+			}
+		}
+		if got := r.must("request_cancel --id nosuch"); !strings.Contains(got, `"canceled":false`) {
+			t.Errorf("of none: %s", got)
+		}
+		r.must("lock_release --target_name T")
+		for i, n := range before {
+			if got := r.fake(i).answered(); got < n+4 {
+				t.Errorf("server %d was asked %d times", i, got-n)
+			}
+		}
+		r.fake(0).kill()
+		r.fake(1).kill()
+		_, err := r.do("lock_clear")
+		wantErr(t, err, ErrNoReplica)
+	})
+}
+
+// A typing error is no write; what a plugin has brought is one.
+func TestUnknownCommandsAreWritesIfAServerHasThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, 2)
+		r.start() // without a buffer, which a write needs
+		defer r.stop()
+		r.must("selct --table T")
+		_, err := r.do("of_a_plugin")
+		wantErr(t, err, ErrNoBuffer)
+	})
+}
