@@ -49,6 +49,8 @@ type Config struct {
 	// TLS. The agent itself does not serve it: whoever runs it does (package dashboard).
 	HTTPAddr string
 	HTTPTLS  bool
+	// HTTPHosts are the names by which clients may ask for the API. Empty: the node's and the machine's.
+	HTTPHosts []string
 	// Gateway is HOST:PORT of the gateway beside this agent, for the dashboard; "": none.
 	Gateway string
 	// Socket says who may open the agent's Unix sockets.

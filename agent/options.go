@@ -91,6 +91,7 @@ type Options struct {
 	RPCTLS      bool           `json:"rpc_tls"`
 	HTTPAddr    string         `json:"http"`
 	HTTPTLS     bool           `json:"http_tls"`
+	HTTPHosts   TextList       `json:"http_hosts"`
 	Gateway     string         `json:"gateway_status"`
 	SocketMode  string         `json:"socket_mode"`
 	SocketOwner string         `json:"socket_owner"`
@@ -200,6 +201,7 @@ func (o Options) Merge(other Options) Options {
 	o.Handlers = joined(o.Handlers, other.Handlers)
 	o.LiveNodes = joined(o.LiveNodes, other.LiveNodes)
 	o.Tokens = joined(o.Tokens, other.Tokens)
+	o.HTTPHosts = joined(o.HTTPHosts, other.HTTPHosts)
 	if other.Anonymous != nil {
 		o.Anonymous = other.Anonymous
 	}

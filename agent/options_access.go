@@ -90,6 +90,12 @@ func (o *Options) access(c *Config) error {
 			faults = append(faults, fmt.Errorf("Invalid HTTP address: %w", err))
 		}
 	}
+	for _, h := range o.HTTPHosts {
+		if h == "" || strings.ContainsFunc(h, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("/:?#@*", r) }) {
+			faults = append(faults, fmt.Errorf("http_hosts: '%s' is no name of a host: it has neither a port nor a scheme, as in node0.example.com", h))
+		}
+	}
+	c.HTTPHosts = o.HTTPHosts
 	if o.Gateway != "" {
 		c.Gateway = httpAddr(o.Gateway)
 		if err := gatewayAddr(c.Gateway); err != nil {

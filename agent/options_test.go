@@ -55,7 +55,7 @@ func TestAllKeysOfSerfAreKnown(t *testing.T) {
 		}
 		delete(known, key)
 	}
-	for _, ours := range []string{"encrypt_verify_incoming", "encrypt_verify_outgoing", "cluster_label", "cluster_name", "handlers", "live_nodes", "http", "http_tls", "gateway_status", "tokens", "anonymous", "tls", "rpc_tls", "socket_mode", "socket_owner", "addr_file",
+	for _, ours := range []string{"encrypt_verify_incoming", "encrypt_verify_outgoing", "cluster_label", "cluster_name", "handlers", "live_nodes", "http", "http_tls", "http_hosts", "gateway_status", "tokens", "anonymous", "tls", "rpc_tls", "socket_mode", "socket_owner", "addr_file",
 		"coalesce_period", "quiescent_period", "detect_within", "plain",
 		"log_file", "log_file_max_mb", "log_file_max_files", "log_file_max_days", "log_format", "tuning"} {
 		delete(known, ours)

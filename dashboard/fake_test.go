@@ -192,6 +192,9 @@ func (s *served) request(method, path, token, body string) *http.Response {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	if method == "POST" {
+		req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

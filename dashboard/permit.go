@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -16,8 +15,6 @@ import (
 var (
 	errUnauthorized = &problem{status: http.StatusUnauthorized, Code: "unauthorized", Message: "authentication required"}
 	errForbidden    = &problem{status: http.StatusForbidden, Code: "forbidden", Message: "permission denied"}
-	errHost         = &problem{status: http.StatusForbidden, Code: "forbidden",
-		Message: "without a token, the API is to be asked by an address or as localhost"}
 )
 
 // permit checks whether a request may do what verb says. To send anything takes a
@@ -28,8 +25,9 @@ func (s *Server) permit(r *http.Request, verb access.Verbs) error {
 		return nil
 	}
 	grant, presented, ok := s.grant(r)
-	var refusal *problem
+	refusal := s.checkOrigin(r, ok && presented && r.Header.Get("Authorization") != "")
 	switch {
+	case refusal != nil:
 	case presented && !ok:
 		refusal = errUnauthorized
 	case grant.Name == "" && verb != access.Read:
@@ -38,8 +36,6 @@ func (s *Server) permit(r *http.Request, verb access.Verbs) error {
 		refusal = errUnauthorized
 	case !grant.Allows(verb):
 		refusal = errForbidden
-	case grant.Name == "" && !hostIsPlain(r.Host):
-		refusal = errHost
 	default:
 		return nil
 	}
@@ -74,20 +70,6 @@ func clientCert(r *http.Request) *x509.Certificate {
 		return nil
 	}
 	return r.TLS.PeerCertificates[0]
-}
-
-// hostIsPlain reports whether a request names the agent by an address or as
-// localhost. A page from elsewhere whose own name was made to lead here would not.
-func hostIsPlain(host string) bool {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	name = strings.Trim(name, "[]")
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
-	}
-	return name == "" || name == "localhost" || strings.HasPrefix(host, "unix")
 }
 
 const (

@@ -58,6 +58,9 @@ func (s *Server) route(one route) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		err := s.permit(r, one.verb)
+		if err == nil && one.verb != 0 {
+			err = checkMediaType(r)
+		}
 		if err == nil {
 			err = one.serve(s, w, r)
 		}

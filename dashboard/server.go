@@ -18,6 +18,9 @@ type Config struct {
 	Agent Agent
 	// Guard says who may do what. nil: everybody may read, nobody may send.
 	Guard *access.Guard
+	// Hosts are the names by which clients ask for the agent, beside its addresses and
+	// localhost, which go without saying. Whoever presents a token of letters may use any.
+	Hosts []string
 	// Name is the agent's node, Version the program's.
 	Name, Version string
 	// TLS is for serving over TLS; nil: plainly.
@@ -65,6 +68,7 @@ type Server struct {
 	coords    coordCache
 	meters    meters
 	http      *http.Server
+	cross     *http.CrossOriginProtection
 	streams   chan struct{} // one for each client that may come
 	queries   chan struct{} // one for each query
 	whys      chan struct{} // one for each question to all members
@@ -98,6 +102,7 @@ func New(cfg Config) *Server {
 	}
 	s := &Server{cfg: cfg, agent: cfg.Agent, begun: time.Now(), journal: newJournal(),
 		streams: make(chan struct{}, cfg.MaxStreams), queries: make(chan struct{}, cfg.MaxQueries)}
+	s.cross = http.NewCrossOriginProtection()
 	s.epoch = epochOf(s.begun)
 	s.histories.nodes = make(map[string]*past)
 	s.whys = make(chan struct{}, maxWhys)

@@ -64,7 +64,7 @@ func TestSlowRequests(t *testing.T) {
 	s := serve(t, func(c *Config) {
 		c.HeaderPatience, c.BodyPatience, c.MaxConns = patience, patience, 40
 	})
-	post := "POST /v1/event HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + secret + "event\r\n"
+	post := "POST /v1/event HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAuthorization: Bearer " + secret + "event\r\n"
 	endless := strings.Repeat("x", 4000)
 	for _, c := range []struct{ name, start, drops, code string }{
 		{"nothing at all", "", "", ""},
@@ -128,7 +128,7 @@ func TestMalformedRequests(t *testing.T) {
 		}
 	}
 	// Said beforehand, or never: the body is not read to its end.
-	post := "POST /v1/event HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + secret + "event\r\n"
+	post := "POST /v1/event HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAuthorization: Bearer " + secret + "event\r\n"
 	answer, took := drip(t, s.addr, post+"Content-Length: 99999999999\r\n\r\n"+big, "")
 	wantProblem(t, "a declared length", answer, http.StatusRequestEntityTooLarge, "too_large")
 	if took > 5*time.Second {

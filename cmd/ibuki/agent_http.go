@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ func (r *agentRun) serveHTTP() (stop func()) {
 	}
 	s := dashboard.New(dashboard.Config{TLS: overTLS,
 		Agent: httpAgent{r.agent.Backend(), r.agent}, Guard: r.agent.Guard(), Name: r.cfg.Name,
-		Version: version, Logger: r.agent.Log().Logger(),
+		Hosts: httpHosts(r.cfg), Version: version, Logger: r.agent.Log().Logger(),
 		Figures: func() []dashboard.Figure { return figures(r.agent) },
 		Why:     whyOf(r.agent), Gateway: r.cfg.Gateway,
 	})
@@ -69,6 +70,20 @@ func (r *agentRun) serveHTTP() (stop func()) {
 		l.Close()
 		<-done
 	}
+}
+
+// httpHosts are the names by which the API may be asked for: those of the configuration, else
+// the node's and the machine's own.
+func httpHosts(c agent.Config) []string {
+	if len(c.HTTPHosts) > 0 {
+		return c.HTTPHosts
+	}
+	own := []string{c.Name}
+	if name, err := os.Hostname(); err == nil {
+		short, _, _ := strings.Cut(name, ".")
+		own = append(own, name, short)
+	}
+	return own
 }
 
 // whyOf explains members to clients of the HTTP API as the command why does.

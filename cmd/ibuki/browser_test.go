@@ -24,8 +24,8 @@ const browserPatience = 30 * time.Second
 // browser is a headless Chromium of one test's own.
 type browser struct{ ctx context.Context }
 
-// startBrowser starts Chromium with nothing of anybody's in it. It ends with the test.
-func startBrowser(t *testing.T) browser {
+// startBrowser starts Chromium with nothing of anybody's in it, and with further flags. It ends with the test.
+func startBrowser(t *testing.T, more ...chromedp.ExecAllocatorOption) browser {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -42,6 +42,7 @@ func startBrowser(t *testing.T) browser {
 		"disable-default-apps", "disable-extensions", "disable-dev-shm-usage", "disable-breakpad"} {
 		opts = append(opts, chromedp.Flag(flag, true))
 	}
+	opts = append(opts, more...)
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, _ := chromedp.NewContext(allocator)
 	t.Cleanup(func() {

@@ -18,6 +18,10 @@ export class Refused extends Error {
 }
 export class Gone extends Error {}
 
+// wantsToken says whether a token would help: it does not where the name by which the page was
+// opened is the fault, unless there is one already.
+export const wantsToken = (err) => err instanceof Refused && (err.status === 401 || err.status === 403 && err.code !== "unknown_host");
+
 function headers(more) {
   const h = new Headers(more);
   if (token.get()) h.set("Authorization", "Bearer " + token.get());
@@ -41,7 +45,9 @@ const PATIENCE = 5000;
 export async function ask(path, { method = "GET", patience = PATIENCE } = {}) {
   let resp;
   try {
-    resp = await fetch(path, { method, headers: headers(), signal: AbortSignal.timeout(patience), cache: "no-store" });
+    // What does more than look is JSON, with or without a body: pages elsewhere cannot ask so.
+    const kind = method === "GET" ? {} : { "Content-Type": "application/json" };
+    resp = await fetch(path, { method, headers: headers(kind), signal: AbortSignal.timeout(patience), cache: "no-store" });
     if (resp.ok) return await resp.json();
   } catch (err) {
     throw new Gone(err.name === "TimeoutError" ? "no answer within " + patience / 1000 + " s" : "nothing answers");
@@ -92,7 +98,7 @@ export class Stream {
       error = err instanceof Refused ? err : new Gone("nothing answers");
     }
     if (run !== this.run) return;
-    if (error.status === 401 || error.status === 403) {
+    if (wantsToken(error)) {
       this.on.wanted(error);
       return;
     }

@@ -1,6 +1,6 @@
 // The page's one loop: what comes in marks parts as changed, and each picture draws those.
 
-import { Gone, Refused, Stream, ask, token } from "./api.js";
+import { Gone, Refused, Stream, ask, token, wantsToken } from "./api.js";
 import { Detail } from "./detail.js";
 import { byID, clock, names, number, put, show } from "./dom.js";
 import { Gateway } from "./gateway.js";
@@ -112,7 +112,7 @@ async function loadMembers() {
     changed();
     refreshCoordinates();
   } catch (err) {
-    if (err instanceof Refused && (err.status === 401 || err.status === 403)) return wanted(err);
+    if (wantsToken(err)) return wanted(err);
     setTimeout(() => model.waiting && loadMembers(), 500);
   }
 }
