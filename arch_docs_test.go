@@ -50,6 +50,7 @@ var (
 	headingRE = regexp.MustCompile(`(?m)^#{1,6} +(.*?) *$`)
 	inText    = regexp.MustCompile("\\[([^\\]]*)\\]\\([^)]*\\)|[`*]") // what is not seen of a heading
 	notInName = regexp.MustCompile(`[^\p{L}\p{N}\p{M} _-]`)
+	statusRE  = regexp.MustCompile(`^\*\*Status\.\*\* (Accepted|Proposed|Superseded by)\b.*\.$`)
 	codeSpan  = regexp.MustCompile("`[^`\n]*`")
 )
 
@@ -163,7 +164,7 @@ func TestDocsHaveAnIndex(t *testing.T) {
 	}
 }
 
-// Every decision has a number of its own, which its heading repeats.
+// Every decision has a number of its own, which its heading repeats, and a status below it.
 func TestDecisionsAreNumbered(t *testing.T) {
 	files, err := filepath.Glob("docs/adr/*.md")
 	if err != nil || len(files) == 0 {
@@ -177,6 +178,9 @@ func TestDecisionsAreNumbered(t *testing.T) {
 		want := fmt.Sprintf("%04d-", i+1)
 		if !strings.HasPrefix(filepath.Base(file), want) || !strings.HasPrefix(string(text), fmt.Sprintf("# %d. ", i+1)) {
 			t.Errorf("%s: the decision after %d others is not number %d, in its name and its heading", file, i, i+1)
+		}
+		if lines := strings.SplitN(string(text), "\n", 4); len(lines) < 4 || !statusRE.MatchString(lines[2]) {
+			t.Errorf("%s: below the heading stands no line like: **Status.** Accepted.", file)
 		}
 	}
 }
