@@ -1,19 +1,42 @@
-// Package ibuki holds no code: it is the door. The program is in cmd/ibuki, and
-// the tests in this folder check the rules of the whole repository.
+// Package ibuki holds no code. The program is in cmd/ibuki; the tests in this folder
+// check the rules of the whole repository.
 //
 // # The packages, in the order to read them
 //
+// The protocol, pure:
+//
 //   - wire: bytes to messages and back.
-//   - swim: the membership and failure detection machine. Pure.
-//   - serf: what Serf adds above it; the driver talks to this one. Pure.
-//   - coordinate: network coordinates. Pure.
-//   - live: the live-node list, the answer as a value.
+//   - swim, swim/broadcast: membership and failure detection, and the broadcast queue.
+//   - coordinate: network coordinates.
+//   - serf: what Serf adds above swim; a driver uses this package only.
 //   - sim: a virtual cluster over the pure machines.
-//   - rpc: Serf's RPC protocol.
-//   - agent: the daemon: one loop, sockets, event handlers.
-//   - lab, top, diagnose: clusters to break, a live view, what is wrong and why.
+//
+// The agent:
+//
+//   - live, livefile: the live-node list as a value, and as a file.
+//   - access: tokens, TLS and Unix sockets, for everything that listens.
+//   - rpc: Serf's RPC protocol, client and server.
+//   - agent: the daemon as a library, with agent/transport (sockets), agent/snapshot,
+//     agent/handler (event handlers), agent/logging and agent/metrics.
+//   - dashboard: the HTTP API, metrics for Prometheus, and the page.
+//
+// Groonga clusters:
+//
+//   - catalog: which server has which data.
+//   - groonga: Groonga's command language, and how answers are merged.
+//   - sock: cheap TCP connections.
+//   - dispatch: delivery of commands to the servers.
+//   - writelog, writelog/store, writelog/applier: the replicated log of writes.
+//   - gateway, droonga: the two fronts, for clients of Groonga and of Droonga.
+//
+// The command:
+//
+//   - terminal, plot: tables and charts.
+//   - diagnose, lab, top: what is wrong and why, clusters to break, a live view.
 //   - cmd/ibuki: the command line.
 //
-// ARCHITECTURE.md is the map, docs/protocol.md the rules with their sources, and
-// CONTRIBUTING.md the house rules with how each is checked.
+// Packages for tests only: groonga/groongatest, netns.
+//
+// ARCHITECTURE.md is the map, docs/protocol.md has the rules with their sources, and
+// CONTRIBUTING.md the house rules and how each is checked.
 package ibuki
