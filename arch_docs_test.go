@@ -164,6 +164,38 @@ func TestDocsHaveAnIndex(t *testing.T) {
 	}
 }
 
+// The words that the glossary says the code uses are in the code.
+func TestGlossaryIsOfThisCode(t *testing.T) {
+	_, rest, ok := strings.Cut(prose(t, "ARCHITECTURE.md"), "\n## Glossary\n")
+	if !ok {
+		t.Fatal("ARCHITECTURE.md has no glossary")
+	}
+	table, _, _ := strings.Cut(rest, "\n## ")
+	words := make(map[string]bool)
+	for row := range strings.Lines(table) {
+		cells := strings.Split(row, " | ")
+		for _, word := range codeSpan.FindAllString(cells[len(cells)-1], -1) {
+			words[strings.Trim(word, "`")] = false
+		}
+	}
+	if len(words) < 20 {
+		t.Errorf("only %d words were found", len(words))
+	}
+	for _, f := range goFiles(t) {
+		for word := range words {
+			name := word[strings.LastIndexByte(word, '.')+1:]
+			if !f.test && !words[word] && regexp.MustCompile(`\b`+name+`\b`).MatchString(f.text) {
+				words[word] = true
+			}
+		}
+	}
+	for _, word := range sortedKeys(words) {
+		if !words[word] {
+			t.Errorf("the glossary names %q, which no file has", word)
+		}
+	}
+}
+
 // Every decision has a number of its own, which its heading repeats, and a status below it.
 func TestDecisionsAreNumbered(t *testing.T) {
 	files, err := filepath.Glob("docs/adr/*.md")
