@@ -282,7 +282,13 @@ func (m *Machine) handleAck(body []byte) {
 		m.takeoverAnswered()
 		return
 	}
-	if m.watchAck(a) || m.harked(a.Seq) {
+	if m.watchAck(a) {
+		return
+	}
+	if m.roll.awaits(a.Seq) {
+		if m.roll.answer(m.from, m.clock.awake()) {
+			m.respanOwn()
+		}
 		return
 	}
 	r := m.relays.ack(a.Seq)

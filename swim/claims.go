@@ -186,6 +186,9 @@ func (m *Machine) suspect(s wire.Suspect) {
 		m.members.set(e, wire.StateSuspect, m.clock.real)
 		m.beginSuspicion(e, &s)
 		m.ringChanged(e)
+		if s.Verdict == wire.VerdictSilent && m.silences.add(2, manyWithin/2, max(1, m.clock.awake())) {
+			m.watches.each(m.look) // what ended them may have ended others (P297)
+		}
 	case ignore:
 		m.answerSuspect(e, &s)
 	}
@@ -195,7 +198,7 @@ func (m *Machine) suspect(s wire.Suspect) {
 // nobody to agree: who holds a member dead does not suspect it. (P293)
 func (m *Machine) answerSuspect(e *member, s *wire.Suspect) {
 	from := m.members.get(s.From)
-	if m.cfg.Plain || e == nil || !e.gone() || e == m.local || s.Incarnation > e.incarnation || from == nil || from == m.local || from == e || from.gone() {
+	if m.cfg.Plain || e == nil || !e.gone() || e == m.local || s.Incarnation > e.incarnation || from == nil || from == m.local || from == e || from.gone() || !e.toldTo(from) {
 		return
 	}
 	if m.lone.has(e) && e.state == wire.StateDead {
@@ -329,7 +332,7 @@ func (m *Machine) bury(e *member, d wire.Dead) {
 	}
 	e.incarnation, e.verdict = d.Incarnation, d.Verdict
 	m.members.set(e, state, m.clock.real)
-	if m.gone.add(max(1, m.clock.real)) && m.settling == 0 {
+	if m.gone.add(manyAre, manyWithin, max(1, m.clock.real)) && m.settling == 0 {
 		m.settle() // what this node missed of that nobody would say again (P295)
 	}
 	m.watchSettled(e)

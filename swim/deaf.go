@@ -53,23 +53,25 @@ func (m *Machine) askAnew() {
 }
 
 // hark pings two others than e if nobody was heard since it could have done so last: who
-// is not cut off hears one.
+// is not cut off hears one. If most of those whom self watches are silent, it pings some more,
+// to find out whom it hears. (P296)
 func (m *Machine) hark(e *member) {
-	now := m.clock.awake()
-	if now < m.harkNext || !m.deaf(now-harkEvery) {
+	now, many := m.clock.awake(), harkFew
+	if m.watches.isolated() && !m.roll.company(now) {
+		many = rollSize
+	}
+	if now < m.roll.next || many == harkFew && !m.deaf(now-harkEvery) {
 		return
 	}
-	m.harkNext, m.harkSeq = now+harkEvery, m.nextSeq()
-	for _, other := range m.members.pick(2, m.rng, func(o *member) bool {
+	others := m.members.pick(many, m.rng, func(o *member) bool {
 		return o != m.local && o != e && o.state == wire.StateAlive
-	}) {
-		m.scratch = m.ping(m.harkSeq, other.name).AppendTo(m.scratch[:0])
+	})
+	m.roll.call(now, m.nextSeq(), len(others))
+	for _, other := range others {
+		m.scratch = m.ping(m.roll.seq, other.name).AppendTo(m.scratch[:0])
 		m.send(other.at(), other.name, m.scratch)
 	}
 }
-
-// harked reports whether an ack is to what hark asked: that it came is all.
-func (m *Machine) harked(seq uint32) bool { return m.harkNext != 0 && seq == m.harkSeq }
 
 // deafFewest is how many members there must be: fewer are heard too seldom for a
 // short silence of all of them to mean anything.
@@ -85,8 +87,9 @@ func (m *Machine) deaf(since time.Duration) bool {
 const (
 	// deafAgain is how soon a node that hears nobody looks again whether it does.
 	deafAgain = 20 * time.Millisecond
-	// harkEvery is how often it asks somebody, to find out.
+	// harkEvery is how often it asks somebody, to find out, and harkFew how many.
 	harkEvery = 100 * time.Millisecond
+	harkFew   = 2
 	// deafLong is the longest time for which a node that asks others hears nobody,
 	// unless it is cut off. Where time-outs are long it may be longer.
 	deafLong = 250 * time.Millisecond

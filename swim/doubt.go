@@ -24,7 +24,7 @@ func (m *Machine) span(e *member) (least, most time.Duration, want int) {
 		d = m.timing.hung
 	default:
 		d = m.timing.silent
-		if s.mine && m.watches.isolated() {
+		if s.mine && m.watches.isolated() && !m.roll.company(m.clock.awake()) {
 			d.least, d.most = 4*d.least, 4*d.most
 		}
 	}
@@ -41,16 +41,19 @@ func (m *Machine) span(e *member) (least, most time.Duration, want int) {
 	return d.least, d.most, 1
 }
 
-// isolated reports whether most of those whom self watches are silent: then it is
-// more likely self that is cut off.
+// isolated reports whether most of those whom self watches, and of whom it knows, are
+// silent: then it is more likely self that is cut off.
 func (ws *watches) isolated() bool {
-	silent := 0
+	silent, reached := 0, 0
 	for _, w := range ws.list {
-		if w.phase == watchAccused && !w.inquiry.connected && w.refused == 0 {
+		switch {
+		case w.phase == watchAccused && !w.inquiry.connected && w.refused == 0:
 			silent++
+		case w.phase == watchAccused || w.phase < watchInquiry && w.rtt != 0:
+			reached++
 		}
 	}
-	return silent > 1 && 2*silent > len(ws.list)
+	return silent > 1 && silent > reached
 }
 
 // respan makes the suspicion of e last as long as it now has to.
@@ -62,6 +65,15 @@ func (m *Machine) respan(e *member) {
 		s.least, s.most, s.want = m.span(e)
 	}
 	m.arm(&s.timer, s.ends())
+}
+
+// respanOwn does so with the suspicions of those that this node accuses.
+func (m *Machine) respanOwn() {
+	for _, w := range m.watches.list {
+		if s := m.members.suspects[w.e]; s != nil && s.mine {
+			m.respan(w.e)
+		}
+	}
 }
 
 // agree adds an accusation with a verdict to a suspicion that runs, and reports

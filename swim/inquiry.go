@@ -212,6 +212,8 @@ func (m *Machine) conclude(w *watch) {
 	w.phase = watchAccused
 	m.arm(&w.timer, m.clock.awake()+accusedAgain)
 	m.accuse(w, verdict)
+	m.respanOwn() // now self may be the one that is cut off
+	m.hark(w.e)
 }
 
 func (m *Machine) accuse(w *watch, verdict wire.Verdict) {

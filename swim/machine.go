@@ -33,8 +33,9 @@ type Machine struct {
 	ownPort   ownPort
 	lone      lone
 	gone      recently
-	links     LinkID // the last one
-	hold      bool   // see HoldStream
+	silences  recently // suspicions of silence
+	links     LinkID   // the last one
+	hold      bool     // see HoldStream
 	queue     broadcast.Queue
 	spreader  spreader
 	exchanges int           // periodic ones, so far
@@ -47,9 +48,8 @@ type Machine struct {
 	leaving   bool   // Leave was called
 	leaveSent bool   // and told
 
-	heardAt  time.Duration // when anybody was heard last, on the awake clock
-	harkSeq  uint32        // of the last pings by which this node finds out whether it is deaf
-	harkNext time.Duration // the next are not before; 0: there were none
+	heardAt time.Duration // when anybody was heard last, on the awake clock
+	roll    roll
 
 	probeTimer, gossipTimer, pushPullTimer, slotTimer timer
 	late                                              time.Duration // how late the running input comes to the first timer

@@ -24,46 +24,42 @@ const (
 // much as goes to one of them at a time. (P294)
 func (m *Machine) catchUp() {
 	met := m.members.rings.met
-	if len(met) == 0 {
-		return
-	}
-	m.members.rings.met = met[:0]
-	var packets [][][]byte
-	room := 0
-	for i := range m.members.len() {
-		e := m.members.at(i)
-		if e.state == wire.StateAlive || e == m.local || m.clock.real-e.changed > wordsKept {
-			continue
-		}
-		word := m.appendWord(nil, e)
-		if room -= wire.CompoundPartOverhead + len(word); room < 0 {
-			if len(packets) == spreadPackets {
-				break
+	for _, to := range met {
+		packets, room := 0, 0
+		m.parts = m.parts[:0]
+		for i := range m.members.len() {
+			e := m.members.at(i)
+			if e.state == wire.StateAlive || e == m.local || m.clock.real-e.changed > wordsKept || !e.toldTo(to) {
+				continue
 			}
-			packets, room = append(packets, nil), m.room(true)-wire.CompoundPartOverhead-len(word)
+			word := m.appendWord(nil, e)
+			if room -= wire.CompoundPartOverhead + len(word); room < 0 {
+				m.copyParts(to, m.parts)
+				m.parts = m.parts[:0]
+				if packets++; packets > spreadPackets {
+					break
+				}
+				room = m.room(true) - wire.CompoundPartOverhead - len(word)
+			}
+			m.parts = append(m.parts, word)
 		}
-		last := &packets[len(packets)-1]
-		*last = append(*last, word)
-	}
-	for _, e := range met {
-		for _, parts := range packets {
-			m.copyParts(e, parts)
-		}
+		m.copyParts(to, m.parts)
+		clear(m.parts)
 	}
 	clear(met)
+	m.members.rings.met = met[:0]
 }
 
-// recently are the moments at which the last members went, on the real clock; at is where
-// the next one goes.
-type recently struct {
-	when [manyAre]time.Duration
-	at   int
-}
+// toldTo reports whether what is held against e may be told to that member: not to one that came
+// after it, which may come from a part of the network where e lives.
+func (e *member) toldTo(to *member) bool { return to.changed <= e.changed }
 
-// add notes that a member goes, and reports whether many have gone lately. (P295)
-func (g *recently) add(now time.Duration) bool {
-	g.when[g.at] = now
-	g.at = (g.at + 1) % manyAre
-	first := g.when[g.at]
-	return first != 0 && now-first <= manyWithin
+// recently are the moments at which something happened last, the newest first.
+type recently [manyAre]time.Duration
+
+// add notes that it happens, and reports whether that is for the n-th time within that time.
+func (g *recently) add(n int, within, now time.Duration) bool {
+	copy(g[1:], g[:])
+	g[0] = now
+	return g[n-1] != 0 && now-g[n-1] <= within
 }

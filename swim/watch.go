@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -36,6 +37,7 @@ type watch struct {
 	asleep time.Duration // the clock's then
 
 	rtt, dev time.Duration // of answers; rtt 0: not measured yet
+	guess    time.Duration // what counts as a round trip until then; 0: ProbeTimeout
 
 	inquiry inquiry
 	link    link
@@ -74,13 +76,22 @@ func (ws *watches) of(e *member) *watch {
 	return nil
 }
 
+// each calls f for each watch.
+func (ws *watches) each(f func(*watch)) {
+	for _, w := range ws.list {
+		f(w)
+	}
+}
+
 // lookAround brings the watches up to date with the ring. (P192)
 func (m *Machine) lookAround() {
 	ws := &m.watches
 	var full bool
 	ws.scratch, ws.natives, full = m.members.watched(ws.scratch[:0], m.local, m.passedBy)
 	ws.nearestNative, ws.horizon = 0, ^uint32(0)
+	past := false
 	for i, e := range ws.scratch {
+		past = past || m.passedBy(e)
 		ws.scratch[i] = m.members.own(e)
 		if !full {
 			ws.horizon = e.place - m.local.place
@@ -101,6 +112,10 @@ func (m *Machine) lookAround() {
 		w := ws.of(e)
 		if w == nil {
 			w = m.newWatch(e)
+			if past { // many may be gone: it is pinged at once, and as if it were as near as others (P298)
+				w.guess = max(m.timing.burst, 4*cmp.Or(m.usual, m.cfg.ProbeTimeout))
+				m.nextPing(w, m.stagger(ringSoon))
+			}
 			ws.list = slices.Insert(ws.list, min(i, len(ws.list)), w)
 		}
 		w.look = false
@@ -182,10 +197,13 @@ func (m *Machine) patience(w *watch) time.Duration {
 
 // trip is how long a round trip to w's member takes at most, as far as is known.
 func (w *watch) trip(most time.Duration) time.Duration {
-	if w.rtt == 0 {
-		return most
+	switch {
+	case w.rtt != 0:
+		return min(w.rtt+4*w.dev, most)
+	case w.guess != 0:
+		return min(w.guess, most)
 	}
-	return min(w.rtt+4*w.dev, most)
+	return most
 }
 
 // sendWatchPing sends one ping of the present series. A native is sent no more
