@@ -40,6 +40,7 @@ groonga/groongatest: |
 dispatch:   live catalog sock groonga groonga/groongatest | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog:   | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec
 writelog/applier: groonga groonga/groongatest |
+writelog/member: writelog writelog/store | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
 gateway:    live livefile catalog groonga groonga/groongatest dispatch sock | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |

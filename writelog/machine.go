@@ -3,6 +3,7 @@ package writelog
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -129,7 +130,7 @@ func New(cfg Config) (*Machine, error) {
 	}
 	m.raft, err = raft.NewRawNode(&raft.Config{
 		ID: cfg.Self, ElectionTick: cfg.ElectionTick, HeartbeatTick: 2,
-		Storage: cfg.Storage, Applied: m.state.Index,
+		Storage: joinable{cfg.Storage, m}, Applied: m.state.Index,
 		MaxSizePerMsg: maxAppend, MaxCommittedSizePerReady: maxCommitted,
 		MaxUncommittedEntriesSize: maxUncommitted, MaxInflightMsgs: maxInflight,
 		CheckQuorum: true, PreVote: true, DisableProposalForwarding: true,
@@ -142,6 +143,37 @@ func New(cfg Config) (*Machine, error) {
 		return m, m.raft.Campaign() // it need not wait for anybody
 	}
 	return m, nil
+}
+
+// joinable is the storage as the engine sees it. A member takes a snapshot only if its
+// configuration names it, and one that has joined since the snapshot was made is not in it:
+// so it is put there, without a vote. The entry by which it joined follows, and finds it
+// there.
+type joinable struct {
+	raft.Storage
+	m *Machine
+}
+
+func (s joinable) Snapshot() (*raftpb.Snapshot, error) {
+	snap, err := s.Storage.Snapshot()
+	if err != nil || s.m.conf == nil {
+		return snap, err
+	}
+	old := snap.GetMetadata().GetConfState()
+	known := slices.Concat(old.GetVoters(), old.GetLearners(), old.GetVotersOutgoing(), old.GetLearnersNext())
+	var missing []uint64
+	for _, id := range slices.Concat(s.m.conf.GetLearners(), s.m.conf.GetVoters()) {
+		if !slices.Contains(known, id) && !slices.Contains(missing, id) {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return snap, nil
+	}
+	snap = proto.Clone(snap).(*raftpb.Snapshot)
+	conf := snap.GetMetadata().GetConfState()
+	conf.Learners = append(conf.Learners, missing...)
+	return snap, nil
 }
 
 // Found is the snapshot that a new log begins with: the same at all of its first members.
@@ -157,6 +189,10 @@ func Found(cluster uint64, members map[uint64]Member, voters []uint64) *raftpb.S
 }
 
 func (m *Machine) restore(snap *raftpb.Snapshot) error {
+	if raft.IsEmptySnap(snap) { // it has joined, and the leader will send it one
+		m.state, m.conf = NewState(0, make(map[uint64]Member)), &raftpb.ConfState{}
+		return nil
+	}
 	s, err := DecodeState(snap.GetData())
 	if err != nil {
 		return err

@@ -1,0 +1,438 @@
+package member
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/ibuki-dev/ibuki/writelog"
+	"github.com/ibuki-dev/ibuki/writelog/store"
+)
+
+// Faults that a write may end with, beside those of package writelog.
+var (
+	// ErrNoMajority says that no majority of the gateways can be reached. The write was
+	// proposed nowhere: it is certainly not done, and will not be.
+	ErrNoMajority = errors.New("no majority of the gateways can be reached; the write was not done")
+	// ErrFull says that the log has as many bytes as it may. The write was not done.
+	ErrFull = errors.New("the log is full: a server or a gateway is away, and no more can be kept for it; the write was not done")
+	// ErrStopped says that the member is being closed.
+	ErrStopped = errors.New("the gateway is stopping")
+	// ErrOtherCluster says that a gateway belongs to another log.
+	ErrOtherCluster = errors.New("the gateway belongs to another cluster")
+)
+
+// Transport carries what members say to each other.
+type Transport interface {
+	// Ask sends a request to a gateway and returns what its Handle returns. It may be
+	// called concurrently. refused tells that the gateway's host says that it is not there.
+	Ask(ctx context.Context, addr string, request []byte) (reply []byte, refused bool, err error)
+}
+
+// Config is what a Member is made of. Zero means the default where one is given.
+type Config struct {
+	Dir   string   // where the log is; needed
+	Name  string   // host:port of this gateway's front; needed
+	Peers []string // those of the other gateways of the catalog
+
+	// Slices are the servers of each slice, and Appliers the gateway that applies to each
+	// server.
+	Slices   [][]string
+	Appliers map[string]string
+
+	Transport Transport // needed if there are Peers
+	// Committed is handed the entries that are committed, in order; upTo is the index of
+	// the last. It must not wait.
+	Committed func(upTo uint64, entries []writelog.Committed)
+	// Changed is called when the View has changed. It must not wait.
+	Changed func(*View)
+
+	MaxBytes  int64                // of the log on disk; default 1 GiB
+	Lease     time.Duration        // see writelog.Config
+	WriteWait time.Duration        // see writelog.Config
+	Tick      time.Duration        // see writelog.Config
+	Now       func() time.Duration // default: the host's clock since its boot
+	Log       *slog.Logger         // nil: nothing is logged
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 1 << 30
+	}
+	if c.Tick == 0 {
+		c.Tick = writelog.DefaultTick
+	}
+	if c.Now == nil {
+		c.Now = sinceBoot
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Committed == nil {
+		c.Committed = func(uint64, []writelog.Committed) {}
+	}
+	if c.Changed == nil {
+		c.Changed = func(*View) {}
+	}
+	return c
+}
+
+// Validate returns all faults of a configuration.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Dir == "" {
+		errs = append(errs, errors.New("member: no directory for the log"))
+	}
+	if c.Name == "" {
+		errs = append(errs, errors.New("member: no name"))
+	}
+	if len(c.Peers) > 0 && c.Transport == nil {
+		errs = append(errs, errors.New("member: no way to the other gateways"))
+	}
+	if c.MaxBytes < 0 || c.Lease < 0 || c.WriteWait < 0 || c.Tick < 0 {
+		errs = append(errs, errors.New("member: a bound is negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// View is what a gateway goes by. It does not change.
+type View struct {
+	Formed  bool   // there is a log, and this gateway belongs to it
+	Cluster uint64 // names the log
+	Epoch   uint64
+	Self    uint64 // this member's id
+	Leader  string // the gateway that leads; "" if none is known
+	Term    uint64
+	Index   uint64          // of the last entry taken over
+	Out     map[string]bool // the servers outside of the read set
+	Members []string        // the gateways of the log
+	Fault   string          // why nothing goes on; "" if it does
+
+	leader     uint64
+	changed    chan struct{} // closed when another view has taken its place
+	leaseUntil time.Duration
+}
+
+// Member is one gateway's part of the log. Its methods may be called concurrently.
+type Member struct {
+	cfg   Config
+	log   *slog.Logger
+	store *store.Log
+	id    uint64 // random, of the directory: a log that is lost comes back under another
+	boot  uint64 // of this process
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+
+	inbox chan func(now time.Duration)
+	view  atomic.Pointer[View]
+	lease atomic.Int64 // until when searches may be answered, by Config.Now
+
+	// Owned by the loop.
+	machine *writelog.Machine
+	waiters map[writelog.WriteID][]chan writelog.Outcome
+	peers   map[uint64]*sender
+	skipped skips
+
+	mu       sync.Mutex
+	number   uint64
+	waiting  map[uint64]bool // numbers of writes that clients wait for
+	founders map[uint64]string
+	heard    map[uint64]string // the names of members that have sent something
+	opening  sync.Mutex
+	isOpen   atomic.Bool
+}
+
+// Open opens the log and starts the member. It has no part in any log before it has
+// formed a group with the others or has been let into theirs, by itself.
+func Open(cfg Config) (*Member, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	l, err := store.Open(cfg.Dir, store.Options{MaxBytes: cfg.MaxBytes})
+	if err != nil {
+		return nil, err
+	}
+	m := &Member{
+		cfg: cfg, log: cfg.Log, store: l, inbox: make(chan func(time.Duration), 4096),
+		waiters: make(map[writelog.WriteID][]chan writelog.Outcome), peers: make(map[uint64]*sender),
+		waiting: make(map[uint64]bool), heard: make(map[uint64]string), boot: uint64(time.Now().UnixNano()),
+	}
+	m.ctx, m.cancel = context.WithCancelCause(context.Background())
+	m.view.Store(&View{changed: make(chan struct{})})
+	saved, err := loadIdentity(cfg.Dir)
+	if err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	m.id, m.founders = saved.Member, saved.Founders
+	m.start(m.run)
+	return m, nil
+}
+
+func (m *Member) start(f func()) {
+	m.wg.Add(1)
+	go func() {
+		defer m.wg.Done()
+		f()
+	}()
+}
+
+// Close ends the member. Writes under way end with ErrStopped.
+func (m *Member) Close() error {
+	m.cancel(ErrStopped)
+	m.wg.Wait()
+	return m.store.Close()
+}
+
+// View returns what holds now.
+func (m *Member) View() *View { return m.view.Load() }
+
+// Leased reports whether searches may be answered from the read set.
+func (m *Member) Leased() bool { return m.cfg.Now() < time.Duration(m.lease.Load()) }
+
+// StaleFor is since when they may not.
+func (m *Member) StaleFor() time.Duration {
+	return max(0, m.cfg.Now()-time.Duration(m.lease.Load()))
+}
+
+// Size is how many bytes the log has, and how many it may have.
+func (m *Member) Size() (size, most int64) { return m.store.Size(), m.cfg.MaxBytes }
+
+// do has the loop call a function.
+func (m *Member) do(f func(now time.Duration)) bool {
+	select {
+	case m.inbox <- f:
+		return true
+	case <-m.ctx.Done():
+		return false
+	}
+}
+
+// Applied says what a server answered to the entry at an index.
+func (m *Member) Applied(server string, index uint64, a writelog.Answer) {
+	m.do(func(time.Duration) { m.machine.Applied(server, index, a) })
+}
+
+// Progress says how far a server is: see writelog.Machine.Progress.
+func (m *Member) Progress(server string, prefix, durable uint64, down bool) {
+	m.do(func(time.Duration) { m.machine.Progress(server, prefix, durable, down) })
+}
+
+// Gone takes evidence that a gateway is not there: the list of live nodes says so.
+func (m *Member) Gone(name string) {
+	m.do(func(now time.Duration) { m.gone(now, name) })
+}
+
+func (m *Member) gone(now time.Duration, name string) {
+	if m.machine == nil {
+		return
+	}
+	for id, member := range m.machine.State().Members { // order-free: at most one
+		if member.Name != name || id == m.id {
+			continue
+		}
+		m.machine.Unreachable(now, id)
+		if m.machine.Leader() == id {
+			m.machine.LeaderLost(now, m.turn())
+		}
+	}
+}
+
+// turn keeps the gateways apart that hear at once that the leader is gone.
+func (m *Member) turn() time.Duration {
+	names := append(slices.Clone(m.cfg.Peers), m.cfg.Name)
+	slices.Sort(names)
+	return time.Duration(slices.Index(names, m.cfg.Name)) * 3 * m.cfg.Tick
+}
+
+// run forms a group or finds the one that there is, and goes on as its member.
+func (m *Member) run() {
+	if err := m.form(); err != nil {
+		m.fail(err)
+		return
+	}
+	machine, err := writelog.New(writelog.Config{
+		Self: m.id, Boot: m.boot, Storage: m.store, Slices: m.cfg.Slices, Reporters: m.cfg.Appliers,
+		Tick: m.cfg.Tick, Lease: m.cfg.Lease, WriteWait: m.cfg.WriteWait,
+	})
+	if err != nil {
+		m.fail(err)
+		return
+	}
+	m.machine = machine
+	m.loop()
+}
+
+// fail says why the member does nothing any more. It goes on to answer that.
+func (m *Member) fail(err error) {
+	if m.ctx.Err() != nil {
+		return
+	}
+	m.log.Error("log of writes", "error", err)
+	v := *m.View()
+	v.Fault, v.Leader, v.leader, v.Formed = err.Error(), "", 0, false
+	m.publish(&v)
+	m.lease.Store(0)
+	for {
+		select {
+		case <-m.inbox: // nobody waits for it
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *Member) publish(v *View) {
+	old := m.View()
+	v.changed = make(chan struct{})
+	m.view.Store(v)
+	close(old.changed)
+	m.cfg.Changed(v)
+}
+
+func (m *Member) loop() {
+	tick := time.NewTicker(m.cfg.Tick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case f := <-m.inbox:
+			f(m.cfg.Now())
+			m.drain()
+		case <-tick.C:
+			m.machine.Tick(m.cfg.Now())
+		}
+		if err := m.turnOver(); err != nil {
+			m.fail(fmt.Errorf("%w: its disk holds no more than that; mend it, and start the gateway again", err))
+			return
+		}
+	}
+}
+
+// drain takes what else is there, so that one write to the disk serves all of it.
+func (m *Member) drain() {
+	for range cap(m.inbox) {
+		select {
+		case f := <-m.inbox:
+			f(m.cfg.Now())
+		default:
+			return
+		}
+	}
+}
+
+// turnOver carries out what the machine wants done.
+func (m *Member) turnOver() error {
+	for {
+		o := m.machine.Output(m.cfg.Now())
+		if o.Empty() {
+			m.look()
+			return nil
+		}
+		if err := m.carryOut(o); err != nil {
+			return err
+		}
+		m.machine.Advance()
+	}
+}
+
+func (m *Member) carryOut(o *writelog.Output) error {
+	m.send(o.First)
+	if o.Save != nil || len(o.Entries) > 0 || o.Snapshot != nil {
+		if err := m.store.Save(o.Save, o.Entries, o.Snapshot); err != nil {
+			return err
+		}
+	}
+	m.send(o.Raft)
+	for _, msg := range o.Peer {
+		if s := m.sender(msg.To); s != nil {
+			s.push(queued{peer: msg.Encode()})
+		}
+	}
+	if n := len(o.Committed); n > 0 {
+		for i := range o.Committed {
+			m.skipped.note(&o.Committed[i])
+		}
+		m.cfg.Committed(o.Committed[n-1].Index, o.Committed)
+	}
+	for _, r := range o.Outcomes {
+		for _, w := range m.waiters[r.ID] {
+			w <- r // it holds one
+		}
+		delete(m.waiters, r.ID)
+	}
+	if o.Checkpoint != nil {
+		m.skipped.cut(o.Checkpoint.GetMetadata().GetIndex())
+		return m.store.Checkpoint(o.Checkpoint)
+	}
+	return nil
+}
+
+func (m *Member) send(list []*raftpb.Message) {
+	for _, msg := range list {
+		s := m.sender(msg.GetTo())
+		if s == nil {
+			continue
+		}
+		s.push(queued{raft: marshal(msg), snapshot: msg.GetType() == raftpb.MsgSnap})
+	}
+}
+
+// look publishes what has changed.
+func (m *Member) look() {
+	m.lease.Store(int64(m.machine.LeaseUntil()))
+	s, old := m.machine.State(), m.View()
+	leader := m.machine.Leader()
+	if old.Formed && old.Term == m.machine.Term() && old.leader == leader && !m.changedState(old, s) {
+		return
+	}
+	v := &View{
+		Formed: true, Cluster: s.Cluster, Epoch: s.Epoch, Self: m.id, Term: m.machine.Term(), Index: s.Index,
+		Out: make(map[string]bool), leader: leader, Leader: s.Members[leader].Name,
+	}
+	for server := range s.Out { // order-free: into another map
+		v.Out[server] = true
+	}
+	for _, of := range s.Members { // order-free: sorted below
+		v.Members = append(v.Members, of.Name)
+	}
+	slices.Sort(v.Members)
+	m.publish(v)
+}
+
+func (m *Member) changedState(old *View, s *writelog.State) bool {
+	if len(old.Out) != len(s.Out) || len(old.Members) != len(s.Members) || old.Cluster != s.Cluster {
+		return true
+	}
+	for server := range s.Out { // order-free: any will do
+		if !old.Out[server] {
+			return true
+		}
+	}
+	for _, of := range s.Members { // order-free: any will do
+		if _, ok := slices.BinarySearchFunc(old.Members, of.Name, strings.Compare); !ok {
+			return true
+		}
+	}
+	return false
+}
+
+func randomID() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.BigEndian.Uint64(b[:])>>1 | 1
+}

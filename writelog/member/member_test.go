@@ -1,0 +1,393 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/writelog"
+)
+
+// network carries requests between the members of a test.
+type network struct {
+	mu      sync.Mutex
+	members map[string]*Member
+	cut     map[string]bool // gateways that nobody reaches, and that reach nobody
+	frozen  map[string]chan struct{}
+}
+
+// way is one gateway's.
+type way struct {
+	n    *network
+	from string
+}
+
+func (w way) Ask(ctx context.Context, addr string, request []byte) ([]byte, bool, error) {
+	w.n.mu.Lock()
+	m, cut := w.n.members[addr], w.n.cut[addr] || w.n.cut[w.from]
+	frozen := w.n.frozen[addr]
+	w.n.mu.Unlock()
+	time.Sleep(200 * time.Microsecond)
+	switch {
+	case cut:
+		<-ctx.Done()
+		return nil, false, ctx.Err()
+	case m == nil:
+		return nil, true, errors.New("connection refused")
+	case frozen != nil:
+		select {
+		case <-frozen:
+		case <-ctx.Done():
+			go func() { // what was sent is in its sockets
+				<-frozen
+				_, _ = m.Handle(context.Background(), request)
+			}()
+			return nil, false, ctx.Err()
+		}
+	}
+	reply, err := m.Handle(ctx, request)
+	return reply, false, err
+}
+
+// group is three gateways with a server each.
+type group struct {
+	t     *testing.T
+	net   *network
+	dirs  map[string]string
+	names []string
+	data  map[string]*data
+	begun time.Time
+}
+
+// data is what a server has.
+type data struct {
+	mu     sync.Mutex
+	prefix uint64
+	log    []string
+}
+
+func newGroup(t *testing.T, n int) *group {
+	g := &group{
+		t: t, begun: time.Now(), dirs: make(map[string]string), data: make(map[string]*data),
+		net: &network{members: make(map[string]*Member), cut: make(map[string]bool), frozen: make(map[string]chan struct{})},
+	}
+	for i := range n {
+		name := fmt.Sprint("gw", i)
+		g.names = append(g.names, name)
+		g.dirs[name] = t.TempDir()
+		g.data[name] = new(data)
+	}
+	for _, name := range g.names {
+		g.start(name)
+	}
+	return g
+}
+
+func server(name string) string { return "groonga-" + name }
+
+func (g *group) start(name string) *Member {
+	g.t.Helper()
+	cfg := Config{
+		Dir: g.dirs[name], Name: name, Transport: way{g.net, name}, Slices: [][]string{nil}, Appliers: make(map[string]string),
+		Now: func() time.Duration { return time.Since(g.begun) + time.Hour },
+	}
+	for _, other := range g.names {
+		if other != name {
+			cfg.Peers = append(cfg.Peers, other)
+		}
+		cfg.Slices[0] = append(cfg.Slices[0], server(other))
+		cfg.Appliers[server(other)] = other
+	}
+	var m *Member
+	ready := make(chan struct{})
+	cfg.Committed = func(upTo uint64, entries []writelog.Committed) {
+		<-ready
+		go m.apply(g.data[name], server(name), upTo, entries)
+	}
+	m, err := Open(cfg)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	close(ready)
+	m.Progress(server(name), g.data[name].prefix, g.data[name].prefix, false)
+	g.net.mu.Lock()
+	g.net.members[name] = m
+	g.net.mu.Unlock()
+	return m
+}
+
+// apply is a server that takes what comes.
+func (m *Member) apply(d *data, server string, upTo uint64, entries []writelog.Committed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range entries {
+		if c.Index <= d.prefix || c.Verdict != writelog.Execute {
+			continue
+		}
+		for _, s := range c.Entry.Shares {
+			if slices.Contains(s.Servers, server) {
+				d.log = append(d.log, string(s.Command))
+				m.Applied(server, c.Index, writelog.Answer{Body: []byte("true")})
+			}
+		}
+	}
+	d.prefix = max(d.prefix, upTo)
+	m.Progress(server, d.prefix, d.prefix, false)
+}
+
+func (g *group) stop(name string) {
+	g.net.mu.Lock()
+	m := g.net.members[name]
+	delete(g.net.members, name)
+	g.net.mu.Unlock()
+	if m != nil {
+		if err := m.Close(); err != nil {
+			g.t.Error(err)
+		}
+	}
+}
+
+func (g *group) stopAll() {
+	g.net.mu.Lock()
+	clear(g.net.cut)
+	for _, c := range g.net.frozen {
+		close(c)
+	}
+	clear(g.net.frozen)
+	g.net.mu.Unlock()
+	for _, name := range g.names {
+		g.stop(name)
+	}
+}
+
+func (g *group) member(name string) *Member { return g.net.members[name] }
+
+// leader waits for one, and returns it as others than one see it.
+func (g *group) leader(without string) string {
+	g.t.Helper()
+	for range 400 {
+		for _, name := range g.names {
+			if m := g.member(name); name != without && m != nil && m.View().Leader != "" && m.View().Leader != without {
+				return m.View().Leader
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	g.t.Fatal("nobody leads")
+	return ""
+}
+
+func (g *group) other(names ...string) string {
+	for _, n := range g.names {
+		if !slices.Contains(names, n) {
+			return n
+		}
+	}
+	return ""
+}
+
+func (g *group) write(through, text string) error {
+	var all []string
+	for _, n := range g.names {
+		all = append(all, server(n))
+	}
+	ctx, cancel := context.WithTimeout(g.t.Context(), 10*time.Second)
+	defer cancel()
+	_, err := g.member(through).Write(ctx, []writelog.Share{{Servers: all, Command: []byte(text)}}, "")
+	return err
+}
+
+func (g *group) must(through, text string) {
+	g.t.Helper()
+	if err := g.write(through, text); err != nil {
+		g.t.Fatalf("write %s through %s: %v", text, through, err)
+	}
+}
+
+// equal waits until all servers have the same, and returns it.
+func (g *group) equal() []string {
+	g.t.Helper()
+	var last [][]string
+	for range 1000 {
+		last = nil
+		for _, n := range g.names {
+			d := g.data[n]
+			d.mu.Lock()
+			last = append(last, slices.Clone(d.log))
+			d.mu.Unlock()
+		}
+		if !slices.ContainsFunc(last, func(l []string) bool { return !slices.Equal(l, last[0]) }) {
+			return last[0]
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	g.t.Fatalf("servers differ:\n%v", last)
+	return nil
+}
+
+func TestWritesGoOnWithoutTheLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3)
+		defer g.stopAll()
+		leader := g.leader("")
+		for i, n := range g.names {
+			g.must(n, fmt.Sprint("w", i))
+		}
+		if got := g.equal(); !slices.Equal(got, []string{"w0", "w1", "w2"}) {
+			t.Fatalf("the servers have %v", got)
+		}
+		g.stop(leader)
+		begun := time.Now()
+		a := g.other(leader)
+		g.must(a, "after")
+		if took := time.Since(begun); took > 300*time.Millisecond {
+			t.Errorf("a write took %v after the leader's end", took)
+		}
+		begun = time.Now()
+		g.must(a, "again")
+		if took := time.Since(begun); took > 50*time.Millisecond {
+			t.Errorf("the next write took %v", took)
+		}
+		g.start(leader)
+		if got := g.equal(); !slices.Equal(got, []string{"w0", "w1", "w2", "after", "again"}) {
+			t.Errorf("the servers have %v", got)
+		}
+		for deadline := 0; len(g.member(a).View().Out) > 0; deadline++ {
+			if time.Sleep(10 * time.Millisecond); deadline > 500 {
+				t.Fatalf("%v stay out of the read set", g.member(a).View().Out)
+			}
+		}
+	})
+}
+
+// A leader that was stopped and goes on does nothing that was given up meanwhile.
+func TestAWriteThatWasGivenUpStaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3)
+		defer g.stopAll()
+		leader := g.leader("")
+		a, b := g.other(leader), g.other(leader, g.other(leader))
+		g.must(a, "first")
+		frozen := make(chan struct{})
+		g.net.mu.Lock()
+		g.net.frozen[leader] = frozen
+		g.net.cut[leader+"-out"] = true
+		g.net.mu.Unlock()
+		// It hears nothing any more, though it still sends: what others send it waits.
+		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err := g.member(a).Write(short, []writelog.Share{{Servers: []string{server(a), server(b), server(leader)}, Command: []byte("given up")}}, "")
+		cancel()
+		if err == nil {
+			t.Fatal("a frozen leader has answered")
+		}
+		for g.leader("") == leader {
+			time.Sleep(20 * time.Millisecond)
+		}
+		g.must(a, "second")
+		g.must(b, "third")
+		g.net.mu.Lock()
+		close(frozen)
+		delete(g.net.frozen, leader)
+		g.net.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		g.must(a, "fourth")
+		got := g.equal()
+		if i := slices.Index(got, "given up"); i > slices.Index(got, "second") {
+			t.Errorf("a write that was given up came after newer ones: %v", got)
+		}
+	})
+}
+
+func TestAMinorityRefusesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3)
+		defer g.stopAll()
+		leader := g.leader("")
+		for _, n := range g.names { // each has a session
+			g.must(n, "before "+n)
+		}
+		g.net.mu.Lock()
+		g.net.cut[leader] = true
+		g.net.mu.Unlock()
+		a := g.other(leader)
+		g.must(a, "majority")
+		time.Sleep(time.Second)
+		begun := time.Now()
+		if err := g.write(leader, "minority"); !errors.Is(err, ErrNoMajority) {
+			t.Errorf("the cut off gateway says %v", err)
+		}
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("it says so after %v", took)
+		}
+		if g.member(leader).Leased() || !g.member(a).Leased() {
+			t.Error("the cut off gateway holds a lease, or the others do not")
+		}
+		g.net.mu.Lock()
+		delete(g.net.cut, leader)
+		g.net.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		if got := g.equal(); slices.Contains(got, "minority") || !slices.Contains(got, "majority") {
+			t.Errorf("the servers have %v", got)
+		}
+		g.must(leader, "back")
+	})
+}
+
+// A gateway whose directory is empty has lost its vote; the others let it in again.
+func TestALostDirectoryJoinsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3)
+		defer g.stopAll()
+		leader := g.leader("")
+		lost := g.other(leader)
+		for i := range 20 {
+			g.must(leader, fmt.Sprint(i))
+		}
+		old := g.member(lost).View().Self
+		g.stop(lost)
+		if err := os.RemoveAll(g.dirs[lost]); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(g.dirs[lost], 0o755); err != nil {
+			t.Fatal(err)
+		}
+		m := g.start(lost)
+		for range 500 {
+			if v := m.View(); v.Formed && v.Leader != "" && len(v.Members) == 3 && m.Leased() {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if v := m.View(); !v.Formed || v.Self == old || v.Leader == "" {
+			t.Fatalf("it is %+v, was member %d", v, old)
+		}
+		g.must(lost, "through it")
+		time.Sleep(3 * time.Second) // it has a vote by then
+		g.stop(g.other(leader, lost))
+		g.must(lost, "two of three")
+	})
+}
+
+func TestOneGatewayAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 1)
+		defer g.stopAll()
+		begun := time.Now()
+		g.must("gw0", "a")
+		if took := time.Since(begun); took > 500*time.Millisecond {
+			t.Errorf("the first write took %v", took)
+		}
+		g.stop("gw0")
+		g.start("gw0")
+		g.must("gw0", "b")
+		if got := g.equal(); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("it has %v", got)
+		}
+	})
+}

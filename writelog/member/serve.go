@@ -1,0 +1,109 @@
+package member
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/ibuki-dev/ibuki/writelog"
+)
+
+// Handle answers what another gateway asks. An error means that the request is of no
+// known form.
+func (m *Member) Handle(ctx context.Context, body []byte) ([]byte, error) {
+	r, err := decodeRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.Hello != nil:
+		h := m.hello()
+		return encodeReply(&reply{Hello: &h}), nil
+	case r.Join != nil:
+		return encodeReply(m.letIn(ctx, r.Join)), nil
+	}
+	if id, ok := m.store.Identity(); !ok || id.Cluster != r.Cluster {
+		return encodeReply(&reply{Code: codeOf(ErrOtherCluster), Fault: ErrOtherCluster.Error()}), nil
+	}
+	if r.Propose != nil {
+		return encodeReply(m.proposeFor(ctx, r.Propose)), nil
+	}
+	return encodeReply(&reply{}), m.take(r)
+}
+
+// take hands a batch to the machine.
+func (m *Member) take(r *request) error {
+	messages := make([]*raftpb.Message, len(r.Raft))
+	for i, b := range r.Raft {
+		messages[i] = new(raftpb.Message)
+		if err := proto.Unmarshal(b, messages[i]); err != nil {
+			return fmt.Errorf("message of Raft's: %w", err)
+		}
+	}
+	own := make([]*writelog.Message, len(r.Peer))
+	for i, b := range r.Peer {
+		var err error
+		if own[i], err = writelog.DecodeMessage(b); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(m.cfg.Peers, r.Name) {
+		m.mu.Lock()
+		m.heard[r.From] = r.Name
+		m.mu.Unlock()
+	}
+	m.do(func(now time.Duration) {
+		if m.machine == nil {
+			return
+		}
+		for _, msg := range messages {
+			m.machine.Step(now, msg)
+		}
+		for _, msg := range own {
+			m.machine.Hear(now, msg)
+		}
+	})
+	return nil
+}
+
+// letIn takes up a gateway that has no log, if it is one of the catalog's.
+func (m *Member) letIn(ctx context.Context, j *join) *reply {
+	if !slices.Contains(m.cfg.Peers, j.Name) {
+		return &reply{Fault: "it is no gateway of the catalog"}
+	}
+	result := make(chan reply, 1)
+	m.do(func(now time.Duration) {
+		r := reply{Fault: "not yet"}
+		switch err := m.machine.Join(now, j.Member, j.Name); {
+		case err != nil:
+			r.Fault = err.Error()
+		case m.machine.State().Members[j.Member].Name == j.Name:
+			r = reply{Joined: true}
+		}
+		result <- r
+	})
+	select {
+	case r := <-result:
+		return &r
+	case <-ctx.Done():
+	case <-m.ctx.Done():
+	}
+	return &reply{Fault: "not yet"}
+}
+
+// proposeFor proposes an entry of another gateway's and waits for its outcome.
+func (m *Member) proposeFor(ctx context.Context, b []byte) *reply {
+	e, err := writelog.DecodeEntry(b)
+	if err != nil {
+		return &reply{Code: codeOf(writelog.ErrDropped), Fault: err.Error()}
+	}
+	answers, err := m.propose(ctx, e)
+	if err != nil {
+		return &reply{Code: codeOf(err), Fault: err.Error()}
+	}
+	return &reply{Answers: answers}
+}

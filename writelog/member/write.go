@@ -1,0 +1,267 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/writelog"
+)
+
+const (
+	// leaderWait is how long a write waits for a leader before it is refused.
+	leaderWait = 800 * time.Millisecond
+	// again is after how long a write is proposed again that met no leader.
+	again = 10 * time.Millisecond
+	// MaxWriting bounds the writes of this gateway's clients that are under way.
+	MaxWriting = 4096
+)
+
+// Write puts a write into the log and returns the answer of each share when it may be
+// acknowledged. request is the client's own id of it, or "". The errors are
+// ErrNoMajority, ErrFull, ErrStopped, those of package writelog, and ctx's: after
+// ErrUnconfirmed and ctx's the write may be done, and then before any that this gateway
+// proposes later.
+func (m *Member) Write(ctx context.Context, shares []writelog.Share, request string) ([]writelog.Answer, error) {
+	if len(request) > writelog.MaxRequest {
+		request = request[:writelog.MaxRequest]
+	}
+	if err := m.session(ctx); err != nil {
+		return nil, err
+	}
+	e := &writelog.Entry{Op: writelog.OpWrite, Request: request, Shares: shares}
+	m.mu.Lock()
+	if len(m.waiting) >= MaxWriting {
+		m.mu.Unlock()
+		return nil, writelog.ErrBusy
+	}
+	m.number++
+	e.ID = writelog.WriteID{Member: m.id, Boot: m.boot, Number: m.number}
+	m.waiting[e.ID.Number] = true
+	e.Floor = m.floor()
+	m.mu.Unlock()
+	answers, err := m.seeThrough(ctx, e)
+	m.mu.Lock()
+	delete(m.waiting, e.ID.Number)
+	floor := m.floor()
+	m.mu.Unlock()
+	if errors.Is(err, writelog.ErrUnconfirmed) || err != nil && ctx.Err() != nil {
+		m.giveUp(floor)
+	}
+	return answers, err
+}
+
+// floor is the lowest number that a client waits for. mu is held.
+func (m *Member) floor() uint64 {
+	floor := m.number + 1
+	for n := range m.waiting { // order-free: the least
+		floor = min(floor, n)
+	}
+	return floor
+}
+
+// seeThrough proposes an entry, to whoever leads, until its outcome is known. It has the
+// same name each time, so it is executed once at most.
+func (m *Member) seeThrough(ctx context.Context, e *writelog.Entry) ([]writelog.Answer, error) {
+	sent := false
+	alone := m.cfg.Now() // since when there is no leader
+	for {
+		v := m.View()
+		if v.Leader == "" {
+			if m.cfg.Now()-alone > leaderWait || v.Fault != "" {
+				if sent {
+					return nil, writelog.ErrUnconfirmed
+				}
+				return nil, ErrNoMajority
+			}
+			if err := m.pause(ctx, v); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		answers, err := m.ask(ctx, v, e)
+		switch {
+		case err == nil, errors.Is(err, writelog.ErrDropped), errors.Is(err, writelog.ErrAnswerGone):
+			return answers, err
+		case errors.Is(err, ErrFull) && !sent:
+			return nil, err
+		case errors.Is(err, writelog.ErrNotLeader), errors.Is(err, writelog.ErrBusy):
+			// Nothing was proposed.
+		default:
+			sent = true
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if m.ctx.Err() != nil {
+			return nil, ErrStopped
+		}
+		if m.View().Leader != v.Leader || errors.Is(err, writelog.ErrUnconfirmed) {
+			alone = m.cfg.Now()
+		} else if m.cfg.Now()-alone > 2*leaderWait {
+			if sent {
+				return nil, writelog.ErrUnconfirmed
+			}
+			return nil, ErrNoMajority
+		}
+		if err := m.pause(ctx, m.View()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pause waits a moment, or until something has changed.
+func (m *Member) pause(ctx context.Context, v *View) error {
+	timer := time.NewTimer(again)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-m.ctx.Done():
+		return ErrStopped
+	case <-v.changed:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// ask proposes an entry to the leader of a view, and no longer than it leads.
+func (m *Member) ask(ctx context.Context, v *View, e *writelog.Entry) ([]writelog.Answer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.ctx, cancel)()
+	if v.Leader == m.cfg.Name {
+		return m.propose(ctx, e)
+	}
+	done := make(chan struct{})
+	defer close(done)
+	m.start(func() {
+		for of := v; ; of = m.View() {
+			select {
+			case <-done:
+				return
+			case <-of.changed:
+			}
+			if m.View().Leader != v.Leader {
+				cancel()
+				return
+			}
+		}
+	})
+	answer, _, err := m.cfg.Transport.Ask(ctx, v.Leader, encodeRequest(&request{From: m.id, Cluster: v.Cluster, Propose: e.Encode()}))
+	if err != nil {
+		return nil, errors.Join(writelog.ErrUnconfirmed, err)
+	}
+	r, err := decodeReply(answer)
+	if err != nil {
+		return nil, errors.Join(writelog.ErrUnconfirmed, err)
+	}
+	return r.Answers, faultOf(r.Code)
+}
+
+// propose has this member, which leads, put an entry into the log, and waits.
+func (m *Member) propose(ctx context.Context, e *writelog.Entry) ([]writelog.Answer, error) {
+	if e.Op == writelog.OpWrite && m.store.Size() >= m.cfg.MaxBytes {
+		return nil, ErrFull
+	}
+	result := make(chan writelog.Outcome, 1)
+	ok := m.do(func(now time.Duration) {
+		err := writelog.ErrNotLeader
+		if m.machine != nil {
+			err = m.machine.Propose(now, e)
+		}
+		if err != nil || e.Op != writelog.OpWrite {
+			result <- writelog.Outcome{ID: e.ID, Err: err}
+			return
+		}
+		m.waiters[e.ID] = append(m.waiters[e.ID], result)
+	})
+	if !ok {
+		return nil, ErrStopped
+	}
+	select {
+	case o := <-result:
+		return o.Answers, o.Err
+	case <-ctx.Done():
+		m.do(func(time.Duration) {
+			m.waiters[e.ID] = slices.DeleteFunc(m.waiters[e.ID], func(c chan writelog.Outcome) bool { return c == result })
+			if len(m.waiters[e.ID]) == 0 {
+				delete(m.waiters, e.ID)
+			}
+		})
+		return nil, errors.Join(writelog.ErrUnconfirmed, ctx.Err())
+	case <-m.ctx.Done():
+		return nil, ErrStopped
+	}
+}
+
+// session opens this process's session, once.
+func (m *Member) session(ctx context.Context) error {
+	if m.opened() {
+		return nil
+	}
+	m.opening.Lock()
+	defer m.opening.Unlock()
+	begun := m.cfg.Now()
+	for !m.opened() {
+		v := m.View()
+		if m.cfg.Now()-begun > leaderWait {
+			return ErrNoMajority
+		}
+		if v.Leader != "" {
+			_, _ = m.ask(ctx, v, &writelog.Entry{Op: writelog.OpOpen, ID: writelog.WriteID{Member: m.id, Boot: m.boot}})
+		}
+		if err := m.pause(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// opened reports whether the log has this process's session, as far as this member has
+// taken it over.
+func (m *Member) opened() bool {
+	if m.isOpen.Load() {
+		return true
+	}
+	result := make(chan bool, 1)
+	m.do(func(time.Duration) {
+		if m.machine == nil {
+			result <- false
+			return
+		}
+		s, ok := m.machine.State().Sessions[m.id]
+		result <- ok && s.Boot == m.boot
+	})
+	select {
+	case ok := <-result:
+		if ok {
+			m.isOpen.Store(true)
+		}
+		return ok
+	case <-m.ctx.Done():
+		return false
+	}
+}
+
+// giveUp has the log know that writes below a number are over, so that one that was sent
+// and got stuck is not done when it arrives after all.
+func (m *Member) giveUp(floor uint64) {
+	e := &writelog.Entry{Op: writelog.OpFloor, ID: writelog.WriteID{Member: m.id, Boot: m.boot}, Floor: floor}
+	m.start(func() {
+		ctx, cancel := context.WithTimeout(m.ctx, time.Minute)
+		defer cancel()
+		for ctx.Err() == nil {
+			v := m.View()
+			if v.Leader != "" {
+				if _, err := m.ask(ctx, v, e); err == nil {
+					return
+				}
+			}
+			if m.pause(ctx, v) != nil {
+				return
+			}
+		}
+	})
+}
