@@ -37,12 +37,12 @@ rpc:        access | github.com/hashicorp/go-msgpack/v2/codec
 sock:       | golang.org/x/sys/unix
 groonga:    groonga/groongatest |
 groonga/groongatest: |
-dispatch:   live catalog sock groonga groonga/groongatest | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
+dispatch:   live catalog sock groonga groonga/groongatest writelog writelog/applier writelog/member | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog:   | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec
 writelog/applier: groonga groonga/groongatest |
 writelog/member: writelog writelog/store | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
-gateway:    live livefile catalog groonga groonga/groongatest dispatch sock | github.com/valyala/fasthttp
+gateway:    live livefile catalog groonga groonga/groongatest dispatch sock writelog/member | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/handler: agent/logging wire serf live rpc |
 agent/logging: swim serf | gopkg.in/natefinch/lumberjack.v2

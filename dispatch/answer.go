@@ -23,6 +23,12 @@ var (
 	// ErrUnconfirmed: a write is recorded and will be delivered, but no replica of a
 	// slice has it yet, so that nobody can say what comes of it.
 	ErrUnconfirmed = errors.New("the write is recorded for all replicas of a slice, but none has answered yet")
+	// ErrNoMajority: the log of writes has none, and the write was certainly not done.
+	ErrNoMajority = errors.New("no majority of the gateways can be reached: the write was not done")
+	// ErrAnswerGone: the write was done before, under the same id.
+	ErrAnswerGone = errors.New("the write was done; what the server answered is not kept any more")
+	// ErrGivenUp: the write was not done, and will not be.
+	ErrGivenUp = errors.New("the write was given up before it was done")
 	// ErrStopped: the dispatcher is being closed.
 	ErrStopped = errors.New("gateway is stopping")
 )

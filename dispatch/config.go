@@ -29,6 +29,9 @@ type Config struct {
 	// Dataset is which one a command without a dataset is about: "Default", or the
 	// only one there is.
 	Dataset string
+	// WriteLog has writes go through a replicated log that the gateways share; Buffer and
+	// Dir are not used then. nil: they go through the Buffer.
+	WriteLog *LogConfig
 	// Buffer keeps the writes; nil: writes are refused.
 	Buffer *Buffer
 	// Dir is where it is noted which servers are behind; "": nowhere.

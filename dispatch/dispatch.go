@@ -42,6 +42,7 @@ type Dispatcher struct {
 	watch    watchdog
 	writes   writer
 	peers    peers
+	logged   *logged // nil: writes go through the buffer
 
 	listVersion atomic.Uint64
 }
@@ -64,6 +65,12 @@ func New(cfg Config) (*Dispatcher, error) {
 	if err := d.writes.restore(); err != nil {
 		d.cancel()
 		return nil, err
+	}
+	if cfg.WriteLog != nil {
+		if err := d.openLog(); err != nil {
+			d.cancel()
+			return nil, err
+		}
 	}
 	d.follow(cfg.List.Current())
 	d.start(d.watch.run)
@@ -100,6 +107,11 @@ func (d *Dispatcher) Close() {
 	for _, v := range d.volumes {
 		v.interruptAll()
 	}
+	if d.logged != nil {
+		if err := d.logged.close(); err != nil {
+			d.log.Error("log of writes", "error", err)
+		}
+	}
 	d.wg.Wait()
 	for _, v := range d.volumes {
 		v.pool.drop()
@@ -129,6 +141,9 @@ func (d *Dispatcher) follow(view *live.View) {
 		} else {
 			d.writes.away()
 		}
+	}
+	if d.logged != nil && view.Version() != 0 {
+		d.logged.gone(func(node string) bool { e := view.Get(node); return e == nil || isAlive(e) })
 	}
 }
 
@@ -160,6 +175,9 @@ func (d *Dispatcher) Do(ctx context.Context, c *groonga.Command) (groonga.Answer
 	switch kind {
 	case groonga.Read:
 		d.reads.Add(1)
+		if d.logged != nil {
+			return d.logged.read(ctx, ds, c)
+		}
 		return d.read(ctx, ds, c)
 	case groonga.Everywhere:
 		return d.everywhere(ctx, ds, c)

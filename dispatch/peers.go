@@ -68,6 +68,9 @@ type peers struct {
 
 func (p *peers) init(d *Dispatcher) {
 	p.d = d
+	if d.cfg.WriteLog != nil {
+		return // the members of the log keep in touch by themselves
+	}
 	for _, c := range d.cfg.Peers {
 		p.list = append(p.list, &peerState{Peer: c, ask: make(chan struct{}, 1), lost: make(chan struct{})})
 	}

@@ -9,13 +9,14 @@ type Status struct {
 	Volumes []VolumeStatus `json:"volumes"`
 	Peers   []PeerStatus   `json:"gateways,omitempty"`
 	// Sequencer is the gateway that puts writes in sequence as this one sees it.
-	Sequencer string  `json:"sequencer,omitempty"`
-	Reads     uint64  `json:"reads"`
-	Hedges    uint64  `json:"hedges"`  // further attempts because an answer was late
-	Refused   uint64  `json:"refused"` // commands refused for overload
-	Underway  int64   `json:"underway"`
-	HedgeMs   float64 `json:"hedge_after_ms"`
-	MedianMs  float64 `json:"median_ms"`
+	Sequencer string     `json:"sequencer,omitempty"`
+	Log       *LogStatus `json:"log,omitempty"` // the replicated log of writes
+	Reads     uint64     `json:"reads"`
+	Hedges    uint64     `json:"hedges"`  // further attempts because an answer was late
+	Refused   uint64     `json:"refused"` // commands refused for overload
+	Underway  int64      `json:"underway"`
+	HedgeMs   float64    `json:"hedge_after_ms"`
+	MedianMs  float64    `json:"median_ms"`
 }
 
 // VolumeStatus is how one Groonga server stands.
@@ -37,13 +38,14 @@ type VolumeStatus struct {
 	WaitingBytes int64      `json:"waiting_bytes"`
 	WaitingSince *time.Time `json:"waiting_since,omitempty"`
 
-	Outstanding int32   `json:"outstanding"`
-	Answers     uint64  `json:"answers"`
-	Failures    uint64  `json:"failures"`
-	Delivered   uint64  `json:"delivered"`  // writes
-	Mismatches  uint64  `json:"mismatches"` // answers to writes that differ from another replica's
-	MedianMs    float64 `json:"median_ms"`
-	P99Ms       float64 `json:"p99_ms"`
+	Outstanding int32     `json:"outstanding"`
+	Answers     uint64    `json:"answers"`
+	Failures    uint64    `json:"failures"`
+	Delivered   uint64    `json:"delivered"`          // writes
+	Position    *Position `json:"position,omitempty"` // in the log, if this gateway applies it to the server
+	Mismatches  uint64    `json:"mismatches"`         // answers to writes that differ from another replica's
+	MedianMs    float64   `json:"median_ms"`
+	P99Ms       float64   `json:"p99_ms"`
 }
 
 // PeerStatus is how another gateway stands.
@@ -69,6 +71,11 @@ func (d *Dispatcher) Status() Status {
 		s.Peers = append(s.Peers, PeerStatus{p.Addr, p.Name, p.reachable, p.fault})
 	}
 	d.peers.mu.Unlock()
+	if d.logged != nil {
+		s.Log = d.logged.status()
+		s.Sequencer = s.Log.Leader
+		return s
+	}
 	s.Sequencer = d.peers.sequencer()
 	return s
 }
@@ -104,7 +111,7 @@ func (d *Dispatcher) volumeStatus(v *volume, waiting Backlog) VolumeStatus {
 		s.WaitingSince = &waiting.Oldest
 	}
 	d.writes.mu.Lock()
-	s.Behind, s.Doubted = v.behind, v.doubted
+	s.Behind, s.Doubted = v.behind || v.out, v.doubted
 	if len(v.heldBy) > 0 {
 		held := make([]string, 0, len(v.heldBy))
 		for _, p := range d.peers.list {
@@ -127,6 +134,9 @@ func (d *Dispatcher) volumeStatus(v *volume, waiting Backlog) VolumeStatus {
 		s.State = "active"
 	default:
 		s.State = "inactive"
+	}
+	if d.logged != nil {
+		d.logged.volumeStatus(v, &s)
 	}
 	q, _ := v.latency.quantiles(0.5, 0.99)
 	s.MedianMs, s.P99Ms = ms(q[0]), ms(q[1])

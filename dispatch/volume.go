@@ -49,6 +49,7 @@ type volume struct {
 	wake    chan struct{}
 
 	// What it lacks: guarded by writer.mu.
+	out       bool             // of the read set, by the replicated log
 	behind    bool             // writes wait for it here
 	heldBy    map[string]int64 // by gateway: writes wait for it there, the oldest one's stamp
 	behindAt  time.Time

@@ -63,6 +63,9 @@ type writer struct {
 
 // write delivers a write: here, or by the gateway that puts them in sequence.
 func (d *Dispatcher) write(ctx context.Context, ds *dataset, c *groonga.Command) (groonga.Answer, error) {
+	if d.logged != nil {
+		return d.logged.write(ctx, ds, c)
+	}
 	if d.cfg.Buffer == nil {
 		return groonga.Answer{}, ErrNoBuffer
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -20,9 +21,11 @@ import (
 
 // The headers between gateways.
 const (
-	headerWrite   = "X-Ibuki-Write"   // the name of a forwarded write
-	headerDataset = "X-Ibuki-Dataset" // which dataset a command is about, also from clients
-	headerFault   = "X-Ibuki-Fault"   // in an answer: no server's, but this fault
+	headerWrite   = "X-Ibuki-Write"      // the name of a forwarded write
+	headerDataset = "X-Ibuki-Dataset"    // which dataset a command is about, also from clients
+	headerStale   = "X-Ibuki-Stale"      // in an answer: it may lack writes of the last so many seconds
+	headerRequest = "X-Ibuki-Request-Id" // a client's own id of a write: it is done once however often it is sent
+	headerFault   = "X-Ibuki-Fault"      // in an answer: no server's, but this fault
 )
 
 // Config are the settings of a Server. Zero means the default.
@@ -30,6 +33,8 @@ type Config struct {
 	Doer dispatch.Doer // needed
 	// Exchange answers other gateways; nil: there are none.
 	Exchange func(dispatch.PeerMessage) dispatch.PeerMessage
+	// WriteLog answers the gateways that share the log of writes; nil: there is no such log.
+	WriteLog func(ctx context.Context, request []byte) (reply []byte, err error)
 	// Status is what /status shows, as JSON; needed.
 	Status func() any
 
@@ -113,6 +118,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.command(ctx)
 	case string(path) == "/status":
 		s.json(ctx, s.cfg.Status())
+	case string(path) == logPath && s.cfg.WriteLog != nil:
+		s.logRequest(ctx)
 	case string(path) == peerPath && s.cfg.Exchange != nil:
 		s.peer(ctx)
 	default:
@@ -148,11 +155,16 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	c.Dataset = string(header.Peek(headerDataset))
 	if id := header.Peek(headerWrite); len(id) > 0 {
 		c.ID, c.Forwarded = string(id), true
+	} else if id := header.Peek(headerRequest); len(id) > 0 && s.cfg.WriteLog != nil {
+		c.ID = string(id)
 	}
 	answer, err := s.do(ctx, c)
 	if err != nil {
 		s.fault(ctx, start, err)
 		return
+	}
+	if answer.Stale > 0 {
+		ctx.Response.Header.Set(headerStale, strconv.FormatFloat(answer.Stale.Seconds(), 'f', 3, 64))
 	}
 	ctx.SetStatusCode(answer.Status)
 	ctx.SetContentType(answer.ContentType)

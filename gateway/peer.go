@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -80,6 +81,9 @@ func (c *Client) Forward(ctx context.Context, addr string, cmd *groonga.Command)
 		return groonga.Answer{}, told(name, message(body))
 	}
 	answer := groonga.Answer{Status: resp.StatusCode, ContentType: resp.Header.Get("Content-Type"), Body: body, Volume: addr}
+	if seconds, err := strconv.ParseFloat(resp.Header.Get(headerStale), 64); err == nil {
+		answer.Stale = time.Duration(seconds * float64(time.Second))
+	}
 	answer.Code = groonga.ReturnCode(answer.Status, body)
 	return answer, nil
 }

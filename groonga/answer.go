@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
+	"time"
 )
 
 // Answer is what came of a command: one of a Groonga server's, as it is, or the
@@ -20,6 +21,8 @@ type Answer struct {
 	Body []byte
 	// Code is Groonga's return code; 0 is success.
 	Code int
+	// Stale: the answer may lack writes that were acknowledged within this time; 0: it does not.
+	Stale time.Duration
 	// Volume is the address of the server that answered first or last, for the log.
 	Volume string
 }

@@ -5,9 +5,10 @@ import "fmt"
 // Answer is what a server said to its share of a write: opaque to the log but for its
 // return code.
 type Answer struct {
-	Code int
-	Type string // its media type
-	Body []byte
+	Code   int    // 0 is success
+	Status int    // of HTTP
+	Type   string // the media type of Body
+	Body   []byte
 }
 
 // Applied is the answer of a server to the entry at an index.

@@ -48,6 +48,11 @@ Options:
   -sync=always              When kept writes are forced to the disk: 'always',
                             'interval' (every 200 ms) or 'never'. It only matters
                             if the machine itself stops.
+  -log=DIR                  Where this gateway's part of the replicated log of writes
+                            is kept, instead of -buffer: writes are done by a
+                            majority of the gateways, in one order, and none that
+                            was acknowledged is lost. See docs/write-log.md.
+  -log-size=1073741824      How many bytes the log may have. Then writes are refused.
   -dataset=NAME             The dataset that commands are about which name none.
   -node=NAME                Which of the catalog's nodes this machine is. Unless
                             said, it is told by the addresses of this machine.
@@ -67,6 +72,8 @@ Options:
 type gatewayFlags struct {
 	catalog, list, http, droonga string
 	buffer, sync, dataset, node  string
+	writeLog                     string
+	logSize                      int64
 	logLevel                     string
 	size                         int64
 	writeWait                    time.Duration
@@ -83,6 +90,8 @@ func runGateway(e *env, args []string) int {
 	fs.StringVar(&f.buffer, "buffer", "", "")
 	fs.Int64Var(&f.size, "buffer-size", 1<<30, "")
 	fs.StringVar(&f.sync, "sync", "always", "")
+	fs.StringVar(&f.writeLog, "log", "", "")
+	fs.Int64Var(&f.logSize, "log-size", 1<<30, "")
 	fs.StringVar(&f.dataset, "dataset", "", "")
 	fs.StringVar(&f.node, "node", "", "")
 	fs.Var(&f.peers, "peers", "")
@@ -98,6 +107,8 @@ func runGateway(e *env, args []string) int {
 		return e.usage("A catalog must be specified.")
 	case f.list == "":
 		return e.usage("A live-node list must be specified.")
+	case f.writeLog != "" && f.buffer != "":
+		return e.usage("-log and -buffer are two ways to keep writes: give one of them.")
 	}
 	tuneGateway()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -107,6 +118,15 @@ func runGateway(e *env, args []string) int {
 		return e.fail("Error: %s", err)
 	}
 	return g.serve(ctx, e)
+}
+
+// bootID names this start of the host: after another one, what a server had not yet forced
+// to its disk may be gone.
+func bootID() string {
+	if text, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		return strings.TrimSpace(string(text))
+	}
+	return "unknown" // a power cut is not noticed then
 }
 
 // tuneGateway sets what the environment does not say of Go's runtime.
@@ -165,6 +185,9 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 			made.close()
 		}
 	}()
+	if f.writeLog != "" {
+		cfg.WriteLog = &dispatch.LogConfig{Dir: f.writeLog, Transport: g.client, MaxBytes: f.logSize, Boot: bootID()}
+	}
 	if f.buffer != "" {
 		policy, err := dispatch.ParseSyncPolicy(f.sync)
 		if err != nil {
@@ -192,7 +215,7 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 	if g.listener, err = net.Listen("tcp", f.http); err != nil {
 		return nil, err
 	}
-	g.server = gateway.NewServer(gateway.Config{Doer: g.d, Exchange: g.d.Exchange, Status: g.status, Log: g.log})
+	g.server = gateway.NewServer(gateway.Config{Doer: g.d, Exchange: g.d.Exchange, WriteLog: g.d.LogRequest(), Status: g.status, Log: g.log})
 	return g, nil
 }
 

@@ -84,6 +84,13 @@ type Config struct {
 	Boot       string // boot id of the server's host
 	Nonce      string // names a database that has no name yet: random, new for each start
 
+	// Founding: the log was never applied to this server. A database that has tables and no position is
+	// then the one that the log begins with.
+	Founding bool
+	// Partial: the log began over databases that had tables, or it is not known whether it did. An empty
+	// database can then not be made from it.
+	Partial bool
+
 	// Accept decides whether a fault of the server's host (HostFault) is the answer to an entry, after so many
 	// tries: for one that no replica can do. nil: never, and the entry is tried until it is done.
 	Accept func(index uint64, a groonga.Answer, tries int) bool

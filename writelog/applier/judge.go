@@ -3,6 +3,7 @@ package applier
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Faults that end Run: nothing is applied until somebody has changed something.
@@ -13,6 +14,9 @@ var (
 	// ErrRefused: the database belongs to another cluster, or to a newer epoch of this one.
 	ErrRefused = errors.New("the database is not this cluster's")
 )
+
+// AsItWas is why an applier begins with a database that had tables before the log began.
+const AsItWas = "the database as it is, which is what the log begins with"
 
 // found is what a database says of itself when an applier begins.
 type found struct {
@@ -30,6 +34,8 @@ type logState struct {
 	began          uint64                      // the first index of the epoch
 	first          uint64                      // index of the first entry that it holds
 	begins         bool                        // that one is its very first
+	partial        bool                        // what the databases had when it began is not in it
+	founding       bool                        // the log has never been applied to a database of this server
 	term           func(uint64) (uint64, bool) // of an entry, if it is known
 	boot           string                      // boot id of the server's host
 }
@@ -44,11 +50,17 @@ type begin struct {
 // judge decides where to begin, or why not to.
 func (f *found) judge(l *logState) (begin, error) {
 	if f.suspect != "" {
-		return begin{}, fmt.Errorf("%w: %s", ErrSuspect, f.suspect)
+		return begin{}, fmt.Errorf("%w: %s", ErrSuspect, strings.TrimPrefix(f.suspect, ErrSuspect.Error()+": "))
 	}
 	if f.position == "" {
-		if f.empty && l.begins {
+		if f.empty && l.begins && !l.partial {
 			return begin{fresh: true, why: "an empty database: from the first entry of the log"}, nil
+		}
+		if l.founding && l.begins {
+			return begin{fresh: true, why: AsItWas}, nil
+		}
+		if f.empty && l.begins {
+			return begin{}, fmt.Errorf("%w: it is empty, and what the databases had before the log began is not in the log", ErrSuspect)
 		}
 		if f.empty {
 			return begin{}, fmt.Errorf("%w: it is empty, and the log begins at entry %d", ErrSuspect, l.first)

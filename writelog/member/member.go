@@ -111,6 +111,7 @@ type View struct {
 	Cluster uint64 // names the log
 	Epoch   uint64
 	Self    uint64 // this member's id
+	Founder bool   // it is one of those that the log began with
 	Leader  string // the gateway that leads; "" if none is known
 	Term    uint64
 	Index   uint64          // of the last entry taken over
@@ -161,7 +162,7 @@ func Open(cfg Config) (*Member, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	l, err := store.Open(cfg.Dir, store.Options{MaxBytes: cfg.MaxBytes})
+	l, err := store.Open(cfg.Dir, store.Options{MaxBytes: 2 * cfg.MaxBytes, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +232,12 @@ func (m *Member) Progress(server string, prefix, durable uint64, down bool) {
 	m.do(func(time.Duration) { m.machine.Progress(server, prefix, durable, down) })
 }
 
+// Freeze has the loop stand still until a channel is closed, as that of a process that was
+// stopped does. It is for tests.
+func (m *Member) Freeze(until <-chan struct{}) {
+	m.do(func(time.Duration) { <-until })
+}
+
 // Gone takes evidence that a gateway is not there: the list of live nodes says so.
 func (m *Member) Gone(name string) {
 	m.do(func(now time.Duration) { m.gone(now, name) })
@@ -273,7 +280,9 @@ func (m *Member) run() {
 		return
 	}
 	m.machine = machine
-	m.loop()
+	if err := m.loop(); err != nil {
+		m.fail(err)
+	}
 }
 
 // fail says why the member does nothing any more. It goes on to answer that.
@@ -303,13 +312,20 @@ func (m *Member) publish(v *View) {
 	m.cfg.Changed(v)
 }
 
-func (m *Member) loop() {
+// loop ends with the member, or when its log cannot be trusted any more: with the disk's
+// fault, or with the engine's, which panics when its storage does.
+func (m *Member) loop() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the log cannot be gone on with: %v", p)
+		}
+	}()
 	tick := time.NewTicker(m.cfg.Tick)
 	defer tick.Stop()
 	for {
 		select {
 		case <-m.ctx.Done():
-			return
+			return nil
 		case f := <-m.inbox:
 			f(m.cfg.Now())
 			m.drain()
@@ -317,8 +333,7 @@ func (m *Member) loop() {
 			m.machine.Tick(m.cfg.Now())
 		}
 		if err := m.turnOver(); err != nil {
-			m.fail(fmt.Errorf("%w: its disk holds no more than that; mend it, and start the gateway again", err))
-			return
+			return fmt.Errorf("the disk of the log: %w; mend it, and start the gateway again", err)
 		}
 	}
 }
@@ -401,7 +416,7 @@ func (m *Member) look() {
 		return
 	}
 	v := &View{
-		Formed: true, Cluster: s.Cluster, Epoch: s.Epoch, Self: m.id, Term: m.machine.Term(), Index: s.Index,
+		Formed: true, Founder: m.founder(), Cluster: s.Cluster, Epoch: s.Epoch, Self: m.id, Term: m.machine.Term(), Index: s.Index,
 		Out: make(map[string]bool), leader: leader, Leader: s.Members[leader].Name,
 	}
 	for server := range s.Out { // order-free: into another map
@@ -412,6 +427,12 @@ func (m *Member) look() {
 	}
 	slices.Sort(v.Members)
 	m.publish(v)
+}
+
+func (m *Member) founder() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.founders[m.id] != ""
 }
 
 func (m *Member) changedState(old *View, s *writelog.State) bool {

@@ -11,6 +11,9 @@ import (
 	"github.com/ibuki-dev/ibuki/writelog"
 )
 
+// ErrCompacted says that the log begins later.
+var ErrCompacted = raft.ErrCompacted
+
 // skips are the committed writes that are not to be carried out, because they were
 // before, or were given up. There are few.
 type skips struct {
@@ -43,6 +46,9 @@ func (s *skips) has(index uint64) (skip, known bool) {
 	return skip, index <= s.known
 }
 
+// foundedAt is the index of the snapshot that a log is founded with: writelog.Found.
+const foundedAt = 1
+
 // Stored is a write as it is read back from the log.
 type Stored struct {
 	Index, Term uint64
@@ -50,15 +56,17 @@ type Stored struct {
 }
 
 // Stored returns the writes after an index that are to be carried out, about maxBytes of
-// them, and up to which index these are all. raft.ErrCompacted says that the log begins
-// later.
+// them, and up to which index these are all. ErrCompacted says that the log begins later.
 func (m *Member) Stored(after uint64, maxBytes int) (list []Stored, upTo uint64, err error) {
 	first, err := m.store.FirstIndex()
 	if err != nil {
 		return nil, 0, err
 	}
+	if first <= foundedAt+1 { // nobody needs what the log was founded with
+		after = max(after, first-1)
+	}
 	if after+1 < first {
-		return nil, 0, raft.ErrCompacted
+		return nil, 0, ErrCompacted
 	}
 	m.skipped.mu.Lock()
 	known := m.skipped.known
@@ -92,7 +100,7 @@ func (m *Member) Stored(after uint64, maxBytes int) (list []Stored, upTo uint64,
 // first that there was.
 func (m *Member) First() (index uint64, begins bool) {
 	index, _ = m.store.FirstIndex()
-	return index, index <= 2 // the first is the snapshot that the log was founded with
+	return index, index <= foundedAt+1
 }
 
 // Last is the index of the last entry that the log has, committed or not.

@@ -1,0 +1,44 @@
+package dispatch
+
+// LogStatus is how the replicated log of writes stands, as this gateway sees it.
+type LogStatus struct {
+	Formed  bool     `json:"formed"` // this gateway belongs to a log
+	Leader  string   `json:"leader"` // the gateway that leads; "" if none is known
+	Term    uint64   `json:"term"`
+	Members []string `json:"members"`
+	Fault   string   `json:"fault,omitempty"` // why no write can be done
+	Leased  bool     `json:"leased"`          // searches are answered from the read set; else another gateway is asked
+	Bytes   int64    `json:"bytes"`
+	Most    int64    `json:"most"` // bytes
+}
+
+// Position is how far the log is applied to a server.
+type Position struct {
+	State   string `json:"state"` // up, down, unsettled or suspect
+	Why     string `json:"why"`
+	Applied uint64 `json:"applied"` // all entries up to this index are
+	Durable uint64 `json:"durable"` // and all up to this one are on its disk
+}
+
+func (l *logged) status() *LogStatus {
+	v := l.member.View()
+	s := &LogStatus{Formed: v.Formed, Leader: v.Leader, Term: v.Term, Members: v.Members, Fault: v.Fault, Leased: l.member.Leased()}
+	if v.Formed && v.Leader == "" && s.Fault == "" {
+		s.Fault = "no majority of the gateways answers, so nobody leads"
+	}
+	s.Bytes, s.Most = l.member.Size()
+	return s
+}
+
+func (l *logged) volumeStatus(v *volume, s *VolumeStatus) {
+	a := l.appliers[v]
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.Position = &Position{State: a.state.String(), Why: a.why, Applied: a.prefix, Durable: a.durable}
+	if a.state != 0 && s.Fault == "" && a.state.String() == "suspect" {
+		s.Fault = a.why
+	}
+}
