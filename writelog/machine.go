@@ -46,6 +46,9 @@ const (
 	maxUncommitted  = 64 << 20
 	maxAppend       = 1 << 20
 	maxInflight     = 256
+	// standAgain is after how many ticks who stood for election on evidence stands again: the
+	// others may not have had it.
+	standAgain = 8
 )
 
 // Config is what a Machine is made of.
@@ -227,7 +230,7 @@ func (m *Machine) Safe() uint64 { return m.safe }
 func (m *Machine) Tick(now time.Duration) {
 	m.raft.Tick()
 	if m.lost != 0 && now >= m.lost {
-		m.lost = 0
+		m.lost = now + standAgain*m.cfg.Tick
 		if m.leader == 0 || m.lead == nil {
 			_ = m.raft.Campaign()
 		}
@@ -240,6 +243,9 @@ func (m *Machine) Tick(now time.Duration) {
 
 // Step takes a message of Raft's. It takes over the message.
 func (m *Machine) Step(now time.Duration, msg *raftpb.Message) {
+	if msg.GetTo() != m.cfg.Self {
+		return // for the member that this gateway was before it lost its log
+	}
 	// What the engine refuses is a message of a member that is none, or one that makes no
 	// sense: nothing is changed by it.
 	_ = m.raft.Step(msg)
@@ -248,6 +254,9 @@ func (m *Machine) Step(now time.Duration, msg *raftpb.Message) {
 
 // Hear takes a message of another member.
 func (m *Machine) Hear(now time.Duration, msg *Message) {
+	if msg.To != m.cfg.Self {
+		return
+	}
 	switch {
 	case msg.Report != nil && m.lead != nil && msg.Report.Term == m.term:
 		m.lead.hear(m, now, msg.From, msg.Report)

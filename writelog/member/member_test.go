@@ -246,7 +246,7 @@ func TestWritesGoOnWithoutTheLeader(t *testing.T) {
 		begun := time.Now()
 		a := g.other(leader)
 		g.must(a, "after")
-		if took := time.Since(begun); took > 300*time.Millisecond {
+		if took := time.Since(begun); took > 400*time.Millisecond { // an election without evidence takes longer
 			t.Errorf("a write took %v after the leader's end", took)
 		}
 		begun = time.Now()

@@ -1,0 +1,38 @@
+package writelog
+
+import (
+	"testing"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// The engine does not look at whom a message is for. What is for the member that a gateway
+// was before it lost its log speaks of entries that this one does not have.
+func TestAMessageForAnotherMemberIsPassedOver(t *testing.T) {
+	storage := raft.NewMemoryStorage()
+	if err := storage.ApplySnapshot(Found(7, map[uint64]Member{1: {"a"}, 2: {"b"}}, []uint64{1, 2})); err != nil {
+		t.Fatal(err)
+	}
+	m, err := New(Config{Self: 1, Storage: storage})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heartbeat := func(to uint64) *raftpb.Message {
+		return &raftpb.Message{
+			Type: raftpb.MsgHeartbeat.Enum(), To: proto.Uint64(to), From: proto.Uint64(2), Term: proto.Uint64(2), Commit: proto.Uint64(1),
+		}
+	}
+	beyond := heartbeat(3)
+	beyond.Commit = proto.Uint64(23)
+	m.Step(0, beyond) // the engine would panic
+	if m.Leader() != 0 {
+		t.Error("a message for another member was taken")
+	}
+	m.Hear(0, &Message{To: 3, From: 2, Reply: &Reply{}})
+	m.Step(0, heartbeat(1))
+	if m.Leader() != 2 {
+		t.Errorf("leader is %d, want 2", m.Leader())
+	}
+}
