@@ -6,7 +6,7 @@ import (
 
 // judge decides whether a server may be read from. writer.mu is held.
 func (v *volume) judge() {
-	v.missing.Store(v.out || v.behind || v.doubted || len(v.heldBy) > 0 || v.emptied.Load())
+	v.missing.Store(v.out || v.behind || !v.doubtedAt.IsZero() || len(v.heldBy) > 0 || v.emptied.Load())
 }
 
 // judge is volume.judge for who does not hold writer.mu.

@@ -178,7 +178,7 @@ func (p *peers) doubt(v *volume) {
 	}
 	w := &p.d.writes
 	w.mu.Lock()
-	v.doubted, v.doubtedAt = true, time.Now()
+	v.doubtedAt = time.Now()
 	v.judge()
 	w.mu.Unlock()
 	for _, s := range p.list {
@@ -203,8 +203,8 @@ func (p *peers) clear() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, v := range p.d.volumes {
-		if v.doubted && v.doubtedAt.Before(oldest) {
-			v.doubted = false
+		if !v.doubtedAt.IsZero() && v.doubtedAt.Before(oldest) {
+			v.doubtedAt = time.Time{}
 			v.judge()
 		}
 	}

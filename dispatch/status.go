@@ -111,7 +111,7 @@ func (d *Dispatcher) volumeStatus(v *volume, waiting Backlog) VolumeStatus {
 		s.WaitingSince = &waiting.Oldest
 	}
 	d.writes.mu.Lock()
-	s.Behind, s.Doubted = v.behind || v.out, v.doubted
+	s.Behind, s.Doubted = v.behind || v.out, !v.doubtedAt.IsZero()
 	if len(v.heldBy) > 0 {
 		held := make([]string, 0, len(v.heldBy))
 		for _, p := range d.peers.list {

@@ -53,10 +53,9 @@ type volume struct {
 	behind    bool             // writes wait for it here
 	heldBy    map[string]int64 // by gateway: writes wait for it there, the oldest one's stamp
 	behindAt  time.Time
-	told      bool // that it is behind is on disk, and the other gateways know
-	doubted   bool // it was away, and the other gateways were not asked since
-	doubtedAt time.Time
-	head      int64 // the stamp of the oldest write that waits here; 0: not looked up
+	told      bool      // that it is behind is on disk, and the other gateways know
+	doubtedAt time.Time // since when it is back and the other gateways were not asked; zero: they were
+	head      int64     // the stamp of the oldest write that waits here; 0: not looked up
 
 	more       chan struct{} // wakes the sender
 	delivered  atomic.Uint64
