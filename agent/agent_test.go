@@ -311,6 +311,9 @@ func TestTagsEventsQueries(t *testing.T) {
 		if err := a.SetTags(map[string]string{"k:/": "v=1", "gone": "x"}, []string{"gone"}); err != nil {
 			t.Fatal(err)
 		}
+		if since := a.Backend().Members()[1].Since; since != time.Now().UnixNano() {
+			t.Errorf("b is there since %v, not since now", time.Unix(0, since))
+		}
 		if tags := a.Backend().Members()[0].Tags; len(tags) != 1 || tags["k:/"] != "v=1" {
 			t.Errorf("tags right after SetTags: %v", tags)
 		}

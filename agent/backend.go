@@ -103,7 +103,16 @@ func (a *Agent) try(f func(now time.Time) error) error {
 }
 
 // Members implements rpc.Backend.
-func (b backend) Members() []rpc.Member { return rpcMembers(b.Agent.Members()) }
+func (b backend) Members() []rpc.Member {
+	members := b.Agent.Members()
+	out := rpcMembers(members)
+	for i := range members {
+		if since := members[i].Since; !since.IsZero() {
+			out[i].Since = since.UnixNano()
+		}
+	}
+	return out
+}
 
 func rpcMembers(members []serf.Member) []rpc.Member {
 	out := make([]rpc.Member, len(members))

@@ -48,6 +48,11 @@ type notice struct {
 	node string        // who saw it; "" for the cluster itself
 	text string
 	view bool // a member list, not an event
+
+	// Of an event: its type, its time and what it is about, for the screen's journal.
+	kind  string
+	clock uint64
+	names []string
 }
 
 func (n notice) String() string {

@@ -62,7 +62,7 @@ func TestTableOfMany(t *testing.T) {
 	for i := range rows {
 		rows[i] = row{name: fmt.Sprintf("node%d", i), seen: []string{"alive", "alive", "failed", "-", ""}}
 	}
-	if got := terminal.PlainTable(cells(rows))[1]; !strings.HasSuffix(got, "alive 2, failed 1") {
+	if got := terminal.PlainTable(cells(rows, 0))[1]; !strings.HasSuffix(got, "alive 2, failed 1") {
 		t.Errorf("%q", got)
 	}
 }

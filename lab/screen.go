@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,15 +49,17 @@ type model struct {
 	cluster *cluster
 	input   textinput.Model
 	rows    []row
-	news    []notice
+	journal journal
 	past    []string // lines typed before
 	back    int      // how far up in them
 	busy    int      // commands under way
+	help    bool     // the list of commands is in the place of the rest
+	onTable bool     // the page keys scroll the table, not the events
+	first   int      // the table's first row that is shown
+	older   int      // how many lines the events are scrolled back
 	width   int
 	height  int
 }
-
-const keepNotices = 500
 
 type (
 	tick  struct{}
@@ -65,7 +69,7 @@ type (
 func newModel(ctx context.Context, c *cluster) *model {
 	input := textinput.New()
 	input.Prompt = "> "
-	input.Placeholder = "kill node1 · freeze · thaw · leave · start · event NAME DATA · query NAME · help · quit"
+	input.Placeholder = "kill node1 · freeze · thaw · leave · start · event · query · help · quit"
 	input.Focus()
 	return &model{ctx: ctx, cluster: c, input: input, rows: c.rows(), width: 80, height: 24}
 }
@@ -88,7 +92,11 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.rows = m.cluster.rows()
 		return m, nextTick()
 	case notice:
-		m.addNews(msg)
+		before := len(m.journal.entries)
+		m.journal.add(msg)
+		if m.older > 0 { // what is being read stays where it is
+			m.older += max(0, len(m.journal.entries)-before)
+		}
 		return m, nil
 	case reply:
 		m.busy--
@@ -103,50 +111,62 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, cmd
 }
 
-func (m *model) addNews(n notice) {
-	if n.view {
-		return // the table shows it
-	}
-	m.news = append(m.news, n)
-	if len(m.news) > 2*keepNotices {
-		m.news = append([]notice(nil), m.news[keepNotices:]...)
-	}
-}
-
 func (m *model) replied(err error) tea.Cmd {
 	if errors.Is(err, errQuit) {
 		return tea.Quit
 	}
 	if err != nil {
-		m.addNews(notice{at: time.Since(m.cluster.began), text: err.Error()})
+		m.note(err.Error())
 	}
 	return nil
 }
 
+// note adds a line of the screen's own.
+func (m *model) note(text string) {
+	m.journal.add(notice{at: time.Since(m.cluster.began), text: text})
+}
+
 // key handles the keys that are not the input line's own.
 func (m *model) key(k tea.KeyPressMsg) (tea.Cmd, bool) {
+	page := m.height / 3
 	switch k.String() {
 	case "ctrl+c", "ctrl+d":
 		return tea.Quit, true
 	case "up":
 		m.recall(+1)
-		return nil, true
 	case "down":
 		m.recall(-1)
-		return nil, true
+	case "tab":
+		m.onTable = !m.onTable
+	case "esc":
+		m.help, m.older, m.first = false, 0, 0
+	case "pgup", "pgdown":
+		m.scroll(map[string]int{"pgup": -page, "pgdown": page}[k.String()])
 	case "enter":
 		line := strings.TrimSpace(m.input.Value())
 		m.input.Reset()
-		m.back = 0
-		if line == "" {
+		m.back, m.older = 0, 0
+		m.help = line == "help"
+		if line == "" || m.help {
 			return nil, true
 		}
 		m.past = append(m.past, line)
-		m.addNews(notice{at: time.Since(m.cluster.began), text: "> " + line})
+		m.note("> " + line)
 		m.busy++
 		return func() tea.Msg { return reply{m.cluster.do(m.ctx, line)} }, true
+	default:
+		return nil, false
 	}
-	return nil, false
+	return nil, true
+}
+
+// scroll moves what the page keys move; View keeps it within what there is.
+func (m *model) scroll(lines int) {
+	if m.onTable {
+		m.first = max(0, m.first+lines)
+	} else {
+		m.older = max(0, m.older-lines)
+	}
 }
 
 func (m *model) recall(step int) {
@@ -160,41 +180,90 @@ func (m *model) recall(step int) {
 
 // View is part of tea.Model.
 func (m *model) View() tea.View {
-	title := fmt.Sprintf("ibuki dev · %d nodes · %s · logs in %s", len(m.rows),
-		time.Since(m.cluster.began).Truncate(time.Second), m.cluster.dir)
-	if at := m.cluster.pageURL(); at != "" {
-		title += " · " + at
+	lines := m.head()
+	foot := "esc: back"
+	if m.help { // all of it, on the smallest usual screen
+		lines = lines[:1]
+		for _, line := range m.cluster.helpLines() {
+			lines = append(lines, terminal.Fit(line, m.width))
+		}
+	} else {
+		lines = append(lines, m.table()...)
+		if m.cluster.search != nil {
+			lines = append(lines, m.cluster.search.lines(m.width)...)
+		}
+		lines = append(lines, "")
+		var events []string
+		events, foot = m.events(m.height - len(lines) - 2)
+		lines = append(lines, events...)
 	}
-	if m.busy > 0 {
-		title += " · working"
-	}
-	lines := append([]string{terminal.Title.Render(title), ""}, m.table()...)
-	if m.cluster.search != nil {
-		lines = append(lines, "", m.cluster.search.line())
-	}
-	lines = append(lines, "")
-	room := max(1, m.height-len(lines)-2)
-	for _, n := range m.news[max(0, len(m.news)-room):] {
-		lines = append(lines, n.String())
-	}
+	lines = lines[:min(len(lines), max(0, m.height-2))]
 	for len(lines) < m.height-2 {
 		lines = append(lines, "")
 	}
-	lines = append(lines, "")
-	for i, line := range lines {
-		lines[i] = lipgloss.NewStyle().MaxWidth(m.width).Render(line)
-	}
+	lines = append(lines, terminal.Faint.Render(terminal.Fit(foot, m.width)))
 	v := tea.NewView(strings.Join(append(lines, m.input.View()), "\n"))
 	v.AltScreen = true
 	return v
 }
 
-// table is the coloured table, cut to half of the screen.
+// head is whether the cluster is well, and where to look further.
+func (m *model) head() []string {
+	busy := ""
+	if m.busy > 0 {
+		busy = "working"
+	}
+	lines := terminal.Flow(m.width, "ibuki dev", totals(m.rows), "up "+terminal.Age(time.Since(m.cluster.began)), busy)
+	for i, line := range lines {
+		lines[i] = terminal.Title.Render(line)
+	}
+	page := ""
+	if at := m.cluster.pageURL(); at != "" {
+		page = "dashboard " + at
+	}
+	for _, line := range terminal.Flow(m.width, page, "logs in "+m.cluster.dir) {
+		lines = append(lines, terminal.Fit(line, m.width))
+	}
+	return append(lines, "")
+}
+
+// table is the coloured table, cut to half of the screen. Many nodes are shown worst
+// first.
 func (m *model) table() []string {
-	lines := terminal.Table(cells(m.rows))
-	if most := max(4, m.height/2); len(lines) > most {
-		hidden := len(lines) - most + 1
-		lines = append(lines[:most-1], fmt.Sprintf("… and %d more", hidden))
+	rows := m.rows
+	if len(rows) > matrixNodes {
+		rows = slices.Clone(rows)
+		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.trouble(), b.trouble()) })
+	}
+	lines := terminal.Table(cells(rows, m.width))
+	room := max(2, m.height/2-1)
+	m.first = max(0, min(m.first, len(rows)-room))
+	if len(rows) > room {
+		shown := append(lines[:1:1], lines[1+m.first:1+m.first+room]...)
+		lines = append(shown, terminal.Faint.Render(fmt.Sprintf("%d to %d of %d, worst first", m.first+1, m.first+room, len(rows))))
+	}
+	for i, line := range lines {
+		lines[i] = lipgloss.NewStyle().MaxWidth(m.width).Render(line)
 	}
 	return lines
+}
+
+// events are the lines of the journal that there is room for, and the line of keys.
+func (m *model) events(room int) (lines []string, keys string) {
+	room = max(1, room)
+	all := m.journal.entries
+	m.older = max(0, min(m.older, len(all)-room))
+	end := len(all) - m.older
+	for _, e := range all[max(0, end-room):end] {
+		lines = append(lines, e.line(m.width))
+	}
+	what, other := "events", "the table"
+	if m.onTable {
+		what, other = other, what
+	}
+	keys = fmt.Sprintf("PgUp PgDn: scroll %s · Tab: %s", what, other)
+	if m.older > 0 {
+		keys += fmt.Sprintf(" · %d newer lines, Esc: to the end", m.older)
+	}
+	return lines, keys
 }

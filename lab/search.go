@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/terminal"
 )
 
 // The pace of what dev does with its Groonga cluster: enough to notice a failure,
@@ -314,6 +316,18 @@ func (s *search) numbers(i int) []string {
 		records = strconv.Itoa(s.records[i])
 	}
 	return []string{records, strconv.Itoa(s.waiting[i])}
+}
+
+// lines are what was done so far, for the screen, whose table has the rest.
+func (s *search) lines(width int) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines := terminal.Flow(width, fmt.Sprintf("searches %d", s.searches), fmt.Sprintf("writes %d", s.writes), fmt.Sprintf("failed %d", s.failed),
+		fmt.Sprintf("asked another gateway %d", s.moved), fmt.Sprintf("slowest %d ms", s.slowest.Milliseconds()))
+	if s.lastErr != nil {
+		lines = append(lines, terminal.Fit("last failure: "+s.lastErr.Error(), width))
+	}
+	return lines
 }
 
 // line is what was done so far.

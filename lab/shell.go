@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"charm.land/lipgloss/v2"
+
 	"github.com/ibuki-dev/ibuki/terminal"
 )
 
@@ -33,11 +35,11 @@ func verbs() []verb {
 		{"start", "NODE…", "start the agent again", each((*cluster).start)},
 		{"event", "[-from=NODE] NAME [DATA]", "send an event to every node", sendEvent},
 		{"query", "[-node=NODE]… [-from=NODE] NAME [DATA]", "ask all nodes, or those named", ask},
-		{"members", "", "the table: each node, and how each node sees it", showMembers},
+		{"members", "", "the table: each node, and how each sees it", showMembers},
 		{"log", "NODE", "the last lines that the agent printed", showLog},
-		{"wait", "NODE STATUS [SECONDS]", "until all that run see the node so (alive, failed, left)", awaitStatus},
-		{"counts", "", "with -groonga: the searches and writes so far, and each server's records", showCounts},
-		{"complete", "[SECONDS]", "with -groonga: until every server has all records that were written", awaitComplete},
+		{"wait", "NODE STATUS [SECONDS]", "until all see the node as alive, failed or left", awaitStatus},
+		{"counts", "", "-groonga: searches and writes, each server's records", showCounts},
+		{"complete", "[SECONDS]", "-groonga: until every server has all records", awaitComplete},
 		{"help", "", "this list", showHelp},
 		{"quit", "", "end every agent and dev itself", func(context.Context, *cluster, []string) error { return errQuit }},
 	}
@@ -267,18 +269,36 @@ func showLog(_ context.Context, c *cluster, args []string) error {
 }
 
 func showHelp(_ context.Context, c *cluster, _ []string) error {
-	for _, v := range verbs() {
-		c.say("", "%-8s %-40s %s", v.name, v.args, v.what)
-	}
-	c.say("", "NODE is a name or a number (node1 or 1), or all")
-	if c.search != nil {
-		c.say("", "that is its agent, Groonga server and gateway; node1.agent, node1.groonga, node1.gateway are one of them")
+	for _, line := range c.helpLines() {
+		c.say("", "%s", line)
 	}
 	return nil
 }
 
+// helpLines fit into 80 columns.
+func (c *cluster) helpLines() []string {
+	var lines []string
+	for _, v := range verbs() {
+		usage := v.name + " " + v.args
+		if lipgloss.Width(usage) > helpIndent-2 {
+			lines = append(lines, usage)
+			usage = ""
+		}
+		lines = append(lines, fmt.Sprintf("%-*s%s", helpIndent, usage, v.what))
+	}
+	lines = append(lines, "NODE is a name or a number (node1 or 1), or all.")
+	if c.search != nil {
+		lines = append(lines, "That is its agent, Groonga server and gateway; node1.agent, node1.groonga,",
+			"node1.gateway are one of them.")
+	}
+	return lines
+}
+
+// helpIndent is where the descriptions begin.
+const helpIndent = 28
+
 func showMembers(_ context.Context, c *cluster, _ []string) error {
-	for _, line := range terminal.PlainTable(cells(c.rows())) {
+	for _, line := range terminal.PlainTable(cells(c.rows(), 0)) {
 		c.say("", "%s", line)
 	}
 	return nil

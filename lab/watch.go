@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/rpc"
+	"github.com/ibuki-dev/ibuki/terminal"
 )
 
 // lookEvery is how often a node's member list is read when it reports no event:
@@ -53,7 +54,7 @@ func (c *cluster) follow(ctx context.Context, n *node, client *rpc.Client) {
 		cancel()
 		switch {
 		case err == nil:
-			c.say(n.name, "%s", eventText(event))
+			c.news(notice{node: n.name, text: eventText(event), kind: event.Type, clock: event.LTime, names: c.subjects(event)})
 		case !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil:
 			return
 		}
@@ -91,7 +92,7 @@ func (c *cluster) look(ctx context.Context, n *node, client *rpc.Client) {
 }
 
 func viewText(seen map[string]string) string {
-	names := slices.SortedFunc(maps.Keys(seen), byNumber)
+	names := slices.SortedFunc(maps.Keys(seen), terminal.Natural)
 	parts := make([]string, len(names))
 	for i, name := range names {
 		parts[i] = name + " " + seen[name]
@@ -99,12 +100,27 @@ func viewText(seen map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
-// byNumber puts node2 before node10.
-func byNumber(a, b string) int {
-	if len(a) != len(b) {
-		return len(a) - len(b)
+// subjects are what an event is about, by the names that the screen has for them.
+func (c *cluster) subjects(e rpc.Event) []string {
+	if len(e.Members) == 0 {
+		return []string{fmt.Sprintf("%s %q", e.Name, e.Payload)}
 	}
-	return strings.Compare(a, b)
+	names := make([]string, len(e.Members))
+	for i, m := range e.Members {
+		names[i] = fmt.Sprintf("%s (%s)", c.label(m.Name), m.Addr)
+	}
+	slices.SortFunc(names, terminal.Natural)
+	return names
+}
+
+// label is node1 for the second node, also where its name is its address.
+func (c *cluster) label(name string) string {
+	for i, n := range c.nodes {
+		if n.name == name {
+			return fmt.Sprintf("node%d", i)
+		}
+	}
+	return name
 }
 
 func eventText(e rpc.Event) string {
@@ -118,7 +134,7 @@ func eventText(e rpc.Event) string {
 	for i, m := range e.Members {
 		names[i] = fmt.Sprintf("%s (%s)", m.Name, m.Addr)
 	}
-	slices.SortFunc(names, byNumber)
+	slices.SortFunc(names, terminal.Natural)
 	return e.Type + " " + strings.Join(names, ", ")
 }
 

@@ -78,6 +78,20 @@ func TestMembers(t *testing.T) {
 	}
 }
 
+// Since is sent to those who ask for it only: Serf's members have none.
+func TestMembersSince(t *testing.T) {
+	_, c := startFake(t, &fakeBackend{members: []Member{{Name: "n1", Status: "alive", Since: 4711}}})
+	for _, asked := range []bool{false, true} {
+		got, err := c.MembersFiltered(t.Context(), MemberFilter{Times: asked})
+		if want := map[bool]int64{true: 4711}[asked]; err != nil || len(got) != 1 || got[0].Since != want {
+			t.Errorf("asked %v: %v, %v", asked, got, err)
+		}
+	}
+	if got, err := c.Members(t.Context()); err != nil || len(got) != 1 || got[0].Since != 0 {
+		t.Errorf("members: %v, %v", got, err)
+	}
+}
+
 func TestMembersFiltered(t *testing.T) {
 	_, c := startFake(t, &fakeBackend{members: twoMembers})
 	for _, tt := range []struct {

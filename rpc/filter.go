@@ -58,12 +58,13 @@ const maxExpr = 4096
 
 // memberMatcher is a MemberFilter, compiled.
 type memberMatcher struct {
+	times        bool // their Since is wanted
 	tags         map[string]*regexp.Regexp
 	status, name *regexp.Regexp // nil: any
 }
 
 func compileFilter(f MemberFilter) (*memberMatcher, error) {
-	m := &memberMatcher{tags: make(map[string]*regexp.Regexp, len(f.Tags))}
+	m := &memberMatcher{times: f.Times, tags: make(map[string]*regexp.Regexp, len(f.Tags))}
 	var err error
 	// order-free: every expression is compiled; which fault is told first does not matter
 	for tag, expr := range f.Tags {

@@ -115,6 +115,9 @@ type MemberFilter struct {
 	Tags   map[string]string // tag → expression
 	Status string
 	Name   string
+
+	// Times asks for each member's Since. (Not Serf's, whose agent ignores it.)
+	Times bool `codec:",omitempty"`
 }
 
 type membersResponse struct{ Members []Member }
@@ -162,6 +165,10 @@ type Member struct {
 	// "restarting" (as it had announced, and no event has told of it yet) or nothing. Degraded: it does not answer as it should, and is not failed yet. (Not Serf's.)
 	Verdict  string `codec:",omitempty"`
 	Degraded bool   `codec:",omitempty"`
+
+	// Since is when Status became what it is, in nanoseconds since 1970; 0: not known,
+	// or not asked for by MemberFilter.Times. (Not Serf's.)
+	Since int64 `codec:",omitempty"`
 }
 
 // QueryRequest asks a query. A zero Timeout leaves it to the agent.

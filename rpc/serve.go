@@ -163,6 +163,9 @@ func wireMembers(all []Member, m *memberMatcher) []Member {
 		if mem.Tags == nil {
 			mem.Tags = map[string]string{}
 		}
+		if m == nil || !m.times {
+			mem.Since = 0
+		}
 		out = append(out, mem)
 	}
 	return out

@@ -41,6 +41,7 @@ type model struct {
 	from   int // the first member of the table that is shown
 	input  textinput.Model
 	typing bool // the filter is being typed
+	help   bool // the list of keys is in the place of the rest
 	width  int
 	height int
 	now    func() time.Time
@@ -83,10 +84,20 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	}
 	page := max(1, m.rowsShown()-1)
 	switch k.String() {
-	case "q", "ctrl+c", "esc":
+	case "esc":
+		if m.help {
+			m.help = false
+			return nil
+		}
+		return tea.Quit
+	case "q", "ctrl+c":
 		return tea.Quit
 	case "s":
 		m.state.nextSort()
+	case "w", "n", "t", "r", "f":
+		m.state.sortBy(strings.Index("wntrf", k.String()))
+	case "h", "?":
+		m.help = !m.help
 	case "/":
 		m.typing = true
 		return m.input.Focus()
@@ -132,49 +143,81 @@ func (m *model) rowsShown() int {
 	return max(1, min(len(m.state.members), (m.height-6)*2/3))
 }
 
+// keyHelp is what h shows.
+const keyHelp = `w  worst first        n  by name             t  by time of the last change
+r  by round-trip time f  by flaps            s  the next of these orders
+/  filter by name, status or tag (Enter keeps it, Esc ends it)
+up, down, PgUp, PgDn, Home, End  scroll the members
+h  this list          q  quit
+
+SINCE is when the status became what it is; the agent knows it.
+FLAPS is how often the member failed since this screen began.
+RTT is estimated from network coordinates; - where there is none yet.`
+
 // View is part of tea.Model.
 func (m *model) View() tea.View {
-	list := m.state.shown()
-	rows := m.rowsShown()
-	m.from = max(0, min(m.from, len(list)-rows))
-	part := list[m.from:min(len(list), m.from+rows)]
-
-	title := fmt.Sprintf("ibuki top · %s · %s", m.agent, m.state.summary())
-	if m.state.lost != nil {
-		title = fmt.Sprintf("ibuki top · %s · NOT ANSWERING, looking for it", m.agent)
+	lines := m.head()
+	if m.help {
+		for line := range strings.SplitSeq(keyHelp, "\n") {
+			lines = append(lines, terminal.Fit(line, m.width))
+		}
+	} else {
+		lines = append(lines, m.table()...)
+		room := max(0, m.height-len(lines)-1)
+		for _, l := range m.state.events[max(0, len(m.state.events)-room):] {
+			lines = append(lines, paintLine(l, m.width))
+		}
 	}
-	lines := append([]string{terminal.Title.Render(title), ""}, terminal.Table(m.state.cells(m.now(), part))...)
-	if more := len(list) - len(part); more > 0 {
-		lines = append(lines, terminal.Faint.Render(fmt.Sprintf("… %d of %d shown", len(part), len(list))))
-	}
-	lines = append(lines, "")
-	room := max(0, m.height-len(lines)-1)
-	for _, l := range m.state.events[max(0, len(m.state.events)-room):] {
-		lines = append(lines, paintLine(l))
-	}
+	lines = lines[:min(len(lines), max(0, m.height-1))]
 	for len(lines) < m.height-1 {
 		lines = append(lines, "")
-	}
-	for i, line := range lines {
-		lines[i] = lipgloss.NewStyle().MaxWidth(m.width).Render(line)
 	}
 	v := tea.NewView(strings.Join(append(lines, m.footer()), "\n"))
 	v.AltScreen = true
 	return v
 }
 
+// head is whether the cluster is well, as this agent knows it.
+func (m *model) head() []string {
+	items := append([]string{"ibuki top"}, append(m.state.summary(), "agent "+m.agent)...)
+	if m.state.lost != nil {
+		items = []string{"ibuki top", "agent " + m.agent + " is NOT ANSWERING", "what follows is its last word"}
+	}
+	var lines []string
+	for _, line := range terminal.Flow(m.width, items...) {
+		lines = append(lines, terminal.Title.Render(terminal.Fit(line, m.width)))
+	}
+	return append(lines, "")
+}
+
+// table is the part of the members that is scrolled to.
+func (m *model) table() []string {
+	list := m.state.shown()
+	rows := m.rowsShown()
+	m.from = max(0, min(m.from, len(list)-rows))
+	part := list[m.from:min(len(list), m.from+rows)]
+	var lines []string
+	for _, line := range terminal.Table(m.state.cells(m.now(), part, m.width)) {
+		lines = append(lines, lipgloss.NewStyle().MaxWidth(m.width).Render(line))
+	}
+	if len(part) < len(list) {
+		lines = append(lines, terminal.Faint.Render(fmt.Sprintf("%d to %d of %d", m.from+1, m.from+len(part), len(list))))
+	}
+	return append(lines, "")
+}
+
 func (m *model) footer() string {
 	if m.typing {
 		return m.input.View()
 	}
-	foot := "q quit · s sort (" + sorts[m.state.sort] + ") · / filter"
+	filter := "/: filter"
 	if m.state.filter != "" {
-		foot += " (" + m.state.filter + ")"
+		filter += " (" + m.state.filter + ")"
 	}
-	return terminal.Faint.Render(foot + " · arrows scroll")
+	return terminal.Faint.Render(terminal.Fit("h: help · q: quit · s: order ("+sorts[m.state.sort]+") · "+filter, m.width))
 }
 
-func paintLine(l eventLine) string {
+func paintLine(l eventLine, width int) string {
 	kind := fmt.Sprintf("%-14s", l.kind)
 	switch l.kind {
 	case "member-join":
@@ -184,5 +227,9 @@ func paintLine(l eventLine) string {
 	case "member-leave", "member-reap":
 		kind = terminal.State("left").Render(kind)
 	}
-	return terminal.Faint.Render(l.at.Format("15:04:05.000")) + "  " + kind + "  " + l.text
+	text, room := l.text, max(1, width-30)
+	if l.names != nil {
+		text = terminal.Names(l.names, room)
+	}
+	return terminal.Faint.Render(l.at.Format("15:04:05.000")) + "  " + kind + "  " + terminal.Fit(text, room)
 }

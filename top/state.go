@@ -10,8 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"charm.land/lipgloss/v2"
+
 	"github.com/ibuki-dev/ibuki/diagnose"
 	"github.com/ibuki-dev/ibuki/rpc"
+	"github.com/ibuki-dev/ibuki/terminal"
 )
 
 // state is what the screen shows: plain values, changed by what watcher tells.
@@ -29,21 +32,22 @@ type state struct {
 // member is a member as seen here.
 type member struct {
 	rpc.Member
-	since time.Time // of its status; zero: since before we looked
+	since time.Time // of its status; zero: the agent does not say, and it has not changed here
 	flaps int       // how often it failed while we looked
 }
 
 // eventLine is one line of the timeline.
 type eventLine struct {
-	at   time.Time
-	kind string // the event's type: member-failed, user, …
-	text string
+	at    time.Time
+	kind  string // the event's type: member-failed, user, …
+	text  string
+	names []string // the members that it is about
 }
 
 const keepLines = 1000
 
 // sorts are the orders of the table, as the key "s" goes through them.
-var sorts = []string{"name", "status", "since", "rtt"}
+var sorts = []string{"worst first", "name", "since", "rtt", "flaps"}
 
 // apply takes what watcher tells.
 func (s *state) apply(now time.Time, news any) {
@@ -75,11 +79,18 @@ func (s *state) setMembers(now time.Time, list []rpc.Member) {
 	for i, m := range list {
 		next[i] = member{Member: m}
 		was := old[m.Name]
+		if was == nil && m.Since != 0 {
+			next[i].since = time.Unix(0, m.Since)
+			continue
+		}
 		switch {
 		case was != nil && was.Status == m.Status:
 			next[i].since, next[i].flaps = was.since, was.flaps
 		case was != nil:
 			next[i].since, next[i].flaps = now, was.flaps
+			if m.Since != 0 {
+				next[i].since = time.Unix(0, m.Since)
+			}
 			if m.Status == "failed" {
 				next[i].flaps++
 			}
@@ -101,28 +112,37 @@ func (s *state) setCoords(c coords) {
 	s.order()
 }
 
-// statusRank puts first what wants attention.
-var statusRank = map[string]int{"failed": 0, "leaving": 1, "left": 2, "alive": 3}
+// rank is small for a member that wants attention.
+func (m *member) rank() int {
+	if m.Status == "alive" && m.Degraded {
+		return 1
+	}
+	return map[string]int{"failed": 0, "leaving": 2, "left": 3, "alive": 4}[m.Status]
+}
 
 // order sorts the members.
 func (s *state) order() {
 	slices.SortFunc(s.members, func(a, b member) int {
 		by := 0
 		switch sorts[s.sort] {
-		case "status":
-			by = cmp.Compare(statusRank[a.Status], statusRank[b.Status])
+		case "worst first":
+			by = cmp.Compare(a.rank(), b.rank())
 		case "since":
 			by = b.since.Compare(a.since)
 		case "rtt":
 			by = cmp.Compare(s.rtt[b.Name], s.rtt[a.Name])
+		case "flaps":
+			by = cmp.Compare(b.flaps, a.flaps)
 		}
-		return cmp.Or(by, cmp.Compare(a.Name, b.Name))
+		return cmp.Or(by, terminal.Natural(a.Name, b.Name))
 	})
 }
 
 // nextSort goes to the next order of the table.
-func (s *state) nextSort() {
-	s.sort = (s.sort + 1) % len(sorts)
+func (s *state) nextSort() { s.sortBy((s.sort + 1) % len(sorts)) }
+
+func (s *state) sortBy(which int) {
+	s.sort = which
 	s.order()
 }
 
@@ -135,16 +155,9 @@ func (s *state) addEvent(now time.Time, e *rpc.Event) {
 	for i, m := range e.Members {
 		names[i] = m.Name
 	}
-	s.line(now, e.Type, someNames(names))
-}
-
-// someNames are some names and how many more there are.
-func someNames(names []string) string {
-	const most = 8
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	slices.SortFunc(names, terminal.Natural)
+	s.events = append(s.events, eventLine{at: now, kind: e.Type, names: names})
+	s.trim()
 }
 
 // quotePayload shows a payload on one line, cut.
@@ -160,7 +173,12 @@ func quotePayload(p []byte) string {
 }
 
 func (s *state) line(now time.Time, kind, text string) {
-	s.events = append(s.events, eventLine{now, kind, strings.TrimSpace(text)})
+	s.events = append(s.events, eventLine{at: now, kind: kind, text: strings.TrimSpace(text)})
+	s.trim()
+}
+
+// trim forgets what is old.
+func (s *state) trim() {
 	if len(s.events) > 2*keepLines {
 		s.events = slices.Clone(s.events[keepLines:])
 	}
@@ -188,49 +206,87 @@ func tagText(m *member) string {
 	return strings.Join(tags, ",")
 }
 
-// cells are the table's header and rows.
-func (s *state) cells(now time.Time, list []member) [][]string {
+// cells are the table's header and rows. Where width is too little for the tags,
+// the addresses go first, then the tags are cut.
+func (s *state) cells(now time.Time, list []member, width int) [][]string {
 	cells := [][]string{{"NAME", "ADDRESS", "STATUS", "SINCE", "RTT", "FLAPS", "TAGS"}}
 	for i := range list {
 		m := &list[i]
 		addr := net.JoinHostPort(m.Addr.String(), strconv.Itoa(int(m.Port)))
-		flaps, rtt := "", ""
-		if m.flaps > 0 {
-			flaps = strconv.Itoa(m.flaps)
+		status, rtt := m.Status, "-"
+		if m.Degraded && status == "alive" {
+			status = "degraded"
 		}
 		if d, ok := s.rtt[m.Name]; ok && m.Status == "alive" {
 			rtt = fmt.Sprintf("%.2f ms", d.Seconds()*1000)
 		}
-		cells = append(cells, []string{m.Name, addr, m.Status, age(now, m.since), rtt, flaps, tagText(m)})
+		cells = append(cells, []string{m.Name, addr, status, age(now, m.since), rtt, strconv.Itoa(m.flaps), tagText(m)})
+	}
+	if width == 0 || lineWidth(cells) <= width {
+		return cells
+	}
+	for i, row := range cells {
+		cells[i] = slices.Delete(row, 1, 2)
+	}
+	if over := lineWidth(cells) - width; over > 0 {
+		last := len(cells[0]) - 1
+		room := 0
+		for _, row := range cells {
+			room = max(room, lipgloss.Width(row[last]))
+		}
+		for _, row := range cells {
+			row[last] = terminal.Fit(row[last], max(4, room-over))
+		}
 	}
 	return cells
+}
+
+// lineWidth is how wide the table is.
+func lineWidth(cells [][]string) int {
+	most := 0
+	for _, line := range terminal.PlainTable(cells) {
+		most = max(most, lipgloss.Width(line))
+	}
+	return most
 }
 
 func age(now, since time.Time) string {
 	if since.IsZero() {
 		return "-"
 	}
-	return now.Sub(since).Truncate(time.Second).String()
+	return terminal.Age(max(0, now.Sub(since)))
 }
 
-// summary is the head line: how many are what, and the agent's own health.
-func (s *state) summary() string {
+// summary is the head line: how many are what, and the agent's own health. Members
+// that left are not of all.
+func (s *state) summary() []string {
 	counts := make(map[string]int)
+	degraded := 0
 	for i := range s.members {
 		counts[s.members[i].Status]++
-	}
-	parts := []string{fmt.Sprintf("%d members", len(s.members))}
-	for _, status := range []string{"alive", "leaving", "failed", "left"} {
-		if counts[status] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", counts[status], status))
+		if s.members[i].Status == "alive" && s.members[i].Degraded {
+			degraded++
 		}
 	}
+	totals := fmt.Sprintf("%d of %d alive", counts["alive"], len(s.members)-counts["left"])
+	for _, status := range []string{"failed", "leaving", "left"} {
+		if counts[status] > 0 {
+			totals += fmt.Sprintf(", %d %s", counts[status], status)
+		}
+	}
+	if degraded > 0 {
+		totals += fmt.Sprintf(", %d degraded", degraded)
+	}
+	parts := []string{totals}
 	serf := s.stats["serf"]
 	if h := serf["health_score"]; h != "" && h != "0" {
-		parts = append(parts, "health score "+h)
+		parts = append(parts, "this agent is too slow (health score "+h+")")
 	}
-	if serf != nil {
-		parts = append(parts, fmt.Sprintf("queues %s/%s/%s", serf["intent_queue"], serf["event_queue"], serf["query_queue"]))
+	var waiting []string
+	for _, queue := range []string{"intent", "event", "query"} {
+		if n := serf[queue+"_queue"]; n != "" && n != "0" {
+			waiting = append(waiting, queue+" queue "+n)
+		}
 	}
-	return strings.Join(parts, " · ")
+	return append(parts, waiting...)
 }

@@ -40,8 +40,8 @@ func TestRemembersWhatItSaw(t *testing.T) {
 	s.apply(at.Add(2*time.Second), listed("a", "alive", "b", "failed", "c", "alive"))
 	s.apply(at.Add(3*time.Second), listed("a", "alive", "b", "alive", "c", "alive"))
 	s.apply(at.Add(4*time.Second), listed("a", "alive", "b", "failed", "c", "alive"))
-	cells := s.cells(at.Add(10*time.Second), s.members)
-	want := [][]string{{"a", "alive", "-", ""}, {"b", "failed", "6s", "2"}, {"c", "alive", "9s", ""}}
+	cells := s.cells(at.Add(10*time.Second), s.members, 0)
+	want := [][]string{{"b", "failed", "6s", "2"}, {"a", "alive", "-", "0"}, {"c", "alive", "9s", "0"}}
 	for i, w := range want {
 		row := cells[i+1]
 		if got := []string{row[0], row[2], row[3], row[5]}; !slices.Equal(got, w) {
@@ -57,7 +57,7 @@ func TestSortsAndFilters(t *testing.T) {
 	here := &rpc.Coordinate{Vec: []float64{0}}
 	s.apply(at, coords{self: here, members: map[string]*rpc.Coordinate{
 		"a": {Vec: []float64{0.001}}, "c": {Vec: []float64{0.005}}, "d": {Vec: []float64{0, 0}}}})
-	for _, want := range []string{"b d a c", "a b c d", "c a b d", "a b c d"} { // status, since, rtt, name
+	for _, want := range []string{"a b c d", "a b c d", "c a b d", "a b c d", "b d a c"} { // name, since, rtt, flaps, worst first
 		s.nextSort()
 		if got := order(&s); got != want {
 			t.Errorf("by %s: %q, want %q", sorts[s.sort], got, want)
@@ -67,7 +67,7 @@ func TestSortsAndFilters(t *testing.T) {
 	if got := order(&s); got != "b" {
 		t.Errorf("filtered: %q", got)
 	}
-	if got := s.summary(); got != "4 members · 2 alive · 1 failed · 1 left" {
+	if got := strings.Join(s.summary(), " · "); got != "2 of 3 alive, 1 failed, 1 left" {
 		t.Errorf("summary %q", got)
 	}
 }

@@ -121,7 +121,7 @@ func receive(ctx context.Context, events *rpc.Stream[rpc.Event]) (<-chan rpc.Eve
 func (w *watcher) members(ctx context.Context, c *rpc.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
-	list, err := c.Members(ctx)
+	list, err := c.MembersFiltered(ctx, rpc.MemberFilter{Times: true})
 	if err != nil {
 		return err
 	}

@@ -166,6 +166,7 @@ func TestDev(t *testing.T) {
 	t.Run("walkthrough", func(t *testing.T) { devWalkthroughTest(t, bin) })
 	t.Run("groonga", func(t *testing.T) { devGroongaTest(t, bin) })
 	t.Run("terminal", func(t *testing.T) { devTerminalTest(t, bin) })
+	t.Run("small terminal", func(t *testing.T) { devPaneTest(t, bin) })
 	t.Run("nothing left", func(t *testing.T) { devLeftTest(t, bin) })
 	t.Run("bad usage", func(t *testing.T) { devUsageTest(t, bin) })
 }

@@ -18,12 +18,13 @@ var topCommand = &command{
 Usage: {prog} top [options]
 
   Shows the members that an agent knows, and events and queries as they pass, on
-  the terminal, live. Round-trip times are estimated from network coordinates;
-  SINCE and FLAPS count from the start of this program. An agent that is lost is
-  looked for until it is back.
+  the terminal, live. The worst are first. SINCE is when the status became what it
+  is, FLAPS how often the member failed while this program ran; round-trip times
+  are estimated from network coordinates. The connection to an agent that stops
+  answering is retried until the agent is back.
 
-  Keys: s sorts by the next column, / filters by name, status or tag, up, down,
-  page up and page down scroll, q ends.
+  Keys: h lists them all; s, w, n, t, r and f sort, / filters by name, status or
+  tag, up, down, page up and page down scroll, q quits.
 
 Options:
 
