@@ -27,7 +27,8 @@ const policy = `
 wire:       |
 coordinate: |
 live:       | github.com/go-json-experiment/json/jsontext
-livefile:   live | github.com/fsnotify/fsnotify github.com/google/renameio/v2 github.com/rogpeppe/go-internal/lockedfile
+atomicfile: |
+livefile:   live atomicfile | github.com/fsnotify/fsnotify golang.org/x/sys/windows
 access:     |
 catalog:    |
 swim/broadcast: |
@@ -45,10 +46,10 @@ writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
 gateway:    live livefile catalog groonga groonga/groongatest dispatch sock writelog/member | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/handler: agent/logging wire serf live rpc |
-agent/logging: swim serf | gopkg.in/natefinch/lumberjack.v2
-agent/snapshot: wire swim serf |
+agent/logging: swim serf atomicfile | gopkg.in/natefinch/lumberjack.v2
+agent/snapshot: wire swim serf atomicfile |
 agent/transport: | golang.org/x/sys/unix
-agent:      agent/handler agent/logging agent/snapshot agent/transport wire swim serf coordinate live livefile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
+agent:      agent/handler agent/logging agent/snapshot agent/transport wire swim serf coordinate live livefile atomicfile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
 droonga:    groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec

@@ -4,10 +4,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/atomicfile"
 )
 
 // This file sets up who may ask this agent for what; package access decides.
@@ -122,19 +122,16 @@ func (a *Agent) writeAddrFile() error {
 	if addr := a.RPCAddr(); addr != nil {
 		fmt.Fprintf(&b, "SERF_RPC_ADDR=%s\n", addr)
 	}
-	err := writeFile(a.cfg.AddrFile, []byte(b.String()))
-	if err == nil {
-		err = os.Chmod(a.cfg.AddrFile, 0o644) // there is no secret in it
-	}
+	written, err := atomicfile.Replace(a.cfg.AddrFile, []byte(b.String()), 0o644, false) // there is no secret in it
 	if err != nil {
 		return fmt.Errorf("Failed to write address file: %w", err)
 	}
-	a.addrFileWritten = true
+	a.addrFile = written
 	return nil
 }
 
 func (a *Agent) removeAddrFile() {
-	if a.addrFileWritten {
-		_ = os.Remove(a.cfg.AddrFile)
+	if a.addrFile != nil {
+		_ = atomicfile.Remove(a.cfg.AddrFile, a.addrFile) // if it is still this agent's
 	}
 }

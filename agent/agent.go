@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -85,7 +86,7 @@ type Agent struct {
 	guard       access.Guard
 	tls         *access.TLS // nil: none
 
-	addrFileWritten bool
+	addrFile fs.FileInfo // the address file as it was written; nil: it was not
 
 	ctx      context.Context // ends with Stop
 	cancel   context.CancelFunc

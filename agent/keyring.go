@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/atomicfile"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -133,7 +134,7 @@ func (k *keyring) write(keys []wire.Key) error {
 	}
 	b, err := json.MarshalIndent(encodeKeys(keys), "", "  ")
 	if err == nil {
-		err = writeFile(k.file, b)
+		_, err = atomicfile.Replace(k.file, b, 0o600, false)
 	}
 	if err != nil {
 		return fmt.Errorf("Failed to write keyring file: %w", err)
@@ -178,7 +179,7 @@ func (a *Agent) loadKeyring() error {
 }
 
 func readKeyring(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := atomicfile.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,11 @@ func (a *Agent) openSnapshot() (store *snapshot.Store, restored *snapshot.Memory
 	if a.cfg.SnapshotPath == "" {
 		return nil, &snapshot.Memory{}, nil
 	}
-	store, r, err := snapshot.Open(&timedFS{FS: snapshot.Disk{}, meter: a.meter}, snapshot.RealPath(a.cfg.SnapshotPath), a.cfg.RejoinAfterLeave)
+	path, err := snapshot.RealPath(a.cfg.SnapshotPath)
+	if err != nil {
+		return nil, nil, fmt.Errorf("Failed to setup snapshot: failed to open snapshot: %w", err)
+	}
+	store, r, err := snapshot.Open(&timedFS{FS: snapshot.Disk{}, meter: a.meter}, path, a.cfg.RejoinAfterLeave)
 	if err != nil {
 		return nil, nil, fmt.Errorf("Failed to setup snapshot: failed to open snapshot: %w", err)
 	}

@@ -7,7 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/ibuki-dev/ibuki/atomicfile"
 )
 
 // maxTagsFile bounds what is read from a tags file, in bytes: far more than
@@ -19,7 +20,7 @@ func (a *Agent) loadTagsFile() error {
 	if a.cfg.TagsFile == "" {
 		return nil
 	}
-	f, err := os.Open(a.cfg.TagsFile)
+	f, err := atomicfile.Open(a.cfg.TagsFile, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -50,32 +51,8 @@ func (a *Agent) writeTagsFile(tags map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("Failed to encode tags: %w", err)
 	}
-	if err := writeFile(a.cfg.TagsFile, b); err != nil {
+	if _, err := atomicfile.Replace(a.cfg.TagsFile, b, 0o600, false); err != nil {
 		return fmt.Errorf("Failed to write tags file: %w", err)
 	}
 	return nil
-}
-
-// writeFile writes atomically, readable by the owner only.
-func writeFile(path string, b []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(b); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

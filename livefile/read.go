@@ -6,13 +6,14 @@ import (
 	"os"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/atomicfile"
 	"github.com/ibuki-dev/ibuki/live"
 )
 
 // read returns the whole file, within live.MaxFile, and what it was read of. It is
 // read into buf if there is room.
 func read(path string, buf []byte) ([]byte, os.FileInfo, error) {
-	f, err := os.Open(path)
+	f, err := atomicfile.OpenToRead(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -20,9 +21,6 @@ func read(path string, buf []byte) ([]byte, os.FileInfo, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, errNoFile
 	}
 	if info.Size() > live.MaxFile {
 		return nil, nil, live.ErrTooLarge

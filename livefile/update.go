@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/atomicfile"
 	"github.com/ibuki-dev/ibuki/live"
 )
 
@@ -50,8 +51,8 @@ func (t *Target) update(ctx context.Context, order Order, ask func(context.Conte
 	if err != nil {
 		return Result{}, err
 	}
-	removeTemporary(t.Path)
-	removeTemporary(excludedPath(t.Path))
+	atomicfile.Clean(t.Path)
+	atomicfile.Clean(excludedPath(t.Path))
 	now := time.Now()
 	x, orderErr := t.follow(now, &order, cluster.Clocks)
 	view := cluster.View

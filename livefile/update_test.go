@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/atomicfile"
 	"github.com/ibuki-dev/ibuki/live"
 )
 
@@ -126,12 +127,15 @@ func TestUpdateSaysWhatIsWrong(t *testing.T) {
 	if err := os.Mkdir(f.Path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Update(t.Context(), Order{}, says(node("a", live.Alive))); !errors.Is(err, errNoFile) {
+	if _, err := f.Update(t.Context(), Order{}, says(node("a", live.Alive))); !errors.Is(err, atomicfile.ErrNotRegular) {
 		t.Errorf("a directory: %v", err)
 	}
 	nowhere := &Target{Path: filepath.Join(t.TempDir(), "gone", "live.json")}
 	if _, err := nowhere.Update(t.Context(), Order{}, says()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no directory: %v", err)
+	}
+	if err := os.Remove(f.Path); err != nil {
+		t.Fatal(err)
 	}
 	unlock, err := lock(t.Context(), f.Path)
 	if err != nil {

@@ -1,16 +1,12 @@
 package livefile
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 
 	"github.com/fsnotify/fsnotify"
 )
-
-// errNoFile: the path is a directory, a socket or a device.
-var errNoFile = errors.New("it is no regular file")
 
 // watcher tells when something changed in the directory of a file. It is only a
 // hint, to be early: what it misses is found by looking.

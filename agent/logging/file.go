@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/ibuki-dev/ibuki/atomicfile"
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
@@ -42,10 +43,11 @@ func (f *File) Validate() (faults []error) {
 
 // Open opens the file, so that a path which cannot be written to is told at once.
 func (f File) Open() (*Writer, error) {
-	file, err := os.OpenFile(f.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	file, err := atomicfile.Open(f.Path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("log file: %w", err)
 	}
+	f.Path = file.Name() // where the links lead
 	if err := file.Close(); err != nil {
 		return nil, fmt.Errorf("log file: %w", err)
 	}

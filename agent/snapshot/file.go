@@ -3,10 +3,11 @@ package snapshot
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/ibuki-dev/ibuki/atomicfile"
 )
 
 // CompactExt is what Serf's compaction puts behind the name of the new file.
@@ -35,29 +36,24 @@ type File interface {
 // Disk is the real one.
 type Disk struct{}
 
-var errNotRegular = errors.New("not a regular file")
-
 // Append opens a file to read it and to write at its end.
 func (Disk) Append(path string, create bool) (File, error) {
 	flags := os.O_RDWR | os.O_APPEND
 	if create {
 		flags |= os.O_CREATE
 	}
-	// What is not a file might wait for somebody at its other end.
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
-	}
-	return openFile(path, flags)
+	return fileOf(atomicfile.Open(path, flags, fileMode))
 }
 
-// Create opens an empty file.
+// Create opens an empty file, in place of what another one left.
 func (Disk) Create(path string) (File, error) {
-	return openFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_TRUNC)
+	return fileOf(atomicfile.Create(path, os.O_RDWR|os.O_APPEND, fileMode))
 }
 
-// openFile returns no typed nil.
-func openFile(path string, flags int) (File, error) {
-	f, err := os.OpenFile(path, flags, 0o644) // the mode that Serf gives it
+const fileMode = 0o644 // as with Serf
+
+// fileOf returns no typed nil.
+func fileOf(f *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -81,12 +77,7 @@ func (Disk) SyncDir(path string) error {
 }
 
 // RealPath follows links, so that replacing the file does not replace a link to it.
-func RealPath(path string) string {
-	if p, err := filepath.EvalSymlinks(path); err == nil {
-		return p
-	}
-	return path
-}
+func RealPath(path string) (string, error) { return atomicfile.Resolve(path) }
 
 // isFull reports whether there was no room for something.
 func isFull(err error) bool {

@@ -473,7 +473,9 @@ func TestSnapshotThroughALink(t *testing.T) {
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
 	must(t, os.WriteFile(file, nil, 0o600))
 	must(t, os.Symlink(file, link))
-	store, _, err := Open(Disk{}, RealPath(link), false)
+	path, err := RealPath(link)
+	must(t, err)
+	store, _, err := Open(Disk{}, path, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -507,4 +509,23 @@ func describe(peers []Peer) string {
 		out = append(out, p.Name+mark)
 	}
 	return strings.Join(out, " ")
+}
+
+// A link at the name of the new file is not followed: whoever may write to the folder would have
+// another file overwritten.
+func TestCompactFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	file, precious := filepath.Join(dir, "s"), filepath.Join(dir, "precious")
+	must(t, os.WriteFile(precious, []byte("precious"), 0o600))
+	must(t, os.Symlink(precious, file+CompactExt))
+	store, _, err := Open(Disk{}, file, false)
+	must(t, err)
+	must(t, store.compact())
+	must(t, store.close())
+	if b, err := os.ReadFile(precious); err != nil || string(b) != "precious" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if info, err := os.Lstat(file); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("%v, %v", info, err)
+	}
 }
