@@ -145,6 +145,8 @@ type Member struct {
 	waiters map[writelog.WriteID][]chan writelog.Outcome
 	peers   map[uint64]*sender
 	skipped skips
+	hard    *raftpb.HardState // the newest
+	unsaved bool              // and it is not on the disk
 
 	mu       sync.Mutex
 	number   uint64
@@ -368,10 +370,8 @@ func (m *Member) turnOver() error {
 
 func (m *Member) carryOut(o *writelog.Output) error {
 	m.send(o.First)
-	if o.Save != nil || len(o.Entries) > 0 || o.Snapshot != nil {
-		if err := m.store.Save(o.Save, o.Entries, o.Snapshot); err != nil {
-			return err
-		}
+	if err := m.save(o); err != nil {
+		return err
 	}
 	m.send(o.Raft)
 	for _, msg := range o.Peer {
@@ -393,9 +393,39 @@ func (m *Member) carryOut(o *writelog.Output) error {
 	}
 	if o.Checkpoint != nil {
 		m.skipped.cut(o.Checkpoint.GetMetadata().GetIndex())
+		if err := m.flush(nil, nil); err != nil { // the log is cut at what it knows to be committed
+			return err
+		}
 		return m.store.Checkpoint(o.Checkpoint)
 	}
 	return nil
+}
+
+// save makes durable what has to be. How far the log is committed need not be: it is learned
+// anew, and goes with the next entries, so that a write costs one fsync and not two.
+func (m *Member) save(o *writelog.Output) error {
+	old, next := m.hard, o.Save
+	if next != nil {
+		m.hard = next
+		m.unsaved = true
+	}
+	voted := next != nil && (old == nil || old.GetTerm() != next.GetTerm() || old.GetVote() != next.GetVote())
+	if !voted && len(o.Entries) == 0 && o.Snapshot == nil {
+		return nil
+	}
+	return m.flush(o.Entries, o.Snapshot)
+}
+
+func (m *Member) flush(entries []*raftpb.Entry, snap *raftpb.Snapshot) error {
+	var hard *raftpb.HardState
+	if m.unsaved {
+		hard = m.hard
+	}
+	if hard == nil && len(entries) == 0 && snap == nil {
+		return nil
+	}
+	m.unsaved = false
+	return m.store.Save(hard, entries, snap)
 }
 
 func (m *Member) send(list []*raftpb.Message) {
