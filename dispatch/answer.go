@@ -25,6 +25,8 @@ var (
 	ErrUnconfirmed = errors.New("the write is recorded for all replicas of a slice, but none has answered yet")
 	// ErrNoMajority: the log of writes has none, and the write was certainly not done.
 	ErrNoMajority = errors.New("no majority of the gateways can be reached: the write was not done")
+	// ErrNotSafe: servers that execute it one by one need not end equal.
+	ErrNotSafe = errors.New("not a write for several servers")
 	// ErrAnswerGone: the write was done before, under the same id.
 	ErrAnswerGone = errors.New("the write was done; what the server answered is not kept any more")
 	// ErrGivenUp: the write was not done, and will not be.

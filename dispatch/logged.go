@@ -166,6 +166,9 @@ func (l *logged) write(ctx context.Context, ds *dataset, c *groonga.Command) (gr
 	if applier.Reserved(c) {
 		return groonga.Answer{}, fmt.Errorf("%w: configuration keys that begin with %s are the gateway's own", ErrForbidden, applier.Prefix)
 	}
+	if err := c.Deterministic(); err != nil {
+		return groonga.Answer{}, fmt.Errorf("%w: %w", ErrNotSafe, err)
+	}
 	shares, err := ds.shares(c)
 	if err != nil {
 		return groonga.Answer{}, err

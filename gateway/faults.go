@@ -44,6 +44,7 @@ var faults = []fault{
 	{dispatch.ErrNoBuffer, "no-buffer", codeNotPermitted, 403},
 	{dispatch.ErrNoReplica, "no-replica", codeUnavailable, 503},
 	{dispatch.ErrNoMajority, "no-majority", codeUnavailable, 503},
+	{dispatch.ErrNotSafe, "not-deterministic", codeUnsupported, 400},
 	{dispatch.ErrAnswerGone, "done-answer-gone", codeUnavailable, 503},
 	{dispatch.ErrGivenUp, "given-up", codeUnavailable, 503},
 	{dispatch.ErrUnconfirmed, "unconfirmed", codeUnavailable, 503},
