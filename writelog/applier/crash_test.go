@@ -75,7 +75,7 @@ func history(t *testing.T, r *rand.Rand, n int) []Entry {
 // TestGroongaIsKilled applies random histories to a server that is killed in the middle of them, though not within a
 // schema command, which would make it suspect. What comes of it is what one run comes to that nothing disturbs.
 func TestGroongaIsKilled(t *testing.T) {
-	crashes(t, 1, 60, 6, func(k *killer, _ context.CancelFunc) {
+	crashes(t, 1, 45, 4, func(k *killer, _ context.CancelFunc) {
 		k.schema.Lock()
 		defer k.schema.Unlock()
 		k.kill()
@@ -84,7 +84,7 @@ func TestGroongaIsKilled(t *testing.T) {
 
 // TestApplierIsKilled is the same for the applier, which may end whatever its server does: the server does it to its end.
 func TestApplierIsKilled(t *testing.T) {
-	crashes(t, 2, 60, 15, func(_ *killer, end context.CancelFunc) { end() })
+	crashes(t, 2, 45, 8, func(_ *killer, end context.CancelFunc) { end() })
 }
 
 func crashes(t *testing.T, seed uint64, length, kills int, strike func(*killer, context.CancelFunc)) {

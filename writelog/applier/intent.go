@@ -18,7 +18,8 @@ type intent struct {
 	Boot    string `json:"boot"`              // boot id of the server's host
 	Started string `json:"started,omitempty"` // when the server was started, as it says; "" within its first second
 	Sent    bool   `json:"sent,omitempty"`    // the command was on its way
-	Done    bool   `json:"done,omitempty"`    // the server has answered it, with success or not
+	Done    bool   `json:"done,omitempty"`    // the server has answered it
+	Code    int    `json:"code,omitempty"`    // with this return code
 	Here    string `json:"here"`              // shape of the object that it is about; "" if it is not there
 	There   string `json:"there,omitempty"`   // of the one of the new name
 	Records uint64 `json:"records,omitempty"` // in the table without keys

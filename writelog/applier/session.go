@@ -333,16 +333,18 @@ func (s *session) take(r result) error {
 	case r.err != nil:
 		return r.err
 	case r.save:
-		return s.written(&s.save, &r.at)
+		s.written(&s.save, &r.at)
+		return nil
 	case r.flush:
 		s.cfg.Events.Durable(r.at.Index)
-		return s.written(&s.flush, &r.at)
+		s.written(&s.flush, &r.at)
+		return nil
 	}
 	return s.answered(r)
 }
 
 // written has those go on who waited for a position.
-func (s *session) written(w *writing, at *Position) error {
+func (s *session) written(w *writing, at *Position) {
 	w.busy, w.has = false, w.taken
 	ready := w.current
 	w.current = nil
@@ -360,5 +362,4 @@ func (s *session) written(w *writing, at *Position) error {
 			s.finish(t)
 		}
 	}
-	return nil
 }

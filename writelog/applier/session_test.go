@@ -409,3 +409,26 @@ func (r *readSizes) Entries(after uint64, maxBytes int) ([]Entry, uint64, error)
 	r.most = max(r.most, len(list))
 	return list, upTo, err
 }
+
+// A schema command that was answered before the applier ended has the same answer afterwards, and is not done again.
+func TestAnsweredSchemaCommandIsNotDoneAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("table_create A TABLE_NO_KEY\n")
+		l := newLog(entriesOf(t, "table_create A TABLE_HASH_KEY ShortText", "load --table A\n[{}]"))
+		f.adopt(Position{Cluster: 7, Boot: "boot1", Nonce: "nonce"})
+		i := intent{Index: 1, Sum: sum(l.entries[0].Command), Boot: "boot1", Sent: true, Done: true, Code: -22}
+		f.config[keyIntent+"3"] = sealed(1, i.encode())
+		_ = inBubble(t, Config{Server: f}, l, func(_ *Applier, h *heard) {
+			time.Sleep(time.Minute)
+			if a := h.answers[1]; a.Code != -22 || string(a.Body) != "[[-22,0.0,0.0],false]" {
+				t.Errorf("%d %s", a.Code, a.Body)
+			}
+		})
+		if got := f.commands(); len(got) != 1 || !strings.HasPrefix(got[0], "load") {
+			t.Errorf("%v", got)
+		}
+		if _, _, whole := unseal(f.config[keyIntent+"0"]); !whole {
+			t.Error("the table is taken for one with keys: its load has no intent")
+		}
+	})
+}

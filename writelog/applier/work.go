@@ -190,7 +190,7 @@ func (s *session) execute(ctx context.Context, t *task, i *intent, c *groonga.Co
 	r.again = i
 	if t.class >= once && r.err == nil && !HostFault(r.answer.Code) {
 		// The position that says so is written later: what is known must not be forgotten before.
-		i.Done = true
+		i.Done, i.Code = true, r.answer.Code
 		r.err = s.set(ctx, fmt.Sprint(keyIntent, t.slot), sealed(i.Index, i.encode()))
 	}
 	return r
@@ -281,7 +281,7 @@ func (s *session) resolve(ctx context.Context, t *task, i *intent) result {
 	case redo:
 		return s.execute(ctx, t, i, c)
 	case done:
-		return result{answer: doneAnswer("true"), again: i}
+		return result{answer: doneAnswer(i.Code), again: i}
 	}
 	return result{err: s.suspect(t, "was under way when the server ended, or cannot be told to be done or not")}
 }
@@ -332,8 +332,8 @@ func (s *session) resolveCount(ctx context.Context, t *task, i *intent) (r resul
 
 // doneAnswer is the answer to a command of which the database says that it was done, and nobody has
 // the server's own answer.
-func doneAnswer(body string) groonga.Answer {
-	return groonga.Answer{Status: 200, ContentType: "application/json", Body: []byte("[[0,0.0,0.0]," + body + "]")}
+func doneAnswer(code int) groonga.Answer {
+	return groonga.Answer{Status: 200, ContentType: groonga.JSONType, Code: code, Body: fmt.Appendf(nil, "[[%d,0.0,0.0],%t]", code, code == 0)}
 }
 
 // flushFault is what a failed io_flush means: what was not written is lost, and no later one brings it back.
