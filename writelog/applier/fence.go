@@ -14,7 +14,7 @@ import (
 // waits for it. Then the locks once more: one that was cleared while its holder was at work is taken again, by
 // nobody, when that ends.
 func (s *session) fence(ctx context.Context) (*found, []byte, error) {
-	if _, err := s.ask(ctx, "lock_clear"); err != nil {
+	if err := s.clearDeadLocks(ctx); err != nil {
 		return nil, nil, err
 	}
 	limit, err := s.oldLimit(ctx)
@@ -38,6 +38,26 @@ func (s *session) fence(ctx context.Context) (*found, []byte, error) {
 		err = s.unset(ctx, keyThreads)
 	}
 	return f, dump, err
+}
+
+// clearDeadLocks clears locks if the server was started since the last fence: a server that was killed leaves its
+// locks in the database. In one that was not, each lock has a holder that is at work, and clearing it under that
+// holder's hands can have it wait for itself for ever.
+func (s *session) clearDeadLocks(ctx context.Context) error {
+	started, up, err := s.started(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := s.get(ctx, keyServer)
+	if err != nil {
+		return err
+	}
+	s.process = started
+	if last == started && up > 0 {
+		return nil
+	}
+	_, err = s.ask(ctx, "lock_clear")
+	return err
 }
 
 // oldLimit is the server's thread limit, or what it was before an applier that did not come to restore it.

@@ -20,6 +20,7 @@ const (
 	keyNonce    = Prefix + "nonce"    // which database this is
 	keySuspect  = Prefix + "suspect"  // why it has to be filled
 	keyThreads  = Prefix + "threads"  // the thread limit before the fence
+	keyServer   = Prefix + "server"   // when the server was started that was fenced last
 	keyIntent   = Prefix + "intent."  // a number follows
 )
 

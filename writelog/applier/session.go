@@ -16,10 +16,11 @@ type session struct {
 	*Applier
 	asker
 
-	queue  *queue
-	tables tables
-	base   Position // who we are, for each position that is written
-	doubt  uint64   // entries up to here may have been done before the host was booted
+	queue   *queue
+	tables  tables
+	base    Position // who we are, for each position that is written
+	process string   // when the server was started
+	doubt   uint64   // entries up to here may have been done before the host was booted
 
 	running int
 	ready   []*task // the positions that they waited for are written
@@ -124,6 +125,9 @@ func (s *session) start(ctx context.Context) (why string, err error) {
 		}
 	}
 	s.doubt = p.Doubt
+	if err := s.set(ctx, keyServer, s.process); err != nil {
+		return "", err
+	}
 	var groups *groups
 	if s.tables, groups, err = learn(dump); err != nil {
 		return "", err
