@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
@@ -69,8 +68,8 @@ func (ds *dataset) loadShares(c *groonga.Command) ([]share, error) {
 	if err != nil {
 		return nil, err
 	}
-	if byID, err := records.ByID(); byID || err != nil {
-		return nil, cmp.Or(err, groonga.ErrLoadByID)
+	if records.ByID() {
+		return nil, groonga.ErrLoadByID
 	}
 	groups := make(map[string]*group)
 	var order []*group
@@ -102,13 +101,22 @@ type group struct {
 	at    []int // which of the load's records they are
 }
 
+// partsOf finds the part of a record in each layout.
 func (ds *dataset) partsOf(list *groonga.RecordList, row json.RawMessage) ([]int, error) {
-	record, err := list.Record(row)
-	if err != nil {
-		return nil, err
-	}
-	if _, keyed := record["_key"]; !keyed {
+	record := list.Record(row)
+	key, keyed := record["_key"]
+	if !keyed {
 		return ds.spread(row), nil
+	}
+	switch key := key.(type) {
+	case json.Number:
+		digits, err := groonga.IntegerKey(key)
+		if err != nil {
+			return nil, err
+		}
+		record["_key"] = digits
+	case bool:
+		return nil, fmt.Errorf("a load with the key %v: %w: write it as the table's type has it", key, groonga.ErrNotSupported)
 	}
 	return ds.place(record)
 }

@@ -59,6 +59,14 @@ func (s *Server) groonga(ctx context.Context, r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.kind == "load" {
+		list, err := groonga.Records(c)
+		if err != nil {
+			return nil, badRequest("BadRequest", "%v", err)
+		}
+		c = list.Command(c, list.Rows) // nothing but records goes on
+		c.ContentType = groonga.JSONType
+	}
 	doc, err := s.do(ctx, c)
 	if err != nil {
 		return nil, err
@@ -118,6 +126,10 @@ func (s *Server) add(ctx context.Context, r *request) (any, error) {
 }
 
 func (s *Server) loadOne(ctx context.Context, r *request, a *addition) (document, error) {
+	switch a.key.(type) {
+	case []any, map[string]any:
+		return document{}, badRequest("InvalidValue", "the key is neither a text nor a number")
+	}
 	record := make(map[string]any, len(a.values)+1)
 	maps.Copy(record, a.values)
 	if a.key != nil {

@@ -184,3 +184,31 @@ func TestTwoSlicesBesideOneServer(t *testing.T) {
 		}
 	}
 }
+
+// TestBodiesBesideOneServer posts bodies that are not quite JSON, through a gateway before
+// one and before two slices, whose answers and records are those of one server.
+func TestBodiesBesideOneServer(t *testing.T) {
+	for _, slices := range []int{1, 2} {
+		b := newBeside(t, slices, "Items")
+		b.items()
+		for body, want := range map[string]string{
+			"": "equal", "  ": "equal", "[": "equal", "x": "refused", `{"_key":"a"}`: "equal", `[{"_key":"b","v":1},`: "equal", `[{_key:'c' "v" 007}#]`: "equal",
+			`[["_key","v"],["d",1],["e",2]]`: "equal", `[["v"],[1]]`: "equal", `[["_key","nosuch"],["f",1]]`: "equal", `[{"_key":"g","v":"x"},{"v":1},{"_key":"h"}]`: "equal",
+			"[{\"_key\":\"i\",\"title\":\"a\tb\"}]": "equal", `[{"_key":"j"`: "refused", `[{"_key":"k"}]` + "\n" + `{"_key":"l"}`: "refused", `[{"_key":1.5}]`: "equal",
+			`[{"_key":null}]`: "equal", `[17,{"_key":"m"}]`: "equal",
+		} {
+			if slices == 2 && body == `[{"_key":1.5}]` {
+				want = "refused"
+			}
+			request := post("/d/load?table=Items&command_version=3&output_errors=yes", "application/json", body)
+			verdict, got, other := b.compare(request)
+			if verdict != want {
+				t.Errorf("%d slices, %q: %s, want %s\n got %+v\nwant %+v", slices, body, verdict, want, got, other)
+			}
+		}
+		held := get("/d/select?table=Items&sort_keys=_key&limit=-1&output_columns=_key,v,title&filter=_key@^%22%22%20%26%26%20_key%3C%22i0%22")
+		if verdict, got, other := b.compare(held); verdict != "equal" {
+			t.Errorf("%d slices: %s\n got %+v\nwant %+v", slices, verdict, got, other)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -171,78 +172,118 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	ctx.Response.SetBodyRaw(answer.Body)
 }
 
-// do has a command done.
+// do has a command done. What is posted to a load are its records, or they are its
+// arguments, as of every other command: what else a body might be to Groonga, commands
+// among it, goes no further.
 func (s *Server) do(ctx *fasthttp.RequestCtx, c *groonga.Command) (groonga.Answer, error) {
-	steps := c.Name == "load" && ctx.IsPost() && s.long(ctx) && !isForm(ctx)
-	if ctx.IsPost() && !steps {
-		if err := s.body(ctx, c); err != nil {
+	var body io.Reader
+	if ctx.IsPost() {
+		var err error
+		if body, err = s.body(ctx, c); err != nil {
 			return groonga.Answer{}, err
 		}
 	}
-	form := c.Form()
-	if c.Name != "load" || !form.Understood() {
-		if steps {
-			ctx.SetConnectionClose() // its records are not read
+	if c.Forwarded {
+		return s.forwarded(c, body)
+	}
+	if c.Name == "load" && c.Form().Understood() {
+		records, ok, err := s.records(c, body)
+		if err != nil {
+			return groonga.Answer{}, err
 		}
-		return s.cfg.Doer.Do(context.Background(), c)
+		if ok {
+			return s.loaded(c, records, body != nil)
+		}
 	}
-	if steps || c.Body != nil {
-		form.Callback = "" // Groonga knows it of values in the arguments alone
+	return s.cfg.Doer.Do(context.Background(), c)
+}
+
+// forwarded does a write of another gateway, which has looked at it.
+func (s *Server) forwarded(c *groonga.Command, body io.Reader) (groonga.Answer, error) {
+	if body != nil {
+		text, err := s.all(body)
+		if err != nil {
+			return groonga.Answer{}, err
+		}
+		c.Body = text
 	}
-	// Whatever form the client wants, servers are asked in one that can be added up.
-	var result groonga.LoadResult
-	var err error
-	if steps {
-		result, err = s.loadStream(ctx.RequestBodyStream(), c.Asked())
-	} else {
-		result, err = s.load(c.Asked())
-	}
+	return s.cfg.Doer.Do(context.Background(), c)
+}
+
+// loaded does a load. Whatever form the client wants, servers are asked in one that can be
+// added up.
+func (s *Server) loaded(c *groonga.Command, records io.Reader, posted bool) (groonga.Answer, error) {
+	result, err := s.load(c.Asked(), records)
 	if err != nil {
 		return groonga.Answer{}, err
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(records, drained)) // a client may still be sending
+	form := c.Form()
+	if posted {
+		form.Callback = "" // Groonga knows it of values in the arguments alone
 	}
 	return result.Answer(form), nil
 }
 
-// long reports whether a body is more than one step of a load, or of unknown length.
-func (s *Server) long(ctx *fasthttp.RequestCtx) bool {
-	n := ctx.Request.Header.ContentLength()
-	return ctx.Request.IsBodyStream() && (n < 0 || n > s.cfg.MaxChunk)
-}
+// drained is how much is read of a body behind the records.
+const drained = 1 << 20
 
-// isForm reports whether a body says that it is arguments.
-func isForm(ctx *fasthttp.RequestCtx) bool {
-	return bytes.HasPrefix(ctx.Request.Header.ContentType(), []byte("application/x-www-form-urlencoded"))
-}
-
-// body takes what a client has posted: arguments or records.
-func (s *Server) body(ctx *fasthttp.RequestCtx, c *groonga.Command) error {
-	var body []byte
-	if !ctx.Request.IsBodyStream() {
-		body = ctx.Request.Body()
+// body takes what a client has posted: arguments, or the records of a load, which it
+// returns. nil: there are none.
+func (s *Server) body(ctx *fasthttp.RequestCtx, c *groonga.Command) (io.Reader, error) {
+	var in io.Reader
+	if ctx.Request.IsBodyStream() {
+		in = ctx.RequestBodyStream()
 	} else {
-		var err error
-		body, err = io.ReadAll(io.LimitReader(ctx.RequestBodyStream(), int64(s.cfg.MaxBody)+1))
+		in = bytes.NewReader(ctx.Request.Body())
+	}
+	form := bytes.HasPrefix(ctx.Request.Header.ContentType(), []byte("application/x-www-form-urlencoded"))
+	if c.Name == "load" {
+		if !form {
+			return in, nil
+		}
+		// curl says that it is a form of whatever it posts.
+		text := bufio.NewReader(in)
+		if b, err := firstByte(text); err == nil && (b == '[' || b == '{') {
+			return text, nil
+		}
+		in = text
+	}
+	text, err := s.all(in)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(bytes.TrimSpace(text)) == 0:
+		return nil, nil
+	case !form:
+		return nil, fmt.Errorf("%w: %s has no body; only load has", groonga.ErrBadCommand, c.Name)
+	}
+	return nil, c.ParseForm(string(text))
+}
+
+// firstByte is the first one that is no space; those before it are read.
+func firstByte(in *bufio.Reader) (byte, error) {
+	for {
+		b, err := in.ReadByte()
 		if err != nil {
-			return fmt.Errorf("%w: body: %v", groonga.ErrBadCommand, err)
+			return 0, err
 		}
-		if len(body) > s.cfg.MaxBody {
-			return fmt.Errorf("%w: body of more than %d bytes", groonga.ErrTooLong, s.cfg.MaxBody)
+		if b != ' ' && b != '\t' && b != '\r' && b != '\n' {
+			return b, in.UnreadByte()
 		}
 	}
-	kind := ctx.Request.Header.ContentType()
-	if isForm(ctx) {
-		// curl says so of whatever it posts.
-		if text := bytes.TrimLeft(body, " \t\r\n"); len(text) == 0 || text[0] != '[' && text[0] != '{' {
-			return c.ParseForm(string(body))
-		}
-		kind = nil
+}
+
+// all reads a body that is short.
+func (s *Server) all(in io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(in, int64(s.cfg.MaxBody)+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: body: %v", groonga.ErrBadCommand, err)
 	}
-	c.ContentType = string(kind)
-	c.Body = body
-	if !ctx.Request.IsBodyStream() {
-		c.Body = append([]byte{}, body...) // what ctx has is used again
+	if len(text) > s.cfg.MaxBody {
+		return nil, fmt.Errorf("%w: body of more than %d bytes", groonga.ErrTooLong, s.cfg.MaxBody)
 	}
-	return nil
+	return text, nil
 }
 
 // fault tells what is wrong in Groonga's form.

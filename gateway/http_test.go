@@ -141,9 +141,11 @@ func TestCommandsOfAllForms(t *testing.T) {
 		{"POST", "/d/select", "application/x-www-form-urlencoded", "table=Items&query=x%26y", "/d/select?table=Items&query=x%26y", ""},
 		{"POST", "/d/load?table=Items", "application/json", `[{"_key":"a"}]`, "/d/load?table=Items&command_version=3", `[{"_key":"a"}]`},
 		// What curl -d sends.
-		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", ` [{"_key":"a"}]`, "/d/load?table=Items&command_version=3", ` [{"_key":"a"}]`},
-		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", `values=` + url.QueryEscape(`[{"_key":"a"}]`), "/d/load?table=Items&values=" + url.QueryEscape(`[{"_key":"a"}]`) + "&command_version=3", ""},
-		{"GET", "/d/load?table=Items&values=[]", "", "", "/d/load?table=Items&values=%5B%5D&command_version=3", ""},
+		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", ` [{"_key":"a"}]`, "/d/load?table=Items&command_version=3", `[{"_key":"a"}]`},
+		// What Groonga's own reader takes besides JSON is sent on as JSON.
+		{"POST", "/d/load?table=Items", "application/json", "[;{_key:'a' \"b\" 007,}\n,", "/d/load?table=Items&command_version=3", `[{"_key":"a","b":7}]`},
+		{"POST", "/d/load?table=Items", "application/x-www-form-urlencoded", `values=` + url.QueryEscape(`[{"_key":"a"}]`), "/d/load?table=Items&command_version=3", `[{"_key":"a"}]`},
+		{"GET", "/d/load?table=Items&values=[]", "", "", "/d/load?table=Items&command_version=3", `[]`},
 	} {
 		status, _, body := ask(t, c.method, "http://"+addr+c.uri, c.kind, strings.NewReader(c.body))
 		if status != 200 || c.method != "HEAD" && !strings.HasPrefix(body, "[[0,") {
@@ -205,7 +207,7 @@ func TestFaultsAreEnvelopes(t *testing.T) {
 // chunks.
 func TestALoadOfAnyLengthIsTakenInSteps(t *testing.T) {
 	const records = 3000
-	for _, form := range []string{"objects", "lines", "arrays", "columns"} {
+	for _, form := range []string{"objects", "arrays", "columns"} {
 		t.Run(form, func(t *testing.T) {
 			doer := &scripted{}
 			addr, _ := serve(t, Config{Doer: doer, MaxChunk: 16 << 10})
@@ -294,14 +296,11 @@ func longLoad(form string, records int) (uri, text string) {
 		uri += "&columns=_key,x"
 	}
 	for i := range records {
-		if form == "objects" || form == "lines" {
+		if form == "objects" {
 			rows = append(rows, fmt.Sprintf(`{"_key":"key%d","x":"some text"}`, i))
 		} else {
 			rows = append(rows, fmt.Sprintf(`["key%d","some more text"]`, i))
 		}
-	}
-	if form == "lines" {
-		return uri, strings.Join(rows, "\n")
 	}
 	return uri, " [\n" + strings.Join(rows, ",\n") + "\n]\n"
 }
@@ -311,15 +310,55 @@ func TestALoadThatBreaksOff(t *testing.T) {
 	addr, _ := serve(t, Config{Doer: doer, MaxChunk: 4 << 10, MaxRecord: 8 << 10})
 	whole := `[` + strings.Repeat(`{"_key":"a","x":"0123456789"},`, 1000)
 	for name, text := range map[string]string{
-		"half":     whole + `{"_key":"b"`,
-		"no JSON":  whole + `{]}`,
-		"a number": whole + `17]`,
-		"too long": whole + `{"_key":"` + strings.Repeat("x", 9<<10) + `"}]`,
+		"half":      whole + `{"_key":"b"`,
+		"no JSON":   whole + `{]}`,
+		"one more":  whole + `]` + "\n" + `{"_key":"b"}`,
+		"too long":  whole + `{"_key":"` + strings.Repeat("x", 9<<10) + `"}]`,
+		"very deep": whole + strings.Repeat("[", 1000),
 	} {
 		status, fault, body := ask(t, "POST", "http://"+addr+"/d/load?table=T", "application/json", strings.NewReader(text))
-		if status != 400 || fault != "bad-command" || !strings.Contains(body, "records were loaded") {
+		if status != 400 || fault != "bad-command" || !strings.Contains(body, "after 1000 records were loaded") {
 			t.Errorf("%s: %d %s %.200s", name, status, fault, body)
 		}
+	}
+}
+
+// A record that cannot be read costs that record; a body goes to a load only.
+func TestABadRecordCostsThatRecord(t *testing.T) {
+	doer := &scripted{}
+	addr, _ := serve(t, Config{Doer: doer})
+	status, _, body := ask(t, "POST", "http://"+addr+"/d/load?table=T&command_version=3&output_ids=yes&output_errors=yes", "application/json",
+		strings.NewReader(`[{"_key":"a"},{"_key":"b","x":"`+"\xff"+`"},{"_key":"c","x"},{"_key":"d"}]`))
+	var doc struct {
+		Header struct {
+			Code  int `json:"return_code"`
+			Error struct{ Message string }
+		}
+		Body struct {
+			Loaded int   `json:"n_loaded_records"`
+			IDs    []int `json:"loaded_ids"`
+			Errors []struct {
+				Code    int `json:"return_code"`
+				Message string
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &doc); err != nil {
+		t.Fatal(err, body)
+	}
+	if b := doc.Body; status != 400 || doc.Header.Code != -22 || b.Loaded != 2 || len(b.IDs) != 4 || b.IDs[1] != 0 || b.IDs[2] != 0 || b.IDs[3] == 0 ||
+		b.Errors[1].Code != -22 || !strings.Contains(b.Errors[1].Message, "UTF-8") || !strings.Contains(b.Errors[2].Message, "no value") || b.Errors[3].Code != 0 {
+		t.Errorf("%d %s", status, body)
+	}
+	doer.got = nil
+	for _, command := range []string{"select", "delete", "nosuch"} {
+		status, fault, body := ask(t, "POST", "http://"+addr+"/d/"+command+"?table=T", "application/json", strings.NewReader("\nshutdown\n"))
+		if status != 400 || fault != "bad-command" || !strings.Contains(body, "only load has") {
+			t.Errorf("%s: %d %s %s", command, status, fault, body)
+		}
+	}
+	if len(doer.got) > 0 {
+		t.Errorf("%+v was asked", doer.got)
 	}
 }
 

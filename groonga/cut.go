@@ -1,7 +1,6 @@
 package groonga
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -268,8 +267,8 @@ func (k Cut) checkLoad(c *Command) error {
 		if err != nil {
 			return err
 		}
-		if byID, err := records.ByID(); byID || err != nil {
-			return cmp.Or(err, ErrLoadByID)
+		if records.ByID() {
+			return ErrLoadByID
 		}
 	}
 	for _, name := range []string{"each", "ifexists"} {
@@ -282,25 +281,3 @@ func (k Cut) checkLoad(c *Command) error {
 
 // ErrLoadByID refuses a load by number.
 var ErrLoadByID = fmt.Errorf("%w: a load by _id: each server numbers its records by itself. Load by _key", ErrNotSupported)
-
-// ByID reports whether a list of records, or one of them, addresses records by number.
-func (l *RecordList) ByID() (bool, error) {
-	for _, column := range l.Columns {
-		if column == "_id" {
-			return true, nil
-		}
-	}
-	for _, row := range l.Rows {
-		if row[0] == '[' {
-			continue
-		}
-		fields, ok := splitObject(row)
-		if !ok {
-			return false, fmt.Errorf("%w: a record of the load", ErrBadCommand)
-		}
-		if field(fields, "_id") != nil {
-			return true, nil
-		}
-	}
-	return false, nil
-}

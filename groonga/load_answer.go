@@ -68,6 +68,20 @@ func (r *LoadResult) Add(next LoadResult) {
 	}
 }
 
+// UnreadRecord is what came of a record that no server was given, since it cannot be read.
+func UnreadRecord(c *Command, err error) *LoadResult {
+	const invalid, badRequest = -22, 400
+	r := &LoadResult{Header: Header{Code: invalid, Fault: &Fault{Message: err.Error()}}, Status: badRequest}
+	if c.Get("output_ids") == "yes" {
+		r.IDs = []json.RawMessage{[]byte("0")}
+	}
+	if c.Get("output_errors") == "yes" {
+		message := escapeText([]byte(`{"return_code":-22,"message":`), err.Error())
+		r.Errors = []json.RawMessage{append(message, '}')}
+	}
+	return r
+}
+
 // Answer is the result in a client's form.
 func (r *LoadResult) Answer(f Form) Answer {
 	a := Answer{Status: r.Status, Code: r.Code}
