@@ -27,6 +27,9 @@ func (m *Machine) span(e *member) (least, most time.Duration, want int) {
 		if s.mine && m.watches.isolated() && !m.roll.company(m.clock.awake()) {
 			d.least, d.most = 4*d.least, 4*d.most
 		}
+		if s.verdict == wire.VerdictCrashed { // it is refused besides
+			d.least, d.most = d.least/2, d.most/2
+		}
 	}
 	if e.native == 0 && s.verdict != wire.VerdictCrashed { // it refutes on its own tick only
 		d.least, d.most = d.least+2*m.cfg.GossipInterval, d.most+2*m.cfg.GossipInterval

@@ -73,7 +73,7 @@ func TestP291_OwnRefusalsAlone(t *testing.T) {
 			r.keepRefusing(x, 275*time.Millisecond)
 			r.hears(x)
 		}, 10 * time.Millisecond, false},
-		{"a plain member could not look", 2, func(r *rig) { r.in(nativeAlive("plain", 40, 1, 0)) }, 400 * time.Millisecond, false},
+		{"a plain member could not look", 2, func(r *rig) { r.in(nativeAlive("plain", 40, 1, 0)) }, 380 * time.Millisecond, false},
 	} {
 		r := watched(t, c.n)
 		r.acks = func(to netip.AddrPort) bool { return to != addrOf(x) && to != addrOf(40) }
@@ -90,6 +90,24 @@ func TestP291_OwnRefusalsAlone(t *testing.T) {
 		if c.n > 1 && c.dead && len(r.of(wire.TypeSuspect)) == 0 {
 			t.Errorf("%s: nobody is told to look", c.what)
 		}
+	}
+}
+
+// P291: where there are plain members its silence counts besides, for half as long, and they are told.
+func TestP291_PlainMembersAreTold(t *testing.T) {
+	r := watched(t, 2)
+	r.acks = func(to netip.AddrPort) bool { return to == addrOf(2) }
+	r.in(nativeAlive("plain", 40, 1, 0))
+	r.breakLink(1)
+	began := r.now
+	for r.state(1) != wire.StateDead && r.now.Sub(began) < time.Second {
+		r.keepRefusing(1, 5*time.Millisecond)
+	}
+	if d, want := r.now.Sub(began), r.timing.burst+r.timing.silent.most/2; d < want || d > want+30*time.Millisecond {
+		t.Errorf("it took %v, want %v", d, want)
+	}
+	if r.run(2 * time.Millisecond); len(r.of(wire.TypeDead)) == 0 || r.Member(nameOf(1)).Verdict != wire.VerdictCrashed {
+		t.Error("nobody is told that it has crashed")
 	}
 }
 
