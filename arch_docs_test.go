@@ -8,12 +8,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // pages are the texts whose links have to lead somewhere.
 func pages(t *testing.T) (files []string) {
 	t.Helper()
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "contrib/*/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "contrib/*/*.md", "findings/*.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -192,6 +193,53 @@ func TestGlossaryIsOfThisCode(t *testing.T) {
 	for _, word := range sortedKeys(words) {
 		if !words[word] {
 			t.Errorf("the glossary names %q, which no file has", word)
+		}
+	}
+}
+
+// plainPages have prose of at most 120 columns, so that a diff of them can be read. The
+// list only grows; tables, blocks of code and lines that are one link are left out.
+var plainPages = []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/dependencies.md", "findings/README.md"}
+
+const maxColumns = 120
+
+func TestProseIsNarrow(t *testing.T) {
+	for _, page := range plainPages {
+		for line := range strings.Lines(prose(t, page)) {
+			line = strings.TrimRight(line, "\n")
+			if n := utf8.RuneCountInString(line); n > maxColumns && !strings.HasPrefix(line, "|") {
+				t.Errorf("%s: %d columns, of at most %d: %.60s…", page, n, maxColumns, line)
+			}
+		}
+	}
+}
+
+// Each finding is a script that can be run, and has a row.
+func TestFindingsAreListed(t *testing.T) {
+	scripts, err := filepath.Glob("findings/*.sh")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d findings, %v", len(scripts), err)
+	}
+	list := prose(t, "findings/README.md")
+	for _, script := range scripts {
+		if info, err := os.Stat(script); err != nil || info.Mode()&0o111 == 0 {
+			t.Errorf("%s cannot be run: %v", script, err)
+		}
+		if name := filepath.Base(script); strings.Count(list, "("+name+")") != 1 {
+			t.Errorf("findings/README.md has no row for %s", name)
+		}
+	}
+}
+
+// The root's doc.go names every package.
+func TestPackagesAreIntroduced(t *testing.T) {
+	introduced, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range sortedKeys(readPolicy(t)) {
+		if !regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`).Match(introduced) {
+			t.Errorf("doc.go does not name the package %s", name)
 		}
 	}
 }
