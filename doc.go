@@ -14,6 +14,7 @@
 // The agent:
 //
 //   - live, livefile: the live-node list as a value, and as a file.
+//   - atomicfile: the one way to write a file.
 //   - access: tokens, TLS and Unix sockets, for everything that listens.
 //   - rpc: Serf's RPC protocol, client and server.
 //   - agent: the daemon as a library, with agent/transport (sockets), agent/snapshot,
@@ -26,7 +27,8 @@
 //   - groonga: Groonga's command language, and how answers are merged.
 //   - sock: cheap TCP connections.
 //   - dispatch: delivery of commands to the servers.
-//   - writelog, writelog/store, writelog/applier: the replicated log of writes.
+//   - writelog, writelog/store, writelog/applier, writelog/member: the replicated log of
+//     writes, on disk, applied to servers, and its members.
 //   - gateway, droonga: the two fronts, for clients of Groonga and of Droonga.
 //
 // The command:
