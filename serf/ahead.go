@@ -39,9 +39,10 @@ const (
 type ahead struct {
 	m *Machine
 
-	held   []heldMessage
-	shown  map[string]showing // by members that were asked
-	joined bool               // an own join went well, in this life
+	held     []heldMessage
+	shown    map[string]showing // by members that were asked
+	joined   bool               // an own join went well, in this life
+	joinedAt time.Time          // the first of them
 
 	source netip.AddrPort // who gave the last reason to ask
 	reason time.Time      // when that was

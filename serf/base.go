@@ -22,7 +22,7 @@ func (m *Machine) Base() *Base {
 	for i := range m.members.len() {
 		if mem := m.members.at(i); mem.status == StatusAlive {
 			r := *mem
-			r.shared, r.since = true, 0
+			r.shared, r.since, r.listed = true, 0, 0
 			b.places[r.Name()] = int32(len(b.list))
 			b.list = append(b.list, r)
 		}

@@ -35,9 +35,17 @@ func (n *node) votes(from string, addr netip.AddrPort) {
 	if len(n.Machine.asks.order) != 1 {
 		n.w.t.Fatalf("%d queries run", len(n.Machine.asks.order))
 	}
+	n.votesVia(from, addr, peerAddr(from))
+}
+
+// votesVia is votes with the answer coming from elsewhere.
+func (n *node) votesVia(from string, addr, via netip.AddrPort) {
+	n.w.t.Helper()
 	id := n.Machine.asks.order[0].id
 	r := wire.ConflictResponse{Name: n.name(), Addr: addr.Addr(), Port: addr.Port(), Status: 1}
-	n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: from, Payload: r.AppendTo(nil)})
+	q := wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: from, Payload: r.AppendTo(nil)}
+	n.HandlePacket(n.w.now, via, q.AppendTo([]byte{byte(wire.TypeUser)}))
+	n.act()
 }
 
 func TestP103_MajorityDecides(t *testing.T) {
@@ -48,11 +56,16 @@ func TestP103_MajorityDecides(t *testing.T) {
 		log          string
 	}{
 		{2, 1, Alive, "serf: majority in name conflict resolution [2 / 3]"},
-		{1, 1, Shutdown, "serf: minority in name conflict resolution, quiting [1 / 2]"},
+		{1, 1, Alive, "serf: majority in name conflict resolution [1 / 2]"}, // the lower address stays
+		{1, 2, Shutdown, "serf: minority in name conflict resolution, quiting [1 / 3]"},
 		{0, 1, Shutdown, "quiting [0 / 1]"},
 		{0, 0, Alive, "nobody voted"},
 	} {
 		n := alone(t, nil)
+		for i := range 3 {
+			n.alive(fmt.Sprint("o", i), 1)
+			n.alive(fmt.Sprint("t", i), 1)
+		}
 		n.claim("self")
 		for i := range tc.ours {
 			n.votes(fmt.Sprint("o", i), n.addr)
@@ -152,6 +165,104 @@ func TestP102_WhoAnswers(t *testing.T) {
 	for _, name := range []string{"self", "nobody", ""} {
 		if _, ok := asked(name); ok {
 			t.Errorf("answered about %q", name)
+		}
+	}
+}
+
+// TestP103_WhoHasAVoice: strangers, who has just come, who speaks for another one, and who is gone
+// have none, however many they are; neither has anybody two.
+func TestP103_WhoHasAVoice(t *testing.T) {
+	other := netip.MustParseAddrPort("10.7.7.7:7946")
+	n := alone(t, nil)
+	for _, name := range []string{"old1", "old2", "gone", "left"} {
+		n.alive(name, 1)
+	}
+	n.w.now = n.w.now.Add(voterTime)
+	n.alive("late", 1)
+	n.w.now = n.w.now.Add(voterTime - time.Second)
+	n.dead("gone", 1, "old1")
+	n.dead("left", 1, "left")
+	for i := range 20 {
+		n.alive(fmt.Sprint("forged", i), 1)
+	}
+	n.claim("self")
+	for i := range 20 {
+		n.votes(fmt.Sprint("nobody", i), other)
+		n.votes(fmt.Sprint("forged", i), other)
+		n.votesVia("old2", other, peerAddr(fmt.Sprint("forged", i)))
+		n.votesVia("old2", other, strangers)
+	}
+	for _, name := range []string{"late", "gone", "left", "self", ""} {
+		n.votes(name, other)
+	}
+	if n.conflict.votes != 0 {
+		t.Fatalf("%d votes of who has none", n.conflict.votes)
+	}
+	n.votes("old1", n.addr)
+	n.votes("old1", other) // again
+	n.votesVia("old2", n.addr, peerAddr("old1"))
+	if c := n.conflict; c.votes != 2 || c.ours != 2 {
+		t.Errorf("%+v", c)
+	}
+	n.wait(time.Minute)
+	if n.State() != Alive {
+		t.Error("it gave way")
+	}
+	// Listed for just long enough, and not quite.
+	for _, early := range []time.Duration{0, time.Second} {
+		n := alone(t, nil)
+		n.w.now = n.w.now.Add(time.Second)
+		n.alive("b", 1)
+		n.w.now = n.w.now.Add(voterTime - early)
+		n.claim("self")
+		n.votes("b", other)
+		if counts := n.conflict.votes == 1; counts != (early == 0) {
+			t.Errorf("listed %v less than long enough: counts %v", early, counts)
+		}
+	}
+}
+
+// TestP103_OneNameTwice: of two nodes with a name one stays, the one that was there before.
+func TestP103_OneNameTwice(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		nodes []string
+		age   time.Duration // of the cluster
+	}{
+		{"one and a newcomer", []string{"b"}, time.Minute},
+		{"one that is new itself and a newcomer", []string{"b"}, time.Second},
+		{"two and a newcomer", []string{"a", "b"}, time.Minute},
+		{"many and a newcomer", []string{"a", "b", "c", "d"}, time.Minute},
+		{"a young cluster and a newcomer", []string{"a", "b", "c"}, time.Second},
+	} {
+		for _, plain := range []bool{true, false} {
+			w := newWorld(t)
+			ns := w.group(func(int) bool { return plain }, c.nodes...)
+			w.run(c.age)
+			twin := w.add("b", func(cfg *Config) { cfg.Swim.Plain = plain })
+			twin.join(ns[0], true)
+			w.run(2 * time.Minute)
+			first := ns[0]
+			for _, n := range ns {
+				if n.name() == "b" {
+					first = n
+				}
+			}
+			if first.State() != Alive || twin.State() != Shutdown {
+				t.Errorf("%s, plain %v: the first is %v, the twin %v: %q", c.name, plain, first.State(), twin.State(), twin.log)
+			}
+		}
+	}
+	// Two clusters with a name in common meet: half of the voices each.
+	for _, plain := range []bool{true, false} {
+		w := newWorld(t)
+		a := w.group(func(int) bool { return plain }, "a1", "a2", "x")
+		b := w.group(func(int) bool { return plain }, "b1", "b2", "x")
+		w.run(time.Minute)
+		a[0].join(b[0], true)
+		w.run(5 * time.Minute)
+		if one, two := a[2].State() == Alive, b[2].State() == Alive; one == two {
+			t.Errorf("plain %v: of two halves' nodes with one name: %v and %v", plain, a[2].State(), b[2].State())
 		}
 	}
 }

@@ -23,6 +23,7 @@ type member struct {
 	shared     bool // in a Base: own says what to change in its place
 	verdict    wire.Verdict
 	degraded   bool
+	listed     uint32 // when it was listed first, in seconds from Machine.epoch on
 }
 
 // public is the member as users see it; everything in it is new.
@@ -114,7 +115,7 @@ func (m *Machine) memberJoined(sm *swim.Member) {
 // addMember puts a new member at place i of the list. An intent that came
 // before it takes effect now (P72).
 func (m *Machine) addMember(i int, sm *swim.Member) {
-	mem := &member{Face: sm.Face}
+	mem := &member{Face: sm.Face, listed: uint32(m.now.Sub(m.epoch) / time.Second)}
 	m.members.insert(i, mem)
 	mem.Face = sm.Face
 	status := StatusAlive

@@ -199,6 +199,10 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 		m.traceResponse(TraceNoQuery, swim.LevelWarn, r)
 		return
 	}
+	if a.conflict && !m.conflict.counts(m, r.From, m.heardFrom) {
+		m.traceResponse(TraceConflictStranger, swim.LevelWarn, r)
+		return
+	}
 	isAck := r.Flags&wire.QueryFlagAck != 0
 	if isAck && r.Flags&wire.QueryFlagSay != 0 {
 		defer m.heard(a, r.From, true, true)

@@ -294,6 +294,8 @@ func renderConflict(t *swim.Trace) string {
 	case TraceConflictOwn:
 		return fmt.Sprintf("Node name conflicts with another node at %s. Names must be unique! (Resolution enabled: %v)",
 			split(t.Addr), t.N == 1)
+	case TraceConflictStranger:
+		return fmt.Sprintf("Passing over the answer of %s to the name conflict: it is no member that has been here for long, or not its host", t.From)
 	case TraceConflictBad:
 		return fmt.Sprintf("Failed to decode conflict query response: %v", t.Err)
 	case TraceConflictFailed:

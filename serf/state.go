@@ -74,7 +74,9 @@ func (m *Machine) mergeState(from netip.AddrPort, state []byte, asked bool) {
 	m.merged = true
 	if asked {
 		m.ahead.show(from, &s, !m.ahead.joined && m.merging != notJoining && m.merging != reconnected)
-		m.ahead.joined = m.ahead.joined || m.merging != notJoining
+		if !m.ahead.joined && m.merging != notJoining {
+			m.ahead.joined, m.ahead.joinedAt = true, m.now
+		}
 	}
 	near := true
 	// Nothing has been sent yet with the times that the clocks show.

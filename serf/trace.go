@@ -45,14 +45,15 @@ const (
 	TraceRelayBad  // a message could not be relayed: Err
 	TraceAnswerBad // an answer to an internal query could not be given: Err
 
-	TraceConflict        // Node, known at Old, is claimed by Addr too
-	TraceConflictOwn     // this node's name is claimed by Addr too; N is 1 if it is being resolved
-	TraceConflictBad     // an answer of From to the conflict query could not be read: Err
-	TraceConflictFailed  // the conflict query could not be started: Err
-	TraceConflictAsked   // From asks who Node is
-	TraceConflictWon     // N of Of answers are for this node
-	TraceConflictLost    // N of Of answers are for this node: it shuts down
-	TraceConflictNoVotes // nobody answered: this node stays
+	TraceConflict         // Node, known at Old, is claimed by Addr too
+	TraceConflictOwn      // this node's name is claimed by Addr too; N is 1 if it is being resolved
+	TraceConflictStranger // an answer of From to the conflict query, LTime, does not count: it is no member that was listed for long enough
+	TraceConflictBad      // an answer of From to the conflict query could not be read: Err
+	TraceConflictFailed   // the conflict query could not be started: Err
+	TraceConflictAsked    // From asks who Node is
+	TraceConflictWon      // N of Of answers are for this node
+	TraceConflictLost     // N of Of answers are for this node: it shuts down
+	TraceConflictNoVotes  // nobody answered: this node stays
 
 	TraceReconnect        // tries failed Node at Addr
 	TraceReconnectForgone // not this time, by chance

@@ -116,7 +116,7 @@ func bucketCount(n int) int {
 	return b
 }
 
-// sums are those of the present members: of which incarnation they are known,
+// sums are those of the present members: where and of which incarnation they are known,
 // and what the layer knows of each.
 func (m *Machine) sums(buckets int) []uint32 {
 	out := make([]uint32, buckets)
@@ -126,7 +126,7 @@ func (m *Machine) sums(buckets int) []uint32 {
 			continue
 		}
 		stamp := m.layer.Stamp(e.name)
-		h := mix(e.place ^ mix(e.incarnation+0x9e3779b9) ^ mix(uint32(stamp)+0x85ebca77) ^ mix(uint32(stamp>>32)+0xc2b2ae3d))
+		h := mix(e.place ^ e.addr.hash() ^ mix(e.incarnation+0x9e3779b9) ^ mix(uint32(stamp)+0x85ebca77) ^ mix(uint32(stamp>>32)+0xc2b2ae3d))
 		out[bucketOf(e.place, buckets)] += h
 	}
 	return out

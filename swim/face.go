@@ -2,6 +2,7 @@ package swim
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/ibuki-dev/ibuki/wire"
@@ -53,6 +54,13 @@ type endpoint struct {
 }
 
 func pack(a netip.AddrPort) endpoint { return endpoint{a.Addr().As16(), a.Port()} }
+
+// hash is a number that two different addresses seldom have in common.
+func (p *endpoint) hash() uint32 {
+	const last = len(p.ip) - 4 // all of IPv4
+	h := mix(binary.BigEndian.Uint32(p.ip[last:]) ^ uint32(p.port)<<16)
+	return h ^ mix(binary.BigEndian.Uint32(p.ip[:])^mix(binary.BigEndian.Uint32(p.ip[4:])^mix(binary.BigEndian.Uint32(p.ip[8:]))))
+}
 
 func (p endpoint) unpack() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(p.ip).Unmap(), p.port)
