@@ -154,6 +154,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.handlers.Decline = a.declineQuery
 	a.handlers.Recorded = a.recorded
 	a.handlers.View = a.list.Current
+	a.handlers.Update = a.cfg.UpdateAfterChange
 	a.handlers.Run = a.timed(a.handlers.Run)
 	err := a.start()
 	if err == nil && len(a.cfg.Join) > 0 {

@@ -88,7 +88,7 @@ func wantStatuses(t *testing.T, a *Agent, d time.Duration, want string) {
 
 // collect subscribes and returns what came as "type name,name".
 func collect(t *testing.T, a *Agent) func() []string {
-	events, _, cancel := a.Backend().Subscribe()
+	events, _, cancel := a.Backend().Subscribe(true)
 	t.Cleanup(cancel)
 	return func() []string {
 		var out []string
@@ -340,7 +340,7 @@ func TestTagsEventsQueries(t *testing.T) {
 // testQuery lets a ask and b answer by RPC.
 func testQuery(t *testing.T, a, b *Agent) {
 	t.Helper()
-	asked, _, cancel := b.Backend().Subscribe()
+	asked, _, cancel := b.Backend().Subscribe(true)
 	defer cancel()
 	var mu sync.Mutex
 	var got []string
@@ -474,7 +474,8 @@ func TestHungHandlerHoldsUpNothing(t *testing.T) {
 			mu.Unlock()
 			return handler.Output{}, nil
 		}
-		if err := a.handlers.Use([]string{"user=hang", "user=work"}); err != nil {
+		user := []rpc.EventFilter{{Type: "user"}}
+		if err := a.handlers.Use(nil, handler.Handler{Filters: user, Command: "hang"}, handler.Handler{Filters: user, Command: "work"}); err != nil {
 			t.Fatal(err)
 		}
 		const events = 2000
@@ -498,7 +499,7 @@ func TestHungHandlerHoldsUpNothing(t *testing.T) {
 
 func TestSlowSubscriber(t *testing.T) {
 	var s subscribers
-	events, lost, cancel := s.add(false)
+	events, lost, cancel := s.add(false, serf.Prompt)
 	for i := range streamLag + 3 {
 		s.send(&serf.Event{Type: serf.EventUser, Name: fmt.Sprint(i)}, 0)
 	}
@@ -512,7 +513,7 @@ func TestSlowSubscriber(t *testing.T) {
 	cancel()
 	cancel()
 	s.closeAll()
-	if _, ok := <-func() <-chan rpc.Event { ch, _, _ := s.add(false); return ch }(); ok {
+	if _, ok := <-func() <-chan rpc.Event { ch, _, _ := s.add(false, serf.Prompt); return ch }(); ok {
 		t.Error("a stream after the end")
 	}
 }

@@ -168,11 +168,16 @@ func (a *Agent) respondToQuery(id serf.QueryID, payload []byte, o serf.Outcome) 
 }
 
 // Subscribe implements rpc.Backend.
-func (b backend) Subscribe() (<-chan rpc.Event, func() int, func()) { return b.subs.add(false) }
+func (b backend) Subscribe(prompt bool) (<-chan rpc.Event, func() int, func()) {
+	if prompt {
+		return b.subs.add(false, serf.Prompt)
+	}
+	return b.subs.add(false, serf.Windowed)
+}
 
-// Observe is Subscribe for a reader that answers no queries: they end without it.
+// Observe is Subscribe, prompt, for a reader that answers no queries: they end without it.
 func (a *Agent) Observe() (events <-chan rpc.Event, lost func() int, cancel func()) {
-	return a.subs.add(true)
+	return a.subs.add(true, serf.Prompt)
 }
 
 // Monitor implements rpc.Backend.

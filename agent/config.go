@@ -134,11 +134,11 @@ type Config struct {
 	QuerySizeLimit         int // 1024
 	UserEventSizeLimit     int // 512
 
-	// CoalescePeriod is how long member events may be held back to be told
-	// together, QuiescentPeriod how long after the last one they are told.
-	// 0: the first of a burst is told at once, what follows it within milliseconds
-	// together (a plain node: 3 s and 1 s, as Serf's agent has them); negative:
-	// events are not held back.
+	// CoalescePeriod is how long events may be held back to be told together to handlers
+	// in Serf's form and to streams of RPC that do not ask for more, QuiescentPeriod how
+	// long after the last one they are told. 0: 3 s and 1 s, Serf's. Failures are told at
+	// once. Negative: nothing is held back, for nobody. All others are told the first
+	// of a burst at once, and what follows it within milliseconds together.
 	CoalescePeriod, QuiescentPeriod time.Duration
 
 	// Tuning are further constants of the protocol.
@@ -289,9 +289,7 @@ func (c Config) withDefaults() Config {
 	c.Seeds = slices.Concat(c.Seeds, c.Join, c.RetryJoin)
 	def(&c.RetryInterval, 30*time.Second)
 	c.RetryInterval = max(c.RetryInterval, minRetryInterval)
-	if c.Swim.Plain {
-		def(&c.CoalescePeriod, 3*time.Second)
-	}
+	def(&c.CoalescePeriod, 3*time.Second)
 	if c.CoalescePeriod > 0 {
 		def(&c.QuiescentPeriod, min(time.Second, c.CoalescePeriod))
 	}
@@ -316,9 +314,14 @@ func (c Config) withDefaults() Config {
 // minRetryInterval is the shortest time between attempts of a retry-join.
 const minRetryInterval = time.Second
 
-// leadingEdge is how long events are held back that follow one that was told at
-// once: long enough that a burst does not start a handler for each member.
-const leadingEdge = 10 * time.Millisecond
+const (
+	// leadingEdge is how long events are held back that follow one that was told at
+	// once, for those who want them at once: long enough that a burst does not start a
+	// handler for each member.
+	leadingEdge = 10 * time.Millisecond
+	// failureEdge is the same for failures, for those who get events as Serf tells them.
+	failureEdge = 100 * time.Millisecond
+)
 
 // serfConfig is what the machine is told.
 func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
@@ -340,8 +343,8 @@ func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
 		NoCoordinates:          c.NoCoordinates,
 		NoConflictResolution:   c.NoConflictResolution,
 	}
-	if c.CoalescePeriod == 0 {
-		s.LeadingEdge = leadingEdge
+	if c.CoalescePeriod > 0 {
+		s.LeadingEdge, s.FailureEdge = leadingEdge, failureEdge
 	}
 	c.Tuning.serf(&s)
 	s.Swim.Name = c.Name

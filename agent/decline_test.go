@@ -47,7 +47,7 @@ func TestDeclines(t *testing.T) {
 				}
 				time.Sleep(3 * time.Second)
 				if c.reads {
-					_, _, cancel := b.Backend().Subscribe()
+					_, _, cancel := b.Backend().Subscribe(true)
 					defer cancel()
 				}
 				began, done, answers := time.Now(), make(chan time.Duration, 1), 0

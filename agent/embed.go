@@ -5,14 +5,15 @@ import (
 	"iter"
 
 	"github.com/ibuki-dev/ibuki/rpc"
+	"github.com/ibuki-dev/ibuki/serf"
 )
 
-// Subscribe delivers every event from now on, in order: member events, user events,
+// Subscribe delivers every event from now on, in order and as soon as it is known: member events, user events,
 // and queries, which Respond answers. The channel is closed when ctx ends, when the
 // agent ends, or when the reader is streamLag events behind; Live still has all of it then.
 // Whoever does not mean to answer queries uses Observe, so that nobody waits for it.
 func (a *Agent) Subscribe(ctx context.Context) <-chan rpc.Event {
-	events, _, cancel := a.subs.add(false)
+	events, _, cancel := a.subs.add(false, serf.Prompt)
 	context.AfterFunc(ctx, cancel)
 	return events
 }

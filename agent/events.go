@@ -10,21 +10,33 @@ import (
 	"github.com/ibuki-dev/ibuki/serf"
 )
 
-// deliver hands an event to handlers and streams. It never waits.
+// deliver hands an event to the handlers and streams of its audience. It never waits.
 func (a *Agent) deliver(e *serf.Event) {
-	a.deliverOne(e)
-	if !a.cfg.UpdateAfterChange {
-		return
+	if e.To&serf.Windowed != 0 {
+		a.logEvent(e)
 	}
-	switch e.Type {
-	case serf.EventMemberJoin, serf.EventMemberLeave, serf.EventMemberFailed:
+	handled := a.handlers.Deliver(e, a.local)
+	ordered := e.To&serf.Prompt != 0 && a.orderLists(e)
+	var id uint64
+	if e.Type == serf.EventQuery {
+		id = a.answers.add(e.Query, e.Deadline)
+	}
+	a.subs.send(e, id)
+	if a.handlers.Updates(e) {
 		update := *e
 		update.Type = serf.EventMemberUpdate
-		a.deliverOne(&update)
+		if e.To&serf.Windowed != 0 {
+			a.logEvent(&update)
+		}
+		a.subs.send(&update, 0)
+	}
+	if e.Type == serf.EventQuery && !handled && !ordered && a.subs.none() {
+		a.loop.declines = append(a.loop.declines, e.Query)
 	}
 }
 
-func (a *Agent) deliverOne(e *serf.Event) {
+// logEvent says that an event comes to those who get events as Serf tells them.
+func (a *Agent) logEvent(e *serf.Event) {
 	text := e.Type.String()
 	switch e.Type {
 	case serf.EventUser:
@@ -33,16 +45,6 @@ func (a *Agent) deliverOne(e *serf.Event) {
 		text = "query: " + logging.OneLine(e.Name)
 	}
 	a.logger.Info("agent: Received event: " + text)
-	handled := a.handlers.Deliver(e, a.local)
-	ordered := a.orderLists(e)
-	var id uint64
-	if e.Type == serf.EventQuery {
-		id = a.answers.add(e.Query, e.Deadline)
-	}
-	a.subs.send(e, id)
-	if e.Type == serf.EventQuery && !handled && !ordered && a.subs.none() {
-		a.loop.declines = append(a.loop.declines, e.Query)
-	}
 }
 
 // declineQuery says that no handler answers a query, unless a reader of a stream may.
@@ -68,16 +70,17 @@ type subscribers struct {
 type subscriber struct {
 	ch       chan rpc.Event
 	observes bool // it answers no query
+	audience serf.Audience
 	lost     int
 	gone     bool // ch is closed
 }
 
-// add returns a stream of all events from now on. observes: the reader only looks on,
-// so that no query waits for an answer of its.
-func (s *subscribers) add(observes bool) (events <-chan rpc.Event, lost func() int, cancel func()) {
+// add returns a stream of all events for an audience from now on. observes: the reader
+// only looks on, so that no query waits for an answer of its.
+func (s *subscribers) add(observes bool, audience serf.Audience) (events <-chan rpc.Event, lost func() int, cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sub := &subscriber{ch: make(chan rpc.Event, streamLag), observes: observes}
+	sub := &subscriber{ch: make(chan rpc.Event, streamLag), observes: observes, audience: audience}
 	if s.closed {
 		sub.close()
 	} else {
@@ -133,6 +136,9 @@ func (s *subscribers) send(e *serf.Event, id uint64) {
 		ev.Members = rpcMembers(e.Members)
 	}
 	for _, sub := range s.all {
+		if e.To != 0 && e.To&sub.audience == 0 {
+			continue
+		}
 		if sub.gone {
 			sub.lost++
 			continue

@@ -33,10 +33,11 @@ type Backend interface {
 	Stats() map[string]map[string]string
 	// Coordinate returns nil if there is none for that node.
 	Coordinate(node string) (*Coordinate, error)
-	// Subscribe delivers every event from now on, in order, until cancel.
+	// Subscribe delivers every event from now on, in order, until cancel: as soon as
+	// it is known if prompt, else in Serf's windows.
 	// The channel is closed after cancel, when the agent ends, or when the
 	// reader was too slow (then lost() says how many events it missed).
-	Subscribe() (events <-chan Event, lost func() int, cancel func())
+	Subscribe(prompt bool) (events <-chan Event, lost func() int, cancel func())
 	// Monitor delivers log lines of at least level (Serf's words: TRACE …ERR),
 	// first the recent ones. The channel is closed after cancel, when the agent
 	// ends, or when the reader was too slow; cancel may be called after that.

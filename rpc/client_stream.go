@@ -101,7 +101,7 @@ func openStream[T any](ctx context.Context, c *Client, command string, req any,
 // Stream subscribes to events; see ParseEventFilter for the filter. Of a query
 // event, ID is what Respond wants; it is good on this connection only.
 func (c *Client) Stream(ctx context.Context, filter string) (*Stream[Event], error) {
-	return openStream(ctx, c, cmdStream, &streamRequest{Type: filter}, parseEvent)
+	return openStream(ctx, c, cmdStream, &streamRequest{Type: filter, Prompt: true}, parseEvent)
 }
 
 func parseEvent(body []byte) (Event, bool, error) {

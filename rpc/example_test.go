@@ -37,7 +37,7 @@ func (a *agent) Query(req rpc.QueryRequest, sink func(rpc.QueryRecord)) error {
 	return nil
 }
 
-func (a *agent) Subscribe() (<-chan rpc.Event, func() int, func()) {
+func (a *agent) Subscribe(bool) (<-chan rpc.Event, func() int, func()) {
 	return a.events, func() int { return 0 }, func() {}
 }
 

@@ -119,7 +119,7 @@ func (b *fakeBackend) Coordinate(node string) (*Coordinate, error) {
 	return nil, nil
 }
 
-func (b *fakeBackend) Subscribe() (<-chan Event, func() int, func()) {
+func (b *fakeBackend) Subscribe(bool) (<-chan Event, func() int, func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	size := b.bufferSize

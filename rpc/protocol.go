@@ -127,7 +127,12 @@ type tagsRequest struct {
 	DeleteTags []string
 }
 
-type streamRequest struct{ Type string }
+// streamRequest asks for events. Prompt: each as soon as it is known, not in Serf's
+// windows; Serf passes that over.
+type streamRequest struct {
+	Type   string
+	Prompt bool `codec:",omitempty"`
+}
 
 type monitorRequest struct{ LogLevel string }
 

@@ -129,7 +129,7 @@ func serveStream(r *request) error {
 	if err != nil {
 		return r.answer(err, nil)
 	}
-	events, lost, cancel := r.s.backend.Subscribe()
+	events, lost, cancel := r.s.backend.Subscribe(req.Prompt)
 	c := r.serverConn
 	return r.run(st, func(st *serverStream) error {
 		return c.streamEvents(st, filters, events, lost)

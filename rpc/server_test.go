@@ -245,23 +245,23 @@ func TestStreamLimits(t *testing.T) {
 	s := NewServer(ServerConfig{MaxStreams: 3}, b)
 	defer s.Close()
 	c := ready(t, s)
-	c.request(cmdStream, 2, streamRequest{"user"})
+	c.request(cmdStream, 2, streamRequest{Type: "user"})
 	c.wantReply(2, "")
-	c.request(cmdStream, 2, streamRequest{"user"})
+	c.request(cmdStream, 2, streamRequest{Type: "user"})
 	c.wantReply(2, "Stream with given sequence exists")
 	c.request(cmdMonitor, 3, monitorRequest{"info"})
 	c.wantReply(3, "")
 	c.request(cmdMonitor, 4, monitorRequest{"info"})
 	c.wantReply(4, "Monitor already exists")
-	c.request(cmdStream, 5, streamRequest{""})
+	c.request(cmdStream, 5, streamRequest{Type: ""})
 	c.wantReply(5, "")
-	c.request(cmdStream, 6, streamRequest{"*"})
+	c.request(cmdStream, 6, streamRequest{Type: "*"})
 	c.wantReply(6, "Too many streams")
 	c.request(cmdStop, 7, stopRequest{2})
 	c.wantReply(7, "")
-	c.request(cmdStream, 2, streamRequest{"nonsense"})
+	c.request(cmdStream, 2, streamRequest{Type: "nonsense"})
 	c.wantReply(2, "Invalid event filter")
-	c.request(cmdStream, 2, streamRequest{"query:q"})
+	c.request(cmdStream, 2, streamRequest{Type: "query:q"})
 	c.wantReply(2, "")
 	c.Close()
 	eventually(t, "no subscriptions", func() bool { return b.subscribers() == 0 })
@@ -276,7 +276,7 @@ func TestSlowReader(t *testing.T) {
 		defer s.Close()
 		slow, fast := ready(t, s), ready(t, s)
 		for _, c := range []*rawConn{slow, fast} {
-			c.request(cmdStream, 2, streamRequest{"*"})
+			c.request(cmdStream, 2, streamRequest{Type: "*"})
 			c.wantReply(2, "")
 		}
 		start := time.Now()
@@ -309,7 +309,7 @@ func TestSlowReader(t *testing.T) {
 			}
 			break
 		}
-		slow.request(cmdStream, 2, streamRequest{"*"}) // the connection lives on, the number is free
+		slow.request(cmdStream, 2, streamRequest{Type: "*"}) // the connection lives on, the number is free
 		slow.wantReply(2, "")
 	})
 }

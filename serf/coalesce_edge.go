@@ -34,10 +34,18 @@ func (e *edge) told(now time.Time, width time.Duration) {
 
 // tellEdges tells what came in this input and is not to wait.
 func (m *Machine) tellEdges() {
-	if m.held.edge.due {
-		m.flushMembers()
+	for i := range m.held {
+		h := &m.held[i]
+		if h.failures.due {
+			h.flushFailures(m)
+		}
+		if h.edge.due {
+			h.flush(m)
+		}
 	}
-	if m.heldUsers.edge.due {
-		m.flushUsers()
+	for i := range m.heldUsers {
+		if h := &m.heldUsers[i]; h.edge.due {
+			h.flush(m)
+		}
 	}
 }

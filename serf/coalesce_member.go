@@ -1,102 +1,98 @@
 package serf
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 )
 
-// heldMembers are the member events of one window (P110), which starts with its
-// first event and ends after CoalescePeriod, or earlier when QuiescentPeriod
-// passed without an event.
+// memberCoalescer holds member events back for an audience, to tell them together. One
+// with windows (P110) tells what it has CoalescePeriod after the first event, or earlier
+// when QuiescentPeriod passed without an event; failures it tells at once (P236). One
+// without tells the first event of a burst at once (P226).
 //
 // Rule: of each member the chain of what happened is kept as short as possible
-// without telling anything untrue: who applies the events of a flush one after
-// the other to the list it had has the list as it is, and no member that went
-// down and came back looks as if nothing had been. So a chain is never just its
-// last event: a join that was followed by an update is still a join, with the
-// new tags; a failure that was followed by a join is both.
+// without telling anything untrue, see AppendStep.
 //
 // Nothing outlives a flush: no event is sent twice, no name is remembered.
-type heldMembers struct {
-	byName map[string]*chain
-	until  time.Time // the end of the window at the latest
-	edge   edge
+type memberCoalescer struct {
+	to            Audience
+	period, quiet time.Duration // of a window; 0: there are none
+	urgent        time.Duration // failures at once, those within it together; 0: they wait like the rest
+	width         time.Duration // of the leading edge, where there are no windows
+	flushAt       timer
+	failuresAt    timer
+
+	byName   map[string]*chain
+	until    time.Time // the end of the window at the latest
+	edge     edge
+	failures edge
 }
 
 // chain is what happened to one member in the window.
 type chain struct {
 	before member // as it was before the first update, if steps begins with one
 	gone   bool   // it was down before the window, and steps begins with a leave by force
-	steps  []step
+	failed bool   // a failure in it is to be told at once
+	steps  []Step[member]
 }
 
-// step is one event: the member as it was right after it.
-type step struct {
-	typ EventType
-	rec member
-}
-
-// down reports whether the event takes a member out of the live ones.
-func (t EventType) down() bool { return t == EventMemberLeave || t == EventMemberFailed }
-
-// up reports whether after the event a member is alive.
-func (t EventType) up() bool { return t == EventMemberJoin || t == EventMemberUpdate }
-
-// add appends an event, then shortens the chain.
-func (c *chain) add(s step, before *member) {
-	n := len(c.steps)
-	if n == 0 {
-		if s.typ == EventMemberUpdate {
+// add appends an event, then shortens the chain. atOnce: it is a failure that does not
+// wait for the end of the window.
+func (c *chain) add(s Step[member], before *member, atOnce bool) {
+	if len(c.steps) == 0 {
+		if s.Type == EventMemberUpdate {
 			c.before = *before
 		}
-		c.gone = s.typ.down() && before != nil
-		c.steps = append(c.steps, s)
+		c.gone = s.Type.Down() && before != nil
+	}
+	if atOnce && len(c.steps) > 0 && c.steps[len(c.steps)-1].Type == EventMemberJoin {
+		c.steps = append(c.steps, s) // what came before a failure is told with it
 		return
 	}
-	last := &c.steps[n-1]
-	switch {
-	case s.typ == EventMemberUpdate && last.typ.up():
-		last.rec = s.rec // a join stays a join, an update an update
-	case s.typ.down() && last.typ.down():
-		*last = s // failed, then force-left
-	case s.typ.down() && last.typ == EventMemberUpdate:
-		*last = s
-	case s.typ.down() && n == 2 && c.gone && last.typ.up():
-		c.steps = []step{*last, s} // (down,) left, up, down: that it was up is all that is news
-	case s.typ.down() && n >= 2 && c.steps[n-2].typ.down():
-		c.steps = append(c.steps[:n-2], s) // down, up, down
-	case s.typ == EventMemberJoin && n >= 2 && last.typ.down() && c.steps[n-2].typ == EventMemberJoin:
-		c.steps = append(c.steps[:n-2], s) // up, down, up
-	case s.typ == EventMemberReap:
-		if i := slices.IndexFunc(c.steps, func(x step) bool { return x.typ == EventMemberReap }); i >= 0 {
-			c.steps = c.steps[:i] // reaped, came and went, reaped
-		}
-		c.steps = append(c.steps, s)
-	default:
-		c.steps = append(c.steps, s)
-	}
+	c.steps = AppendStep(c.steps, s, c.gone)
 }
 
 // final is the chain without an update that came to nothing: the tags are what they were.
-func (m *Machine) final(c *chain) []step {
-	if c.steps[0].typ == EventMemberUpdate && m.sameFace(&c.before, &c.steps[0].rec) {
-		return c.steps[1:]
+func (c *chain) final(m *Machine, steps []Step[member]) []Step[member] {
+	if len(steps) > 0 && steps[0].Type == EventMemberUpdate && m.sameFace(&c.before, &steps[0].Rec) {
+		return steps[1:]
 	}
-	return c.steps
+	return steps
 }
 
-// memberEvent tells a member event, now or at the end of the window. before is
+// memberCoalescers are those that the settings ask for: one for each audience, or one
+// for both.
+func memberCoalescers(cfg *Config) (all []memberCoalescer) {
+	if cfg.CoalescePeriod > 0 && cfg.QuiescentPeriod > 0 {
+		all = append(all, memberCoalescer{to: everybody, period: cfg.CoalescePeriod, quiet: cfg.QuiescentPeriod,
+			urgent: cfg.FailureEdge, flushAt: timerMembers, failuresAt: timerFailures})
+	}
+	if cfg.LeadingEdge > 0 {
+		all = append(all, memberCoalescer{to: everybody, width: cfg.LeadingEdge, flushAt: timerPromptMembers})
+	}
+	if len(all) == 2 {
+		all[0].to, all[1].to = Windowed, Prompt
+	}
+	return all
+}
+
+// memberEvent tells a member event, now or when its time has come. before is
 // the member before an update, or before a leave if it was down already.
 func (m *Machine) memberEvent(t EventType, r, before *member) {
-	windows := m.cfg.CoalescePeriod > 0 && m.cfg.QuiescentPeriod > 0
-	if !windows && m.cfg.LeadingEdge <= 0 || m.over() {
+	if len(m.held) == 0 || m.over() {
 		m.tell(Event{Type: t, Members: []Member{m.public(r)}})
 		return
 	}
-	h := &m.held
+	for i := range m.held {
+		m.held[i].hold(m, t, r, before)
+	}
+}
+
+func (h *memberCoalescer) hold(m *Machine, t EventType, r, before *member) {
 	if len(h.byName) == 0 {
-		h.until = m.now.Add(m.cfg.CoalescePeriod)
+		h.until = m.now.Add(h.period)
 	}
 	if h.byName == nil {
 		h.byName = make(map[string]*chain)
@@ -106,60 +102,114 @@ func (m *Machine) memberEvent(t EventType, r, before *member) {
 		c = new(chain)
 		h.byName[r.Name()] = c
 	}
-	c.add(step{t, *r}, before)
-	if windows {
-		m.timers.set(timerMembers, earlier(h.until, m.now.Add(m.cfg.QuiescentPeriod)))
-	} else if at := h.edge.admit(m.now); !at.IsZero() {
-		m.timers.set(timerMembers, at)
+	atOnce := t == EventMemberFailed && h.urgent > 0
+	c.add(Step[member]{t, *r}, before, atOnce)
+	switch {
+	case atOnce:
+		c.failed = true
+		if at := h.failures.admit(m.now); !at.IsZero() {
+			m.timers.set(h.failuresAt, at)
+		}
+	case h.period > 0:
+		m.timers.set(h.flushAt, earlier(h.until, m.now.Add(h.quiet)))
+	default:
+		if at := h.edge.admit(m.now); !at.IsZero() {
+			m.timers.set(h.flushAt, at)
+		}
 	}
 }
 
-// flushOrder is the order of the types within one round.
-var flushOrder = [...]EventType{
-	EventMemberFailed, EventMemberLeave, EventMemberJoin, EventMemberUpdate, EventMemberReap,
+// flushMembers tells all member events that are held back.
+func (m *Machine) flushMembers() {
+	for i := range m.held {
+		m.held[i].flush(m)
+	}
 }
 
-// flushMembers tells what is held back: first every member's first event, then
-// the second ones, and so on, so that each member's keep their order (P114);
-// within a round members with the same type share one event.
-func (m *Machine) flushMembers() {
-	m.timers.stop(timerMembers)
-	if len(m.held.byName) == 0 {
+func (h *memberCoalescer) flush(m *Machine) {
+	m.timers.stop(h.flushAt)
+	if len(h.byName) == 0 {
 		return
 	}
-	chains := make([][]step, 0, len(m.held.byName))
-	// order-free: sorted by name below.
-	for _, c := range m.held.byName {
-		if steps := m.final(c); len(steps) > 0 {
+	chains := make([][]Step[member], 0, len(h.byName))
+	// order-free: sorted by name in tellChains.
+	for _, c := range h.byName {
+		if steps := c.final(m, c.steps); len(steps) > 0 {
 			chains = append(chains, steps)
 		}
 	}
-	m.held.byName = nil
-	m.held.edge.told(m.now, m.cfg.LeadingEdge)
-	slices.SortFunc(chains, func(a, b []step) int { return strings.Compare(a[0].rec.Name(), b[0].rec.Name()) })
-	for len(chains) > 0 {
-		for _, t := range flushOrder {
-			m.tellRound(t, chains)
-		}
-		rest := chains[:0]
-		for _, steps := range chains {
-			if len(steps) > 1 {
-				rest = append(rest, steps[1:])
-			}
-		}
-		chains = rest
-	}
+	h.byName = nil
+	h.edge.told(m.now, h.width)
+	m.tellChains(h.to, chains)
 }
 
-// tellRound tells the first steps of type t as one event.
-func (m *Machine) tellRound(t EventType, chains [][]step) {
-	var members []Member
-	for _, steps := range chains {
-		if steps[0].typ == t {
-			members = append(members, m.public(&steps[0].rec))
+// flushFailures tells the failures, each with what was held back of the same member
+// before it, and what was of others at the same address: a failure must not come before
+// the join that it ends. What else is held back keeps its window. (P236)
+func (h *memberCoalescer) flushFailures(m *Machine) {
+	m.timers.stop(h.failuresAt)
+	at := make(map[netip.AddrPort]bool)
+	var chains [][]Step[member]
+	// order-free: each by itself; sorted by name in tellChains.
+	for name, c := range h.byName {
+		n := len(c.steps) // up to the last failure
+		for n > 0 && c.steps[n-1].Type != EventMemberFailed {
+			n--
+		}
+		if !c.failed || n == 0 {
+			c.failed = false
+			continue
+		}
+		at[c.steps[n-1].Rec.Addr()] = true
+		if steps := c.final(m, c.steps[:n:n]); len(steps) > 0 {
+			chains = append(chains, steps)
+		}
+		if n == len(c.steps) {
+			delete(h.byName, name)
+			continue
+		}
+		h.byName[name] = &chain{steps: c.steps[n:]}
+	}
+	// order-free: each by itself.
+	for name, c := range h.byName {
+		last := &c.steps[len(c.steps)-1]
+		if at[last.Rec.Addr()] && !last.Type.up() {
+			chains = append(chains, c.final(m, c.steps))
+			delete(h.byName, name)
 		}
 	}
-	if len(members) > 0 {
-		m.tell(Event{Type: t, Members: members})
+	h.failures.told(m.now, h.urgent)
+	m.tellChains(h.to, chains)
+}
+
+// tellChains tells what happened to several members, in rounds and sorted by name.
+func (m *Machine) tellChains(to Audience, chains [][]Step[member]) {
+	slices.SortFunc(chains, func(a, b []Step[member]) int {
+		return strings.Compare(a[0].Rec.Name(), b[0].Rec.Name())
+	})
+	Rounds(chains, func(t EventType, recs []member) {
+		members := make([]Member, len(recs))
+		for i := range recs {
+			members[i] = m.public(&recs[i])
+		}
+		m.tell(Event{Type: t, Members: members, To: to})
+	})
+}
+
+// flushDue tells what the windows have held back for long enough.
+func (m *Machine) flushDue() {
+	for i := range m.held {
+		h := &m.held[i]
+		if h.urgent > 0 && m.timers.due(h.failuresAt, m.now) {
+			h.flushFailures(m)
+		}
+		if m.timers.due(h.flushAt, m.now) {
+			h.flush(m)
+		}
+	}
+	for i := range m.heldUsers {
+		if h := &m.heldUsers[i]; m.timers.due(h.flushAt, m.now) {
+			h.flush(m)
+		}
 	}
 }

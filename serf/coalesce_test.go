@@ -161,8 +161,8 @@ func TestHeldMembersForgetEverything(t *testing.T) {
 		n.alive(fmt.Sprint("ephemeral", i), 1)
 	}
 	n.wait(2 * time.Second)
-	if len(n.held.byName) != 0 {
-		t.Errorf("%d names are kept", len(n.held.byName))
+	if len(n.held[0].byName) != 0 {
+		t.Errorf("%d names are kept", len(n.held[0].byName))
 	}
 }
 
@@ -171,8 +171,12 @@ func TestHeldMembersForgetEverything(t *testing.T) {
 func TestP114_FoldEqualsMembers(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := coalescing(t)
+		if rapid.Bool().Draw(rt, "failures at once") {
+			n.held[0].urgent = 100 * time.Millisecond
+		}
 		inc, lt := uint32(1), wire.LTime(1)
 		told := map[string]string{} // the tags as told
+		last := map[string]EventType{}
 		names := []string{"a", "b", "c"}
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
 			inc++
@@ -194,6 +198,10 @@ func TestP114_FoldEqualsMembers(t *testing.T) {
 			}
 			for _, e := range n.events {
 				for _, m := range e.Members {
+					if before, ok := last[m.Name]; ok && before == e.Type && e.Type != EventMemberUpdate {
+						rt.Fatalf("%v of %s twice in a row", e.Type, m.Name)
+					}
+					last[m.Name] = e.Type
 					face := fmt.Sprint(m.Tags)
 					if e.Type == EventMemberUpdate && told[m.Name] == face {
 						rt.Fatalf("update of %s without a change: %s", m.Name, face)
@@ -266,8 +274,8 @@ func TestHeldEventsAreToldAtTheEnd(t *testing.T) {
 	n.gets(&wire.UserEvent{LTime: 5, Name: "e", Coalesce: true})
 	n.gets(&wire.Leave{LTime: 5, Node: "b"})
 	n.dead("b", 1, "b")
-	n.cfg.CoalescePeriod, n.cfg.QuiescentPeriod = time.Hour, time.Hour
-	n.held.until = n.w.now.Add(time.Hour)
+	n.held[0].period, n.held[0].quiet = time.Hour, time.Hour
+	n.held[0].until = n.w.now.Add(time.Hour)
 	n.leaves()
 	n.wait(20 * time.Second)
 	if n.State() != Left {

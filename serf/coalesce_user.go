@@ -9,9 +9,14 @@ import (
 // maxHeldUsers bounds the user events of one window; beyond it, it ends.
 const maxHeldUsers = 4096
 
-// heldUsers are the coalescable user events of one window (P113): of each name
-// those with the newest Lamport time, in the order they came in.
-type heldUsers struct {
+// userCoalescer holds the coalescable user events of one window back for an audience
+// (P113): of each name those with the newest Lamport time, in the order they came in.
+type userCoalescer struct {
+	to            Audience
+	period, quiet time.Duration // of a window; 0: there are none
+	width         time.Duration // of the leading edge, where there are no windows
+	flushAt       timer
+
 	byName map[string]*heldUser
 	n      int
 	until  time.Time // the end of the window at the latest
@@ -23,16 +28,36 @@ type heldUser struct {
 	seq    int     // of the first, in the window
 }
 
-// userEvent tells a user event, now or at the end of the window.
+// userCoalescers are those that the settings ask for: one for each audience, or one
+// for both.
+func userCoalescers(cfg *Config) (all []userCoalescer) {
+	if cfg.UserCoalescePeriod > 0 && cfg.UserQuiescentPeriod > 0 {
+		all = append(all, userCoalescer{to: everybody, period: cfg.UserCoalescePeriod, quiet: cfg.UserQuiescentPeriod, flushAt: timerUsers})
+	}
+	if cfg.LeadingEdge > 0 {
+		all = append(all, userCoalescer{to: everybody, width: cfg.LeadingEdge, flushAt: timerPromptUsers})
+	}
+	if len(all) == 2 {
+		all[0].to, all[1].to = Windowed, Prompt
+	}
+	return all
+}
+
+// userEvent tells a user event, now or when its time has come.
 func (m *Machine) userEvent(e Event) {
-	windows := m.cfg.UserCoalescePeriod > 0 && m.cfg.UserQuiescentPeriod > 0
-	if !e.Coalesce || !windows && m.cfg.LeadingEdge <= 0 || m.over() {
+	if !e.Coalesce || len(m.heldUsers) == 0 || m.over() {
 		m.tell(e)
 		return
 	}
-	h := &m.heldUsers
+	for i := range m.heldUsers {
+		m.heldUsers[i].hold(m, e)
+	}
+}
+
+func (h *userCoalescer) hold(m *Machine, e Event) {
+	e.To = h.to
 	if len(h.byName) == 0 {
-		h.until = m.now.Add(m.cfg.UserCoalescePeriod)
+		h.until = m.now.Add(h.period)
 		h.byName = make(map[string]*heldUser)
 		h.n = 0
 	}
@@ -43,26 +68,33 @@ func (m *Machine) userEvent(e Event) {
 	case u.events[0].LTime == e.LTime:
 		u.events = append(u.events, e)
 	}
-	if windows {
-		m.timers.set(timerUsers, earlier(h.until, m.now.Add(m.cfg.UserQuiescentPeriod)))
+	if h.period > 0 {
+		m.timers.set(h.flushAt, earlier(h.until, m.now.Add(h.quiet)))
 	} else if at := h.edge.admit(m.now); !at.IsZero() {
-		m.timers.set(timerUsers, at)
+		m.timers.set(h.flushAt, at)
 	}
 	if h.n++; h.n >= maxHeldUsers {
-		m.flushUsers()
+		h.flush(m)
 	}
 }
 
-// flushUsers tells what is held back, in the order of the Lamport times.
+// flushUsers tells all user events that are held back.
 func (m *Machine) flushUsers() {
-	m.timers.stop(timerUsers)
-	held := make([]*heldUser, 0, len(m.heldUsers.byName))
+	for i := range m.heldUsers {
+		m.heldUsers[i].flush(m)
+	}
+}
+
+// flush tells what is held back for an audience, in the order of the Lamport times.
+func (h *userCoalescer) flush(m *Machine) {
+	m.timers.stop(h.flushAt)
+	held := make([]*heldUser, 0, len(h.byName))
 	// order-free: sorted below.
-	for _, u := range m.heldUsers.byName {
+	for _, u := range h.byName {
 		held = append(held, u)
 	}
-	m.heldUsers.byName = nil
-	m.heldUsers.edge.told(m.now, m.cfg.LeadingEdge)
+	h.byName = nil
+	h.edge.told(m.now, h.width)
 	slices.SortFunc(held, func(a, b *heldUser) int {
 		return cmp.Or(cmp.Compare(a.events[0].LTime, b.events[0].LTime), cmp.Compare(a.seq, b.seq))
 	})

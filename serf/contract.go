@@ -80,9 +80,24 @@ type QueryID struct {
 	ID    uint32
 }
 
+// Audience says to whom an Event goes. Where both windows and a leading edge are
+// configured, an event may be told to each at another time, and with others together.
+type Audience uint8
+
+// The audiences.
+const (
+	// Prompt are those who want an event as soon as it can be, see Config.LeadingEdge.
+	Prompt Audience = 1 << iota
+	// Windowed are those who get events as Serf tells them, see Config.CoalescePeriod.
+	Windowed
+
+	everybody = Prompt | Windowed
+)
+
 // Event is something that handlers and streams are told, in order. It is the
 // receiver's to keep.
 type Event struct {
+	To       Audience
 	Type     EventType
 	Members  []Member   // member events: sorted by name
 	LTime    wire.LTime // user events and queries
@@ -166,12 +181,18 @@ type Config struct {
 	// Protocol is the Serf protocol version to speak, 2 to 5. 0: 5.
 	Protocol uint8
 
+	// These windows and LeadingEdge may be set both: each is then for an Audience of
+	// its own. If one is set, it is for all; if none, everything is told at once.
+
 	CoalescePeriod      time.Duration // member events: at most this long held back; 0: not at all
 	QuiescentPeriod     time.Duration // member events: sent after this long without a further one
 	UserCoalescePeriod  time.Duration
 	UserQuiescentPeriod time.Duration
-	// LeadingEdge, where the periods above are 0: an event is told at once, and
-	// what comes within this time after it is told together at its end. 0: everything at once.
+	// FailureEdge: in spite of the windows a failure is told at once, and those that come
+	// within this time after it together at its end. 0: failures wait like the rest.
+	FailureEdge time.Duration
+	// LeadingEdge: an event is told at once, and what comes within this time after it
+	// is told together at its end.
 	LeadingEdge time.Duration
 
 	ReconnectInterval   time.Duration // 30 s

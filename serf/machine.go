@@ -66,8 +66,8 @@ type Machine struct {
 	leadOnly   bool // the intent gets a head start, and is not waited for
 	prunes     []pruned
 
-	held      heldMembers
-	heldUsers heldUsers
+	held      []memberCoalescer
+	heldUsers []userCoalescer
 
 	coords   *coordinate.Client // nil: no coordinates
 	coordsOf map[string]*coord  // of the members that told theirs
@@ -120,6 +120,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 		intents:    make(map[string]intent),
 		joins:      make(map[swim.DialID]joinKind),
 	}
+	m.held, m.heldUsers = memberCoalescers(&cfg), userCoalescers(&cfg)
 	m.names.members = &m.members
 	m.ahead.m = m
 	m.events.init(cfg.EventBuffer, cfg.EventClock)
@@ -201,12 +202,7 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.ahead.checkDue()
 	m.asksDue()
 	m.askAgainDue()
-	if m.timers.due(timerMembers, now) {
-		m.flushMembers()
-	}
-	if m.timers.due(timerUsers, now) {
-		m.flushUsers()
-	}
+	m.flushDue()
 	m.settle()
 }
 
@@ -244,8 +240,13 @@ func (m *Machine) Output() *Output {
 // State is how far this node's own life has come.
 func (m *Machine) State() State { return m.state }
 
-// tell emits an event.
-func (m *Machine) tell(e Event) { m.told = append(m.told, e) }
+// tell emits an event, to everybody unless it says to whom.
+func (m *Machine) tell(e Event) {
+	if e.To == 0 {
+		e.To = everybody
+	}
+	m.told = append(m.told, e)
+}
 
 // Swim is the membership machine below, for its views only (Local, Member, Each,
 // Health, …): its inputs are this machine's alone.

@@ -7,16 +7,19 @@ import "time"
 type timer uint8
 
 const (
-	timerReap      timer = iota // remove members and intents that are too old
-	timerReconnect              // try a failed member
-	timerQueues                 // look at the depth of the queues
-	timerMembers                // flush coalesced member events
-	timerUsers                  // flush coalesced user events
-	timerTries                  // see to failed members
-	timerWindow                 // this node's restart window is over
-	timerRestarts               // the restart window of a member is over
-	timerClocks                 // ask members what their clocks show
-	timerLeave                  // the present step of a leave is over
+	timerReap          timer = iota // remove members and intents that are too old
+	timerReconnect                  // try a failed member
+	timerQueues                     // look at the depth of the queues
+	timerMembers                    // flush coalesced member events
+	timerUsers                      // flush coalesced user events
+	timerFailures                   // tell failures that came soon after others
+	timerPromptMembers              // flush what the leading edge holds back
+	timerPromptUsers
+	timerTries    // see to failed members
+	timerWindow   // this node's restart window is over
+	timerRestarts // the restart window of a member is over
+	timerClocks   // ask members what their clocks show
+	timerLeave    // the present step of a leave is over
 	numTimers
 )
 

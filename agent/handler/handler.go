@@ -7,6 +7,7 @@ package handler
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,9 @@ const (
 	// another one comes, whether the queue is full or not: for handlers that look
 	// at how things are, not at what happened. A full queue loses its oldest.
 	DropSame
+	// dropUsers is the rule of the queue for Serf's form: member events are merged,
+	// never lost; then the oldest user event goes.
+	dropUsers
 )
 
 var dropRules = [...]string{"newest", "oldest", "same"}
@@ -120,10 +124,15 @@ func (h Handler) withDefaults() Handler {
 	return h
 }
 
+// matches reports whether the handler wants such an event.
+func (h *Handler) matches(typ, name string) bool {
+	return slices.ContainsFunc(h.Filters, func(f rpc.EventFilter) bool { return f.Match(typ, name) })
+}
+
 // runsAs is the same for handlers that share a queue: those with one command and
 // one way to run it, whatever the events.
 func (h *Handler) runsAs() string {
-	return fmt.Sprintf("%q %v %d %d %v %d %v %v %s", h.Command, h.Timeout, h.Parallel, h.Queue, h.Drop,
+	return fmt.Sprintf("%v %q %v %d %d %v %d %v %v %s", h.short, h.Command, h.Timeout, h.Parallel, h.Queue, h.Drop,
 		h.Retries, h.RetryPause, h.JSON, h.OneOf)
 }
 

@@ -19,6 +19,7 @@ type jobQueue struct {
 	wake   *sync.Cond
 	jobs   []*Job // oldest first
 	closed bool
+	merged int // how many member events were left when they were merged last
 }
 
 func newJobQueue(limit int, drop DropRule) *jobQueue {
@@ -41,6 +42,9 @@ func (q *jobQueue) add(j *Job) (lost, replaced *Job) {
 			q.jobs = slices.Delete(q.jobs, i, i+1)
 		}
 	}
+	if q.drop == dropUsers {
+		return q.addSerial(j), nil
+	}
 	if len(q.jobs) >= q.limit {
 		if q.drop == DropNewest {
 			return j, replaced
@@ -52,6 +56,36 @@ func (q *jobQueue) add(j *Job) (lost, replaced *Job) {
 	q.jobs = append(q.jobs, j)
 	q.wake.Signal()
 	return lost, replaced
+}
+
+// addSerial puts a job of the handlers in Serf's form in. It returns what had to go.
+func (q *jobQueue) addSerial(j *Job) (lost *Job) {
+	if n := len(q.jobs); n > 0 && q.jobs[n-1].takes(j) {
+		return nil
+	}
+	own := *j // others may have j too, and more may come to it
+	own.queued = time.Now()
+	q.jobs = append(q.jobs, &own)
+	if len(q.jobs) > q.limit {
+		lost = q.makeRoom()
+	}
+	q.wake.Signal()
+	return lost
+}
+
+// makeRoom merges the member events that wait, if there are many more than after the
+// last time, or else drops a job.
+func (q *jobQueue) makeRoom() (lost *Job) {
+	at, members := oldestToLose(q.jobs)
+	if at < 0 || members > 2*q.merged+16 {
+		q.jobs = mergeMembers(q.jobs)
+		if at, q.merged = oldestToLose(q.jobs); len(q.jobs) <= q.limit || at < 0 {
+			return nil
+		}
+	}
+	lost = q.jobs[at]
+	q.jobs = slices.Delete(q.jobs, at, at+1)
+	return lost
 }
 
 // next waits for a job; there is none any more once the queue is closed and empty.
@@ -74,6 +108,14 @@ func (q *jobQueue) len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.jobs)
+}
+
+// clear drops what waits, and lets nothing in.
+func (q *jobQueue) clear() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.jobs = true, nil
+	q.wake.Broadcast()
 }
 
 // close lets what waits come out, and nothing in.

@@ -21,6 +21,9 @@ const (
 	killGrace = 500 * time.Millisecond
 )
 
+// errLeft: the agent ended, and the command runs on without it.
+var errLeft = errors.New("it goes on without the agent")
+
 // errHandlerTimeout: a run was ended because it took too long.
 var errHandlerTimeout = errors.New("timed out")
 
@@ -92,6 +95,9 @@ func runCommand(h *Handler, j *Job, kill <-chan struct{}) (Output, error) {
 	select {
 	case err = <-ended:
 	case <-kill:
+		if h.short {
+			return Output{}, errLeft // what it prints from now on is not read
+		}
 		err = endAll(cmd.Process.Pid, ended)
 	case <-late:
 		_ = endAll(cmd.Process.Pid, ended)

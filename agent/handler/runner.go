@@ -14,7 +14,7 @@ type runner struct {
 	h      *Set
 	spec   Handler
 	queue  *jobQueue
-	counts handlerCounts
+	counts *handlerCounts
 
 	// Guarded by the handlers' mu.
 	reported time.Time
@@ -55,20 +55,37 @@ func (h *Set) Stats() []Stats {
 			continue
 		}
 		seen[r] = true
-		c := &r.counts
+		c := r.counts
+		waiting := 0
+		if r.queue != nil {
+			waiting = r.queue.len()
+		} else {
+			waiting = h.serial.waiting(&r.spec)
+		}
 		all = append(all, Stats{Command: r.spec.Command, Runs: c.runs.Load(), Failed: c.failed.Load(),
 			TimedOut: c.timedOut.Load(), Retried: c.retried.Load(), Dropped: c.dropped.Load(), Expired: c.expired.Load(),
-			Running: int(c.running.Load()), Waiting: r.queue.len(), Lasted: time.Duration(c.lasted.Load())})
+			Running: int(c.running.Load()), Waiting: waiting, Lasted: time.Duration(c.lasted.Load())})
 	}
 	return all
 }
 
 func newRunner(h *Set, spec Handler) *runner {
-	r := &runner{h: h, spec: spec, queue: newJobQueue(spec.Queue, spec.Drop)}
+	r := &runner{h: h, spec: spec, counts: new(handlerCounts)}
+	if spec.short { // the serial queue has its events
+		return r
+	}
+	r.queue = newJobQueue(spec.Queue, spec.Drop)
 	for range spec.Parallel {
 		h.wg.Go(r.work)
 	}
 	return r
+}
+
+// close lets the runner end when it has done what waits.
+func (r *runner) close() {
+	if r.queue != nil {
+		r.queue.close()
+	}
 }
 
 // add queues a job; what is lost is counted. The caller holds the handlers' mu.
@@ -127,6 +144,7 @@ func (r *runner) handle(j *Job) {
 			r.h.mu.Lock()
 			r.report()
 			r.h.mu.Unlock()
+			r.h.saysNothing(j)
 			return
 		}
 		if try > 0 {
@@ -134,7 +152,9 @@ func (r *runner) handle(j *Job) {
 		}
 		out, err := r.invoke(j)
 		if err == nil || try >= r.spec.Retries || !r.pause(pause) {
-			r.answer(j, out, err)
+			if !r.answer(j, out, err) {
+				r.h.saysNothing(j)
+			}
 			return
 		}
 		pause = min(2*pause, maxRetryPause)
@@ -161,7 +181,7 @@ func (r *runner) invoke(j *Job) (Output, error) {
 	})
 	begun := time.Now()
 	r.counts.running.Add(1)
-	out, err := r.h.Run(&r.spec, j, r.h.kill)
+	out, err := r.h.Run(&r.spec, j, r.ends())
 	r.counts.running.Add(-1)
 	r.counts.runs.Add(1)
 	r.counts.lasted.Add(int64(time.Since(begun)))
@@ -171,7 +191,10 @@ func (r *runner) invoke(j *Job) (Output, error) {
 			command, out.total, len(out.Text)))
 	}
 	r.h.logger.Debug(fmt.Sprintf("agent: Event '%s' script output: %s", j.Event.Type, out.Text))
-	if err != nil {
+	switch {
+	case errors.Is(err, errLeft):
+		r.h.logger.Info(fmt.Sprintf("agent: Script '%s' goes on without the agent", command))
+	case err != nil:
 		r.counts.failed.Add(1)
 		if errors.Is(err, errHandlerTimeout) {
 			r.counts.timedOut.Add(1)
@@ -181,28 +204,37 @@ func (r *runner) invoke(j *Job) (Output, error) {
 	return out, err
 }
 
-// answer gives the output as the answer to a query. One that failed has an answer
-// only if the asker wants to know how it went.
-func (r *runner) answer(j *Job, out Output, err error) {
-	e := &j.Event
-	if e.Type != serf.EventQuery {
-		return
+// ends is closed when a run has to end: in Serf's form it is left to itself then.
+func (r *runner) ends() <-chan struct{} {
+	if r.spec.short {
+		return r.h.serial.detach
 	}
-	if !e.WantsOutcome && (err != nil || len(out.Text) == 0) {
-		r.h.saysNothing(j)
-		return
+	return r.h.kill
+}
+
+// answer gives the output as the answer to a query, and reports whether it did. One
+// that failed has an answer only if the asker wants to know how it went.
+func (r *runner) answer(j *Job, out Output, err error) bool {
+	e := &j.Event
+	if e.Type != serf.EventQuery || !e.WantsOutcome && (err != nil || len(out.Text) == 0) {
+		return false
 	}
 	o := serf.Outcome{Known: true, Exit: exitCode(err), Truncated: out.cut()}
 	if err := r.h.respond(e.Query, out.Text, o); err != nil {
 		r.h.logger.Warn(fmt.Sprintf("agent: Failed to respond to query 'query: %s': %s", e.Name, err))
 	}
+	return true
 }
 
 // Oldest is how long the event has waited that waits longest for a handler.
 func (h *Set) Oldest(now time.Time) (age time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	age = h.serial.queue.oldest(now)
 	for _, r := range h.runners { // order-free: the greatest
+		if r.queue == nil {
+			continue
+		}
 		age = max(age, r.queue.oldest(now))
 	}
 	return age

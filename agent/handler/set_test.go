@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -181,11 +182,15 @@ func (s *scriptTest) wgWait(t *testing.T) {
 	t.Helper()
 	s.Set.mu.Lock()
 	for _, r := range s.runners {
-		r.queue.close()
+		r.close()
 	}
-	s.runners, s.specs = nil, nil
+	s.serial.queue.close()
+	serial := slices.ContainsFunc(s.specs, func(h Handler) bool { return h.short })
 	s.Set.mu.Unlock()
 	s.wg.Wait()
+	if serial {
+		<-s.serial.idle
+	}
 }
 
 func contains(list []string, s string) bool {
@@ -218,8 +223,12 @@ func TestHandlerRunsOneAtATime(t *testing.T) {
 
 // P158
 func TestBadHandlers(t *testing.T) {
-	s := newScriptTest(t, "user=no-such-program-anywhere", "user=yes; true", "user=head -c 300000 /dev/zero",
-		"user=trap '' TERM; sleep 60 & echo $! > DIR/pid; wait; wait", "user=exit 0 <&-")
+	var handlers []Handler
+	for _, command := range []string{"no-such-program-anywhere", "yes; true", "head -c 300000 /dev/zero",
+		"trap '' TERM; sleep 60 & echo $! > DIR/pid; wait; wait", "exit 0 <&-"} {
+		handlers = append(handlers, Handler{Command: command})
+	}
+	s := newHandlerTest(t, nil, handlers...)
 	big := serf.Event{Type: serf.EventUser, Name: "x", Payload: make([]byte, 1<<20)}
 	s.event(big) // more than a pipe holds, and nobody reads it
 	pid := waitForPid(t, filepath.Join(s.dir, "pid"))
@@ -275,12 +284,13 @@ func alive(pid int) bool {
 }
 
 func TestSetHandlers(t *testing.T) {
-	s := newScriptTest(t, "user=echo one >> DIR/out")
+	user := []rpc.EventFilter{{Type: "user"}}
+	s := newHandlerTest(t, nil, Handler{Filters: user, Command: "echo one >> DIR/out"})
 	s.event(serf.Event{Type: serf.EventUser, Name: "x"})
 	if err := s.Use([]string{"nonsense=x"}); err == nil {
 		t.Error("a bad handler was taken")
 	}
-	if err := s.Use([]string{"user=echo two >> " + s.dir + "/out2"}); err != nil {
+	if err := s.Use(nil, Handler{Filters: user, Command: "echo two >> " + s.dir + "/out2"}); err != nil {
 		t.Fatal(err)
 	}
 	s.event(serf.Event{Type: serf.EventUser, Name: "x"})

@@ -284,7 +284,7 @@ func (a *fakeAgent) Coordinate(node string) (*rpc.Coordinate, error) {
 	return nil, nil
 }
 
-func (a *fakeAgent) Subscribe() (<-chan rpc.Event, func() int, func()) {
+func (a *fakeAgent) Subscribe(bool) (<-chan rpc.Event, func() int, func()) {
 	ch := make(chan rpc.Event, 16)
 	a.mu.Lock()
 	defer a.mu.Unlock()
