@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,8 +74,9 @@ func TestAnnouncedRestart(t *testing.T) {
 		t.Errorf("the failure was told after %v", took)
 	}
 	got, _ := os.ReadFile(told)
-	if lines := strings.Fields(strings.ReplaceAll(string(got), " ", ":")); strings.Join(lines, " ") !=
-		"member-join:a member-join:b member-update:b member-update:b member-update:b member-failed:b" {
+	// How many updates there are is for the windows to say, in which they may come together.
+	if lines := strings.Fields(strings.ReplaceAll(string(got), " ", ":")); strings.Join(slices.Compact(lines), " ") !=
+		"member-join:a member-join:b member-update:b member-failed:b" {
 		t.Errorf("the handler was told %q", lines)
 	}
 }
