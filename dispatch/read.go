@@ -68,7 +68,7 @@ func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *groonga.Comman
 			continue
 		}
 		first.Body, err = plan.Merge(docs)
-		first.Code = groonga.ReturnCode(first.Status, first.Body)
+		first.ContentType = plan.ContentType()
 		return first, err
 	}
 }

@@ -161,25 +161,49 @@ func TestTwoSlicesBesideOneServer(t *testing.T) {
 	b := newBeside(t, 2, "Items")
 	b.items()
 	for request, want := range map[string]string{
-		get("/d/select?table=Items&sort_keys=_key&output_columns=_key,title,v,tag.label"):                                                                            "equal",
-		get("/d/select?table=Items&filter=v<50&sort_keys=-v&output_columns=v&command_version=3"):                                                                     "equal",
-		get("/d/select?table=Items&drilldown=tag&drilldown_output_columns=_key,label,_nsubrecs&drilldown_sort_keys=_key&limit=0&output_columns=_key"):                "equal",
-		get("/d/select?table=Tags&output_columns=_key,label&sort_keys=_key"):                                                                                         "equal",
-		get("/d/select?table=Tags&sort_keys=_key"):                                                                                                                   "refused",
-		get("/d/select?table=Tags&output_columns=_key,items"):                                                                                                        "refused",
-		get("/d/select?table=Items&output_columns=_key,tag.items"):                                                                                                   "refused",
-		get("/d/select?table=Items&filter=_id<5&limit=0&output_columns=_key"):                                                                                        "refused",
-		get("/d/delete?table=Items&filter=v<50&limit=2"):                                                                                                             "refused",
-		get("/d/delete?table=Items&id=1"):                                                                                                                            "refused",
-		get("/d/select?table=Items&filter=v>=50&load_table=Found&limit=0"):                                                                                           "refused",
-		post("/d/load?table=Items", "application/json", `[{"_id":1,"v":77}]`):                                                                                        "refused",
-		post("/d/load?table=Items&columns=_id,v", "application/json", `[[1,77]]`):                                                                                    "refused",
-		post("/d/load?table=Tags", "application/json", `[{"_id":1,"label":"x"}]`):                                                                                    "refused",
-		post("/d/load?table=Tags", "application/json", `[{"_key":"a","label":"first"}]`):                                                                             "equal",
+		get("/d/select?table=Items&sort_keys=_key&output_columns=_key,title,v,tag.label"):                                                             "equal",
+		get("/d/select?table=Items&filter=v<50&sort_keys=-v&output_columns=v&command_version=3"):                                                      "equal",
+		get("/d/select?table=Items&drilldown=tag&drilldown_output_columns=_key,label,_nsubrecs&drilldown_sort_keys=_key&limit=0&output_columns=_key"): "equal",
+		get("/d/select?table=Items&limit=0&output_columns=_key&drilldown=nosuch"):                                                                     "equal",
+		get("/d/select?table=Items&limit=0&output_columns=_key&drilldown=nosuch&command_version=3"):                                                   "equal",
+		get("/d/select?table=Items&limit=0&output_columns=_key&drilldown=nosuch&output_type=tsv"):                                                     "equal",
+		get("/d/select?table=Items&limit=3&output_columns=_key,v&sort_keys=v&callback=cb"):                                                            "equal",
+		get("/d/select?table=Items&limit=3&output_columns=_key,v&sort_keys=v&output_pretty=yes&drilldown=tag&drilldown_sort_keys=_key"):               "equal",
+		get("/d/select?table=Items&limit=3&output_columns=_key,v&sort_keys=v&output_pretty=yes&command_version=3&callback=cb"):                        "equal",
+		get("/d/select.tsv?table=Items&limit=3&output_columns=_key,v,title&sort_keys=v&drilldown=tag&drilldown_sort_keys=_key"):                       "equal",
+		get("/d/select.tsv?table=Items&limit=3&output_columns=_key,v,title&sort_keys=v&command_version=3"):                                            "equal",
+		get("/d/select.tsv?table=Items&filter=nosuch"):                                                                                                "equal",
+		get("/d/select?table=Items&filter=nosuch&callback=cb"):                                                                                        "equal",
+		get("/d/select?table=Items&filter=nosuch&output_pretty=yes"):                                                                                  "equal",
+		get("/d/select.xml?table=Items"):                                                                    "refused",
+		get("/d/select.msgpack?table=Items"):                                                                "refused",
+		get("/d/select?table=Items;limit=1&sort_keys=v&output_columns=v"):                                   "equal",
+		get(`/d/select?table=Items&match_columns=title&query=bicycle+OR+100%&sort_keys=v&output_columns=v`): "equal",
+		get("/d/request_cancel?id=nosuch"):                                                                  "equal",
+		get("/d/request_cancel.xml?id=nosuch"):                                                              "equal",
+		get("/d/lock_acquire?target_name=Items"):                                                            "equal",
+		get("/d/lock_release?target_name=nosuch"):                                                           "equal",
+		get("/d/thread_limit"):                                                                              "equal",
+		get("/d/select?table=Tags&output_columns=_key,label&sort_keys=_key"):                                "equal",
+		get("/d/select?table=Tags&sort_keys=_key"):                                                          "refused",
+		get("/d/select?table=Tags&output_columns=_key,items"):                                               "refused",
+		get("/d/select?table=Items&output_columns=_key,tag.items"):                                          "refused",
+		get("/d/select?table=Items&filter=_id<5&limit=0&output_columns=_key"):                               "refused",
+		get("/d/delete?table=Items&filter=v<50&limit=2"):                                                    "refused",
+		get("/d/delete?table=Items&id=1"):                                                                   "refused",
+		get("/d/select?table=Items&filter=v>=50&load_table=Found&limit=0"):                                  "refused",
+		post("/d/load?table=Items", "application/json", `[{"_id":1,"v":77}]`):                               "refused",
+		post("/d/load?table=Items&columns=_id,v", "application/json", `[[1,77]]`):                           "refused",
+		post("/d/load?table=Tags", "application/json", `[{"_id":1,"label":"x"}]`):                           "refused",
+		post("/d/load?table=Tags", "application/json", `[{"_key":"a","label":"first"}]`):                    "equal",
 		post("/d/load?table=Items&command_version=3", "application/json", `[{"_key":"i00","v":0},{"_key":"i01","v":7},{"_key":"i02","v":14},{"_key":"i03","v":21}]`): "equal",
 		post("/d/load?table=Items&callback=cb", "application/json", `[{"_key":"i00","v":0},{"v":7},{"_key":"i02","v":14},{"v":21}]`):                                 "equal",
 	} {
-		if verdict, got, other := b.compare(request); verdict != want {
+		verdict, got, other := b.compare(request)
+		if strings.Contains(request, "lock_acquire") {
+			b.must("/d/lock_release?target_name=Items")
+		}
+		if verdict != want {
 			t.Errorf("%.200s: %s, want %s\n got %+v\nwant %+v", request, verdict, want, got, other)
 		}
 	}

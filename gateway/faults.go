@@ -2,10 +2,7 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/ibuki-dev/ibuki/dispatch"
 	"github.com/ibuki-dev/ibuki/groonga"
@@ -82,11 +79,3 @@ type toldError struct {
 
 func (e toldError) Error() string { return e.text }
 func (e toldError) Unwrap() error { return e.err }
-
-// envelope is a Groonga document that says what is wrong:
-// [[code,start,elapsed,"message",[]]].
-func envelope(code int, start time.Time, message string) []byte {
-	text, _ := json.Marshal(message) // of a string: cannot fail
-	return fmt.Appendf(nil, "[[%d,%.6f,%.9f,%s,[]]]", code,
-		float64(start.UnixMicro())/1e6, time.Since(start).Seconds(), text)
-}

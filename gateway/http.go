@@ -82,7 +82,8 @@ func NewServer(cfg Config) *Server {
 		Name:                         "ibuki",
 		Concurrency:                  s.cfg.MaxConns,
 		IdleTimeout:                  s.cfg.IdleTimeout,
-		ReadBufferSize:               32 << 10, // the longest head of a request, and so the longest query
+		ReadBufferSize:               maxHead,
+		ErrorHandler:                 s.unreadable,
 		MaxRequestBodySize:           s.cfg.MaxChunk,
 		StreamRequestBody:            true, // what is longer than that is taken as it comes
 		NoDefaultDate:                true,
@@ -123,6 +124,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.logRequest(ctx)
 	case string(path) == peerPath && s.cfg.Exchange != nil:
 		s.peer(ctx)
+	case string(path) == "/":
+		ctx.SetContentType("text/plain; charset=utf-8")
+		ctx.SetBodyString("This is ibuki's gateway before Groonga servers: commands are at /d/COMMAND, how it stands at /status.\nThe dashboard is the agent's (ibuki agent -http=ADDR); Groonga's own page is at each server.\n")
 	default:
 		ctx.SetStatusCode(fasthttp.StatusNotFound)
 		ctx.SetContentType("text/plain")
@@ -144,12 +148,12 @@ func (s *Server) json(ctx *fasthttp.RequestCtx, v any) {
 func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	start := time.Now()
 	if !ctx.IsGet() && !ctx.IsPost() && !ctx.IsHead() {
-		s.fault(ctx, start, fmt.Errorf("%w: HTTP method %.20q", groonga.ErrBadCommand, ctx.Method()))
+		s.fault(ctx, start, groonga.Form{}, fmt.Errorf("%w: HTTP method %.20q", groonga.ErrBadCommand, ctx.Method()))
 		return
 	}
 	c, err := groonga.ParseURI(string(ctx.RequestURI()))
 	if err != nil {
-		s.fault(ctx, start, err)
+		s.fault(ctx, start, groonga.Form{}, err)
 		return
 	}
 	header := &ctx.Request.Header
@@ -161,7 +165,11 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	}
 	answer, err := s.do(ctx, c)
 	if err != nil {
-		s.fault(ctx, start, err)
+		form := c.Form()
+		if c.Forwarded {
+			form = groonga.Form{} // for the other gateway to read
+		}
+		s.fault(ctx, start, form, err)
 		return
 	}
 	if answer.Stale > 0 {
@@ -286,17 +294,48 @@ func (s *Server) all(in io.Reader) ([]byte, error) {
 	return text, nil
 }
 
-// fault tells what is wrong in Groonga's form.
-func (s *Server) fault(ctx *fasthttp.RequestCtx, start time.Time, err error) {
+// fault tells what is wrong in Groonga's form, of those the one that the client wants.
+func (s *Server) fault(ctx *fasthttp.RequestCtx, start time.Time, form groonga.Form, err error) {
 	f := faultOf(err)
 	if f.code == codeUnknown && !errors.Is(err, context.Canceled) {
 		s.cfg.Log.Warn("command failed", "path", string(ctx.Path()), "error", err)
 	}
+	if form.Type == "" || !form.Understood() {
+		form = groonga.Form{Version: 1, Type: "json"}
+	}
+	kind, body := form.Write(groonga.Header{
+		Code: f.code, Fault: &groonga.Fault{Message: err.Error()},
+		Start:   strconv.FormatFloat(float64(start.UnixMicro())/1e6, 'f', 6, 64),
+		Elapsed: strconv.FormatFloat(time.Since(start).Seconds(), 'f', 9, 64),
+	}, nil)
 	ctx.SetStatusCode(f.status)
-	ctx.SetContentType("application/json")
+	ctx.SetContentType(kind)
 	ctx.Response.Header.Set(headerFault, f.name)
-	ctx.Response.SetBodyRaw(envelope(f.code, start, err.Error()))
+	ctx.Response.SetBodyRaw(body)
 	if ctx.Request.IsBodyStream() {
 		ctx.SetConnectionClose() // the rest of the body was not read
 	}
 }
+
+// unreadable tells a client whose request the library could not read.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
+	var small *fasthttp.ErrSmallBuffer
+	if errors.As(err, &small) {
+		err = fmt.Errorf("%w: a request line and headers of more than %d bytes; send the arguments as a form by POST", groonga.ErrTooLong, maxHead)
+	} else {
+		err = fmt.Errorf("%w: %v", groonga.ErrBadCommand, err)
+	}
+	s.fault(ctx, time.Now(), groonga.Form{}, err)
+	ctx.SetConnectionClose()
+	// What is not read resets the connection, and the client does not get the answer.
+	if conn := ctx.Conn(); conn != nil && conn.SetReadDeadline(time.Now().Add(drainFor)) == nil {
+		_, _ = io.CopyN(io.Discard, conn, drained)
+	}
+}
+
+// drainFor is how long the rest of a request that cannot be read is waited for.
+const drainFor = 200 * time.Millisecond
+
+// maxHead is how long the head of a request may be, and so a query. Each connection has a
+// buffer of that size.
+const maxHead = 32 << 10

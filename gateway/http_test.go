@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -187,7 +188,7 @@ func TestFaultsAreEnvelopes(t *testing.T) {
 		}
 	}
 	for uri, want := range map[string]int{"/d/": 400, "/d/a%2fb": 400, "/x": 404, "/d/%zz": 400} {
-		if status, _, body := ask(t, "GET", "http://"+addr+"/", "", nil); status != 404 {
+		if status, _, body := ask(t, "GET", "http://"+addr+"/", "", nil); status != 200 || !strings.Contains(body, "/d/COMMAND") {
 			t.Errorf("/: %d %s", status, body)
 		}
 		c, err := net.Dial("tcp", addr)
@@ -200,6 +201,32 @@ func TestFaultsAreEnvelopes(t *testing.T) {
 		if !strings.HasPrefix(string(text), fmt.Sprintf("HTTP/1.1 %d", want)) {
 			t.Errorf("%s: %.60s", uri, text)
 		}
+	}
+}
+
+// What the gateway itself says has the form that the client wants.
+func TestFaultsHaveTheFormAskedFor(t *testing.T) {
+	doer := &scripted{fail: dispatch.ErrForbidden}
+	addr, _ := serve(t, Config{Doer: doer})
+	for uri, want := range map[string]string{
+		"/d/shutdown":                                    `^\[\[-2,[\d.]+,[\d.]+,"not through the gateway: ask the server itself",\[\]\]\]$`,
+		"/d/shutdown?command_version=3":                  `^\{"header":\{"return_code":-2,"start_time":[\d.]+,"elapsed_time":[\d.]+,"error":\{"message":"not through.*"\}\}\}$`,
+		"/d/shutdown?callback=cb":                        `^cb\(\[\[-2,.*\]\]\);$`,
+		"/d/shutdown.xml":                                `(?s)^<\?xml.*<RESULT CODE="-2" UP="[\d.]+" ELAPSED="[\d.]+">\n<ERROR>not through.*</ERROR>\n</RESULT>$`,
+		"/d/shutdown.tsv":                                `(?s)^-2\t[\d.]+\t[\d.]+\t"not through.*"\n\nEND$`,
+		"/d/shutdown.msgpack":                            `(?s)not through the gateway: ask the server itself.$`,
+		"/d/shutdown.msgpack?output_type=nosuch":         `^$`,
+		"/d/shutdown?output_pretty=yes&output_type=json": `(?s)^\[\n  \[\n    -2,\n`,
+		"/d/load?table=T&values=[]&command_version=3":    `"return_code":-2`,
+	} {
+		status, name, body := ask(t, "GET", "http://"+addr+uri, "", nil)
+		if status != 403 || name != "forbidden" || !regexp.MustCompile(want).MatchString(strings.ToValidUTF8(body, "\uFFFD")) {
+			t.Errorf("%s: %d %s %q", uri, status, name, body)
+		}
+	}
+	status, name, body := ask(t, "GET", "http://"+addr+"/d/select?query="+strings.Repeat("x", maxHead), "", nil)
+	if status != 400 || name != "too-long" || !strings.Contains(body, "by POST") {
+		t.Errorf("a long query: %d %s %.200s", status, name, body)
 	}
 }
 
@@ -320,6 +347,31 @@ func TestALoadThatBreaksOff(t *testing.T) {
 		if status != 400 || fault != "bad-command" || !strings.Contains(body, "after 1000 records were loaded") {
 			t.Errorf("%s: %d %s %.200s", name, status, fault, body)
 		}
+	}
+}
+
+// The steps of a load that a client has named are writes with names of their own, the same
+// when it is sent again.
+func TestTheStepsOfANamedLoadHaveNamesOfTheirOwn(t *testing.T) {
+	doer := &scripted{}
+	_, s := serve(t, Config{Doer: doer, MaxChunk: 2 << 10})
+	_, text := longLoad("objects", 200)
+	c, err := groonga.ParseURI("/d/load?table=T")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ID = "mine"
+	seen := make(map[string]int)
+	for range 2 {
+		if _, err := s.load(c, strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range doer.got {
+		seen[step.ID]++
+	}
+	if len(seen) < 3 || seen["mine"] != 2 || seen["mine/1"] != 2 || seen["mine/2"] != 2 {
+		t.Errorf("%v", seen)
 	}
 }
 

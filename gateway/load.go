@@ -34,6 +34,7 @@ func (s *Server) records(c *groonga.Command, body io.Reader) (in io.Reader, ok b
 func (s *Server) load(c *groonga.Command, body io.Reader) (whole groonga.LoadResult, err error) {
 	in := groonga.NewRecordReader(body, s.cfg.MaxRecord)
 	list := groonga.NewRecordList(c)
+	steps := 0
 	for first, done := true, false; !done; first = false {
 		var unread *groonga.LoadResult
 		if unread, done, err = s.chunk(in, list, c); err != nil && first && len(list.Rows) == 0 {
@@ -41,7 +42,12 @@ func (s *Server) load(c *groonga.Command, body io.Reader) (whole groonga.LoadRes
 		}
 		var failed error
 		if len(list.Rows) > 0 || first {
-			step, err := s.step(list.Command(c, list.Rows))
+			part := list.Command(c, list.Rows)
+			if c.ID != "" && !first {
+				part.ID = fmt.Sprintf("%s/%d", c.ID, steps)
+			}
+			steps++
+			step, err := s.step(part)
 			if failed = err; err == nil && first {
 				whole = step
 			} else if err == nil {

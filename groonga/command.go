@@ -46,7 +46,7 @@ type Arg struct{ Name, Value string }
 
 // ParseURI parses the path and query of Groonga's HTTP interface:
 // /d/select.json?table=Items. A suffix of the command's name is the argument
-// output_type, as with Groonga. It keeps no reference to uri.
+// output_type, unless that is given, as with Groonga. It keeps no reference to uri.
 func ParseURI(uri string) (*Command, error) {
 	if len(uri) > MaxURI {
 		return nil, ErrTooLong
@@ -70,7 +70,7 @@ func ParseURI(uri string) (*Command, error) {
 	if err := c.parseQuery(c.query); err != nil {
 		return nil, err
 	}
-	if suffix != "" {
+	if _, given := c.Lookup("output_type"); suffix != "" && !given {
 		c.Set("output_type", strings.Clone(suffix))
 	}
 	return c, nil
@@ -82,33 +82,56 @@ func (c *Command) ParseForm(body string) error {
 	return c.parseQuery(strings.Clone(body))
 }
 
+// parseQuery reads arguments as Groonga reads them: a name ends with the next '=', whatever
+// is before it, and a value with '&' or ';'.
 func (c *Command) parseQuery(query string) error {
 	for query != "" {
-		var pair string
-		pair, query, _ = strings.Cut(query, "&")
-		if pair == "" {
-			continue
-		}
 		if len(c.Args) == MaxArgs {
 			return ErrTooLong
 		}
-		name, value, _ := strings.Cut(pair, "=")
-		arg := Arg{unescape(name), unescape(value)}
-		c.Args = append(c.Args, arg)
+		name, rest, _ := strings.Cut(query, "=")
+		value := rest
+		query = ""
+		if i := strings.IndexAny(rest, "&;"); i >= 0 {
+			value, query = rest[:i], rest[i+1:]
+		}
+		c.Args = append(c.Args, Arg{unescape(name), unescape(value)})
 	}
 	return nil
 }
 
-// unescape undoes the escaping of a query. What is no escape stays as it is, as
-// with Groonga.
+// unescape undoes the escaping of a query, escape by escape: what is none stays as it is,
+// as with Groonga.
 func unescape(s string) string {
 	if !strings.ContainsAny(s, "%+") {
 		return s
 	}
-	if plain, err := url.QueryUnescape(s); err == nil {
-		return plain
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '+':
+			b = append(b, ' ')
+		case c == '%' && i+2 < len(s) && hexDigit(s[i+1]) >= 0 && hexDigit(s[i+2]) >= 0:
+			b = append(b, byte(hexDigit(s[i+1])<<4|hexDigit(s[i+2])))
+			i += 2
+		default:
+			b = append(b, c)
+		}
 	}
-	return s
+	return string(b)
+}
+
+// hexDigit is the value of a hexadecimal digit, -1 if it is none.
+func hexDigit(c byte) int {
+	switch {
+	case isDigit(c):
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c - 'a' + 10)
+	case c >= 'A' && c <= 'F':
+		return int(c - 'A' + 10)
+	}
+	return -1
 }
 
 func checkName(name string) error {

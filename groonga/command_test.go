@@ -17,7 +17,10 @@ func TestCommandsAreParsed(t *testing.T) {
 		{"/d/status", "status", nil, Read},
 		{"/d/select.xml?table=T&query=a+b%26c&x", "select",
 			[]Arg{{"table", "T"}, {"query", "a b&c"}, {"x", ""}, {"output_type", "xml"}}, Read},
-		{"/d/select?table=T&&limit=%zz", "select", []Arg{{"table", "T"}, {"limit", "%zz"}}, Read},
+		{"/d/select.xml?output_type=tsv", "select", []Arg{{"output_type", "tsv"}}, Read},
+		{"/d/select?table=T&&limit=%zz", "select", []Arg{{"table", "T"}, {"&limit", "%zz"}}, Read},
+		{"/d/select?table=T;limit=1&query=a%20%zz%4+b%2b%", "select", []Arg{{"table", "T"}, {"limit", "1"}, {"query", "a %zz%4 b+%"}}, Read},
+		{"/d/select?ta%62le=a=b&x=%00%fF", "select", []Arg{{"table", "a=b"}, {"x", "\x00\xff"}}, Read},
 		{"/d/select?load_table=U", "select", []Arg{{"load_table", "U"}}, Write},
 		{"/d/load?table=T&values=[]", "load", []Arg{{"table", "T"}, {"values", "[]"}}, Write},
 		{"/d/never_heard_of", "never_heard_of", nil, Unknown},
@@ -133,5 +136,29 @@ func TestARequestIsCancelledIfOneServerSaysSo(t *testing.T) {
 	failed := Answer{Code: -2, Body: []byte("bad")}
 	if got := JoinEverywhere(&Command{Name: "lock_acquire"}, []Answer{{Body: []byte("good")}, failed}); got.Code != -2 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Arguments are read as Groonga reads them: what is read here and written anew has the same
+// answer.
+func TestArgumentsAreReadAsGroongaReadsThem(t *testing.T) {
+	g := startGroonga(t)
+	loadTable(g, "T")
+	g.must(`load --table T --values '[{"_key":"a b","s":"100%","n":1},{"_key":"c+d","s":"%zz","n":2},{"_key":"e;f","n":3}]'`)
+	for _, uri := range []string{
+		"/d/select?table=T;limit=1&sort_keys=n", "/d/select?table=T&limit=1;;&&limit=2&sort_keys=n", "/d/select?limit=2&table=nosuch&table=T&sort_keys=n", "/d/select?ta%62le=T&sort_keys=n",
+		`/d/select?table=T&filter=s+==+"100%"`, `/d/select?table=T&filter=s==%22%zz%22`, `/d/select?table=T&filter=_key==%22a+b%22`, `/d/select?table=T&filter=_key==%22c%2Bd%22`,
+		`/d/select?table=T&filter=_key==%22c%2bd%22`, `/d/select?table=T&filter=_key==%22e%3Bf%22`, "/d/select?table=T&query=_key:a%2", "/d/select?table=T&query=_key:a%", "/d/select?table=T&filter=n==1=2",
+		"/d/select?table&limit", "/d/select?=T", "/d/select?table=T&output_columns=_key,n&sort_keys=-n&limit=%31", "/d/select?table=T&x=%00&limit=1&sort_keys=n",
+	} {
+		c, err := ParseURI(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := maskTimes(g.do(c))
+		c.query = "" // written anew
+		if got := maskTimes(g.do(c)); got != want {
+			t.Errorf("%s became %s:\n got %s\nwant %s", uri, c.URI(), got, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package groonga
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,8 +25,10 @@ func (c *Command) Form() Form {
 	if n, err := strconv.ParseUint(c.Get("command_version"), 10, 31); err == nil && n > 0 {
 		f.Version = int(n)
 	}
-	if f.Type == "" {
+	if _, given := c.Lookup("output_type"); !given {
 		f.Type = "json"
+	} else if f.Type == "" {
+		f.Type = "none" // Groonga knows no notation of that name
 	}
 	return f
 }
@@ -127,17 +130,21 @@ func (f Form) Write(h Header, body *Value) (contentType string, document []byte)
 
 func (f Form) writeJSON(b *bytes.Buffer, h Header, body *Value) {
 	document := f.envelope(h, body)
-	if f.Callback != "" {
-		b.WriteString(f.Callback + "(")
-	}
+	var text bytes.Buffer
 	if f.Pretty {
-		document.writePretty(b, 0)
+		document.writePretty(&text, 0)
 	} else {
-		document.writeJSON(b)
+		document.writeJSON(&text)
 	}
-	if f.Callback != "" {
-		b.WriteString(");")
+	b.Write(f.called(text.Bytes()))
+}
+
+// called wraps JSON in the client's callback.
+func (f Form) called(document []byte) []byte {
+	if f.Callback == "" {
+		return document
 	}
+	return slices.Concat([]byte(f.Callback), []byte("("), document, []byte(");"))
 }
 
 // envelope puts header and body together.

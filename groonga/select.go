@@ -29,7 +29,7 @@ type SelectPlan struct {
 	final   *Command // what is asked if the first round found too little; nil: nothing
 
 	threshold  int64 // hits up to which Groonga looks for more
-	callback   string
+	form       Form
 	sort       []sortKey
 	window     window
 	drilldowns []*drilldownPlan // the labelled ones, or one for all others
@@ -49,9 +49,9 @@ func PlanSelect(c *Command) (*SelectPlan, error) {
 		return nil, err
 	}
 	p := &SelectPlan{
-		request:  c.Clone(),
-		callback: c.Get("callback"),
-		window:   window{integer(c, "offset", 0), integer(c, "limit", 10)},
+		request: c.Clone(),
+		form:    c.Form(),
+		window:  window{integer(c, "offset", 0), integer(c, "limit", 10)},
 	}
 	for _, name := range []string{"callback", "output_pretty"} {
 		p.request.Del(name)
@@ -182,8 +182,8 @@ func mergeable(c *Command) error {
 	if c.Name != "select" {
 		return refuse("the command " + c.Name)
 	}
-	switch t := c.Get("output_type"); t {
-	case "", "json", "JSON":
+	switch t := c.Form().Type; t {
+	case "json", "tsv":
 	default:
 		return refuse("output_type " + t)
 	}

@@ -27,6 +27,9 @@ func (p *SelectPlan) Merge(answers [][]byte) ([]byte, error) {
 	if len(parts) == 0 {
 		return nil, fmt.Errorf("%w: there is none", errAnswer)
 	}
+	if len(parts[0].body) == 0 { // of a drilldown by what is no column Groonga gives a header alone
+		return p.called(p.headerAlone(parts)), nil
+	}
 	main, err := p.mergeRecords(parts)
 	if err != nil {
 		return nil, err
@@ -257,10 +260,31 @@ func (r result) objectInBraces(b *bytes.Buffer) {
 	b.WriteByte('}')
 }
 
-// called wraps an answer in the client's callback.
-func (p *SelectPlan) called(data []byte) []byte {
-	if p.callback == "" {
-		return data
+// headerAlone is an answer without a body.
+func (p *SelectPlan) headerAlone(parts []answer) []byte {
+	start, elapsed := times(parts)
+	if parts[0].object {
+		return fmt.Appendf(nil, `{"header":{"return_code":0,"start_time":%s,"elapsed_time":%s}}`, start, elapsed)
 	}
-	return slices.Concat([]byte(p.callback), []byte("("), data, []byte(");"))
+	return fmt.Appendf(nil, "[[0,%s,%s]]", start, elapsed)
+}
+
+// ContentType is the type of what Merge returns.
+func (p *SelectPlan) ContentType() string { return p.form.contentType() }
+
+// called gives an answer the client's form.
+func (p *SelectPlan) called(data []byte) []byte {
+	if p.form.Type == "json" && !p.form.Pretty {
+		return p.form.called(data)
+	}
+	a, err := readAnswer(data)
+	if err != nil {
+		return p.form.called(data)
+	}
+	var body *Value
+	if len(a.body) > 0 {
+		body = valueOf(a.body, "", "")
+	}
+	_, document := p.form.Write(a.head(), body)
+	return document
 }
