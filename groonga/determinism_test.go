@@ -1,6 +1,11 @@
 package groonga
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+
+	"github.com/ibuki-dev/ibuki/groonga/groongatest"
+)
 
 func TestDeterministic(t *testing.T) {
 	for line, want := range map[string]bool{
@@ -25,6 +30,28 @@ func TestDeterministic(t *testing.T) {
 		}
 		if got := c.Deterministic(); (got == nil) != want {
 			t.Errorf("%s: %v", line, got)
+		}
+	}
+}
+
+// The list names functions that a real server has: one that it does not have would be one
+// of somebody's plugin.
+func TestDeterministicFunctionsAreGroongas(t *testing.T) {
+	server := groongatest.Start(t)
+	ask := func(line string) []byte {
+		c, err := ParseLine(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body := server.Ask(c, nil)
+		return body
+	}
+	for _, plugin := range []string{"string", "time", "number", "vector", "math"} {
+		ask("plugin_register --name functions/" + plugin)
+	}
+	for name := range deterministic { // order-free: each by itself
+		if body := ask("object_exist --name " + name); !bytes.HasSuffix(bytes.TrimSpace(body), []byte(",true]")) {
+			t.Errorf("%s: %s", name, body)
 		}
 	}
 }
