@@ -18,7 +18,8 @@ var bufferCommand = &command{
 Usage: {prog} buffer check DIR
        {prog} buffer salvage DIR
 
-  Looks into the directory that a gateway's -buffer names. The gateway must not run.
+  Looks into the directory that a gateway's -buffer names, or check also into that
+  of its -log. The gateway must not run.
 
   check says which servers how many writes wait for, and what is damaged: where,
   which writes may be lost, and which servers may lack them. It changes nothing.
@@ -50,6 +51,9 @@ func runBuffer(e *env, args []string) int {
 		return e.usage("One directory has to be given.")
 	}
 	dir := fs.Arg(0)
+	if what == "check" && isLog(dir) {
+		return checkLog(e, dir)
+	}
 	if what == "check" {
 		report, err := dispatch.CheckBuffer(dir)
 		if err != nil {

@@ -29,11 +29,12 @@ type identity struct {
 	Founders map[uint64]string `json:"founders,omitempty"` // the members that the log began with
 }
 
-const identityName = "member.json"
+// IdentityName is the file of a log's directory that names its member.
+const IdentityName = "member.json"
 
 // loadIdentity reads the identity of a directory, or draws one for a new directory.
 func loadIdentity(dir string) (id identity, err error) {
-	path := filepath.Join(dir, identityName)
+	path := filepath.Join(dir, IdentityName)
 	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -53,7 +54,7 @@ func saveIdentity(dir string, id identity) error {
 	if err != nil {
 		return err
 	}
-	return maybe.WriteFile(filepath.Join(dir, identityName), append(text, '\n'), 0o640)
+	return maybe.WriteFile(filepath.Join(dir, IdentityName), append(text, '\n'), 0o640)
 }
 
 // hello is what gateways say to each other of who they are.
