@@ -75,7 +75,7 @@ upstream ibuki {
 }
 `},
 		{Rendering{Format: FormatTemplate, Template: template},
-			"10.0.0.1:10031/droonga=80 c=8080 evil\n  server x 1.2.3.4:1\xff=80 no address=80 six=80 5/8"},
+			"10.0.0.1:10031/droonga=80 c=8080 evil_  server x 1.2.3.4:1_=80 no address=80 six=80 5/8"},
 	} {
 		text, err := test.r.Render(mixed())
 		if err != nil || string(text) != test.want {

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net/netip"
 	"strconv"
-	"text/template"
 )
 
 // targets are the live nodes with the address of the service on them.
@@ -68,29 +67,12 @@ func appendNginx(v *View, r *Rendering) []byte {
 
 // unused makes a word of name that is not in used yet, and puts it there.
 func unused(used map[string]bool, name string) string {
-	word := make([]rune, 0, len(name))
-	for _, c := range name {
-		if !isWordRune(c) {
-			c = '_'
-		}
-		word = append(word, c)
-	}
-	if len(word) == 0 {
-		word = []rune{'_'}
-	}
-	w := string(word)
+	w := word(name)
 	for n := 2; used[w]; n++ {
-		w = string(word) + "_" + strconv.Itoa(n)
+		w = word(name) + "_" + strconv.Itoa(n)
 	}
 	used[w] = true
 	return w
-}
-
-// ParseTemplate reads a template of the user's own. It is run on a *View: .Alive
-// and .All are the nodes, .Len, .NumAlive and .Version numbers; a node has .Name,
-// .Addr, .Status, .Since, .Tags and .TagOr KEY DEFAULT.
-func ParseTemplate(name, text string) (*template.Template, error) {
-	return template.New(name).Option("missingkey=error").Parse(text)
 }
 
 // TagOr returns the value of a tag, or what it is when there is none.
@@ -99,15 +81,6 @@ func (e *Entry) TagOr(key, otherwise string) string {
 		return value
 	}
 	return otherwise
-}
-
-// execute bounds what a template may make.
-func execute(t *template.Template, v *View) ([]byte, error) {
-	var b limited
-	if err := t.Execute(&b, v); err != nil {
-		return nil, err
-	}
-	return b.buf.Bytes(), nil
 }
 
 // limited is a buffer of at most MaxFile bytes.
