@@ -94,7 +94,7 @@ func (p *Position) check(f *found, l *logState) error {
 		return fmt.Errorf("%w: it has come to entry %d of epoch %d, and the log of epoch %d goes on from entry %d", ErrSuspect, p.Seen, p.Epoch, l.epoch, l.began)
 	case p.Nonce == "" || p.Nonce != f.nonce:
 		return fmt.Errorf("%w: its position was written for another database", ErrSuspect)
-	case p.Index+1 < l.first:
+	case p.Index+1 < l.first && !l.begins: // before its very first entry a log has nothing that a database could lack
 		return fmt.Errorf("%w: it has come to entry %d, and the log begins at %d", ErrSuspect, p.Index, l.first)
 	case p.Last > 0 && known && term != p.Term:
 		return fmt.Errorf("%w: its entry %d is of term %d, that of the log of term %d", ErrSuspect, p.Last, p.Term, term)
