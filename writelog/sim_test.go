@@ -75,6 +75,14 @@ type node struct {
 	applying []Committed
 	nextAt   time.Duration
 	frozen   time.Duration // its server does nothing until then
+	slow     time.Duration // its server takes long for each write until then
+	rate     float64       // of its clock
+}
+
+// clock is the time as the node's clock has it: clocks differ, and drift by up to one in 25 to
+// either side.
+func (n *node) clock() time.Duration {
+	return time.Duration(n.id)*time.Hour + time.Duration(float64(n.w.now)*n.rate)
 }
 
 // database is what the server has; it outlives the node's process.
@@ -109,6 +117,7 @@ func newWorld(t *testing.T, seed uint64, gateways, slices int) *world {
 		if err := n.storage.ApplySnapshot(Found(7, members, voters)); err != nil {
 			t.Fatal(err)
 		}
+		n.rate = 0.96 + w.rng.Float64()*0.08
 		n.db = database{prefix: 1, values: make(map[string]uint64)}
 		w.nodes = append(w.nodes, n)
 	}
@@ -154,6 +163,10 @@ func (w *world) send(d delivery) {
 	}
 	d.at = w.now + time.Duration(200+w.rng.IntN(1500))*time.Microsecond
 	w.queue = append(w.queue, d)
+	if d.propose != nil && w.rng.IntN(20) == 0 { // it was in a socket, and comes once more, late
+		d.at += time.Duration(w.rng.IntN(5000)) * time.Millisecond
+		w.queue = append(w.queue, d)
+	}
 }
 
 // step lets a millisecond pass.
@@ -188,9 +201,9 @@ func (n *node) turn() {
 	for _, d := range n.inbox {
 		switch {
 		case d.raft != nil:
-			n.m.Step(w.now, d.raft)
+			n.m.Step(n.clock(), d.raft)
 		case d.peer != nil:
-			n.m.Hear(w.now, d.peer)
+			n.m.Hear(n.clock(), d.peer)
 		case d.propose != nil:
 			n.propose(d.propose, d.from)
 		case d.result != nil:
@@ -200,12 +213,12 @@ func (n *node) turn() {
 	n.inbox = n.inbox[:0]
 	if w.now >= n.tick {
 		n.tick = w.now + DefaultTick
-		n.m.Tick(w.now)
+		n.m.Tick(n.clock())
 	}
 	n.serve()
 	n.clients()
 	for range 100 {
-		o := n.m.Output(w.now)
+		o := n.m.Output(n.clock())
 		if o.Empty() {
 			return
 		}
@@ -297,6 +310,9 @@ func (n *node) serve() {
 					n.db.log = append(n.db.log, c.Entry.ID)
 					n.m.Applied(n.server, c.Index, Answer{Body: []byte("true")})
 					n.nextAt = w.now + time.Duration(w.rng.IntN(3))*time.Millisecond
+					if w.now < n.slow {
+						n.nextAt += time.Duration(w.rng.IntN(400)) * time.Millisecond
+					}
 				}
 			}
 		}
@@ -306,7 +322,7 @@ func (n *node) serve() {
 }
 
 func (n *node) propose(e *Entry, from uint64) {
-	if err := n.m.Propose(n.w.now, e); err != nil && e.Op == OpWrite {
+	if err := n.m.Propose(n.clock(), e); err != nil && e.Op == OpWrite {
 		n.w.send(delivery{from: n.id, to: from, result: &Outcome{ID: e.ID, Err: err}})
 	}
 }
@@ -410,7 +426,7 @@ func (n *node) outcome(r *Outcome) {
 // that was acknowledged before.
 func (n *node) read() {
 	w := n.w
-	if ok, _ := n.m.Leased(w.now); !ok {
+	if ok, _ := n.m.Leased(n.clock()); !ok {
 		return
 	}
 	var able []*node
@@ -434,41 +450,75 @@ func (n *node) read() {
 	w.reads++
 }
 
-// disturb draws faults.
-func (w *world) disturb(slices int) {
+// disturb draws faults, often two at a time.
+func (w *world) disturb() {
 	if w.rng.IntN(400) != 0 {
 		return
 	}
+	w.fault()
+	if w.rng.IntN(2) == 0 {
+		w.fault()
+	}
+}
+
+// fault draws one fault.
+func (w *world) fault() {
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
+	o := w.nodes[w.rng.IntN(len(w.nodes))]
 	span := time.Duration(20+w.rng.IntN(1500)) * time.Millisecond
-	switch w.rng.IntN(8) {
+	switch w.rng.IntN(11) {
 	case 0, 1:
 		n.paused = w.now + span
 	case 2:
 		n.m, n.down = nil, w.now+span
 	case 3:
 		n.frozen = w.now + span
-	case 4: // halves
-		for _, a := range w.nodes {
-			for _, b := range w.nodes {
-				if (a == n) != (b == n) {
-					w.cut[[2]uint64{a.id, b.id}] = true
-				}
-			}
-		}
+	case 4:
+		w.cutOff(n)
 	case 5: // one way
-		o := w.nodes[w.rng.IntN(len(w.nodes))]
 		w.cut[[2]uint64{n.id, o.id}] = true
 	case 6:
 		w.loss = w.rng.Float64() / 4
 	case 7:
-		for _, o := range w.nodes {
-			if o.m != nil && o != n && o.m.Leader() == n.id {
-				o.m.LeaderLost(w.now, time.Duration(w.rng.IntN(50))*time.Millisecond)
-			}
+		w.evidence(n)
+	case 8:
+		n.slow = w.now + 2*span
+	case 9: // they reach each other through the third only
+		w.cut[[2]uint64{n.id, o.id}], w.cut[[2]uint64{o.id, n.id}] = true, true
+	case 10:
+		w.leaderGone(o, span)
+	}
+}
+
+// cutOff has nobody reach a node, nor it anybody.
+func (w *world) cutOff(n *node) {
+	for _, o := range w.nodes {
+		if o != n {
+			w.cut[[2]uint64{n.id, o.id}], w.cut[[2]uint64{o.id, n.id}] = true, true
 		}
 	}
-	_ = slices
+}
+
+// evidence has all nodes hear that one is gone, those that it leads.
+func (w *world) evidence(n *node) {
+	for _, o := range w.nodes {
+		if o.m != nil && o != n && o.m.Leader() == n.id {
+			o.m.LeaderLost(o.clock(), time.Duration(w.rng.IntN(50))*time.Millisecond)
+		}
+	}
+}
+
+// leaderGone stops the leader and cuts another node off, and all others hear of it: they elect
+// one while that node still holds a lease of the old leader.
+func (w *world) leaderGone(other *node, span time.Duration) {
+	for _, n := range w.nodes {
+		if n.m != nil && n.m.Leads() && n != other {
+			n.paused = w.now + span
+			w.cutOff(other)
+			w.evidence(n)
+			return
+		}
+	}
 }
 
 func (w *world) mend(slices int, all bool) {
@@ -477,7 +527,7 @@ func (w *world) mend(slices int, all bool) {
 			n.start(slices)
 		}
 		if all {
-			n.paused, n.frozen = 0, 0
+			n.paused, n.frozen, n.slow = 0, 0, 0
 		}
 	}
 	if all || w.rng.IntN(700) == 0 {
@@ -513,7 +563,7 @@ func run(t *testing.T, seed uint64) *world {
 	}
 	w := newWorld(t, seed, gateways, slices)
 	for w.now < 12*time.Second {
-		w.disturb(slices)
+		w.disturb()
 		w.mend(slices, false)
 		w.step()
 	}
