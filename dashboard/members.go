@@ -198,12 +198,13 @@ type agentAnswer struct {
 	Figures []figureJSON                 `json:"figures"`
 	Streams int                          `json:"streams"`
 	Records uint64                       `json:"records"` // of the stream, so far
+	Gateway bool                         `json:"gateway"` // /v1/gateway has one
 }
 
 // agentInfo answers with what there is to know of this node.
 func (s *Server) agentInfo(w http.ResponseWriter, _ *http.Request) error {
 	answer(w, http.StatusOK, agentAnswer{Name: s.cfg.Name, Version: s.cfg.Version, Now: time.Now().UTC(), Begun: s.begun.UTC(),
-		Stats: s.agent.Stats(), Figures: s.figures(), Streams: len(s.streams), Records: s.journal.end() - 1})
+		Stats: s.agent.Stats(), Figures: s.figures(), Streams: len(s.streams), Records: s.journal.end() - 1, Gateway: s.beside.address != ""})
 	return nil
 }
 

@@ -263,10 +263,45 @@ func handledPage(t *testing.T, b browser) {
 	p.do(chromedp.KeyEvent("failed tokyo"))
 	p.until("only two are left", `document.getElementById("members-foot").textContent === "2 of 1,000 members" && document.querySelectorAll("#rows tr").length === 2`)
 	p.shot("filtered")
+	p.js(`const f = document.getElementById("filter"); f.value = "tag:role=web -state:alive"; f.dispatchEvent(new Event("input"))`)
+	p.until("the filter knows fields", `document.getElementById("members-foot").textContent === "3 of 1,000 members" && location.search === "?filter=tag%3Arole%3Dweb+-state%3Aalive"`)
+	linkedPage(t, b, eval[string](p, `location.href`))
+	p.js(`document.getElementById("filter").focus()`)
 	p.do(chromedp.KeyEvent(kb.Escape))
 	p.until("all are there", `document.getElementById("members-foot").textContent === "1,000 members"`)
 	heard(t, p)
 	p.sound()
+	p.close()
+}
+
+// linkedPage: a link shows what its sender saw, and a member of it.
+func linkedPage(t *testing.T, b browser, link string) {
+	p := b.open(t, link+"&member=web-tokyo-1-228", 1280, 900, true)
+	p.until("the link shows the same", `document.getElementById("members-foot").textContent === "3 of 1,000 members" && document.getElementById("drawer").open
+		&& document.getElementById("drawer-title").textContent.startsWith("web-tokyo-1-228")`)
+	p.until("a command to copy is there", `document.querySelector("#drawer .command code")?.textContent === "ibuki why web-tokyo-1-228"`)
+	p.js(`[...document.querySelectorAll("#drawer button")].find((b) => b.textContent === "Ask all members").click()`)
+	p.until("it says what to do without a token", `document.querySelector("#drawer [role=alert]")?.textContent.includes("The command below asks them without one")`)
+	p.shot("linked")
+	p.sound()
+	p.js(`document.getElementById("drawer-close").click()`)
+	p.until("the address names it no more", `!location.search.includes("member")`)
+	p.close()
+}
+
+// deadEnds: what a person sees who opens the page by a name that it does not answer to,
+// or gives a token where none is needed.
+func deadEnds(t *testing.T, b browser) {
+	a := newPageAgent(3)
+	url := servePage(t, a, a.Members()[0].Name, nil)
+	p := b.open(t, strings.Replace(url, "127.0.0.1", "node0.localhost", 1), 1024, 768, false)
+	p.until("it says what to do", `document.getElementById("banner").textContent.includes("Open this page by the agent's IP address")
+		&& document.querySelector("#banner code").textContent === '"http_hosts": ["node0.localhost"]' && !document.getElementById("token").open`)
+	p.shot("misnamed")
+	p.close()
+	p = b.open(t, url, 1024, 768, false)
+	p.js(`sessionStorage.setItem("ibuki-token", "no such token is known"); location.reload()`)
+	p.until("a token that is not needed is no hindrance", `document.getElementById("well-text")?.textContent === "3 of 3 alive" && sessionStorage.length === 0`)
 	p.close()
 }
 

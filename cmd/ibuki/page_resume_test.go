@@ -116,7 +116,7 @@ func resumedPage(t *testing.T, b browser) {
 		p.until("the agent is gone", `document.getElementById("link-text").textContent === "Agent gone"`)
 		send(step.missed)
 		way.mend()
-		p.until("it is live again", `document.getElementById("link-text").textContent === "Live" && document.querySelector("#traffic b")?.textContent === "e`+fmt.Sprint(sent)+`"`)
+		p.until("it is live again", `document.getElementById("link-text").textContent === "Connected" && document.querySelector("#traffic b")?.textContent === "e`+fmt.Sprint(sent)+`"`)
 		p.until("it shows what was missed", step.then)
 	}
 	p.shot("missed")

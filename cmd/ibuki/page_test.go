@@ -19,6 +19,7 @@ func TestDashboard(t *testing.T) {
 	t.Run("cluster", func(t *testing.T) { clusterPage(t, b) })
 	t.Run("handled", func(t *testing.T) { handledPage(t, b) })
 	t.Run("locked", func(t *testing.T) { lockedPage(t, b) })
+	t.Run("dead ends", func(t *testing.T) { deadEnds(t, b) })
 	t.Run("resumed", func(t *testing.T) { resumedPage(t, b) })
 	t.Run("silent", func(t *testing.T) { silentPage(t, silent) })
 	if !raceEnabled { // it is about looks and times
@@ -56,7 +57,8 @@ func clusterPage(t *testing.T, b browser) {
 		t.Fatal(out)
 	}
 	p.until("event and query passed", `document.querySelector("#traffic .e-event code")?.textContent === "1.2.3" && document.querySelector("#traffic .e-query b")?.textContent === "uptime"`)
-	p.until("round trips are known", row("node1")+`.querySelector(".c-rtt").textContent.includes("ms") && document.querySelector("#heat-summary").textContent.startsWith("3 members")`)
+	p.until("round trips are known", row("node1")+`.querySelector(".c-rtt").textContent.includes("ms") && document.getElementById("heat-empty").textContent.startsWith("Known of 3 of 3 live members. The longest round trip is")
+		&& document.getElementById("well-text").textContent === "3 of 3 alive"`)
 	p.shot("three")
 	p.whole("three-whole")
 	p.sound()
@@ -71,6 +73,7 @@ func clusterPage(t *testing.T, b browser) {
 	if took > 10*time.Second {
 		t.Errorf("a killed node was shown as failed only after %v", took)
 	}
+	p.until("the headline says so", `document.getElementById("well-text").textContent === "2 of 3 alive · 1 failed" && document.getElementById("well").dataset.state === "failed"`)
 	p.until("the timeline says so", `document.querySelector("#timeline .e-failed")?.textContent.includes("node1 failed")`)
 	p.until("it is said aloud", `document.getElementById("announce").textContent.includes("failed: node1.")`)
 	p.js(row("node1") + `.querySelector(".name").click()`)
@@ -94,7 +97,7 @@ func clusterPage(t *testing.T, b browser) {
 	p.sound()
 	_ = node0.Wait()
 	startAgentAt(t, host, "node0", append(args, "-retry-join="+node1.addr)...)
-	p.until("it is live again, and says that something was missed", `document.getElementById("link-text").textContent === "Live" && document.getElementById("banner").hidden
+	p.until("it is live again, and says that something was missed", `document.getElementById("link-text").textContent === "Connected" && document.getElementById("banner").hidden
 		&& document.querySelector("#timeline .e-gap")?.textContent.includes("the agent was restarted")`)
 	p.until("all three are there", `document.querySelector(".s-alive b").textContent === "3" && !document.body.classList.contains("stale")`)
 	p.shot("resumed")

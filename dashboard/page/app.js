@@ -2,7 +2,7 @@
 
 import { Gone, Refused, Stream, ask, token, wantsToken } from "./api.js";
 import { Detail } from "./detail.js";
-import { byID, clock, names, number, put, show } from "./dom.js";
+import { byID, clock, copying, el, names, number, put, setIcon, show } from "./dom.js";
 import { Gateway } from "./gateway.js";
 import { Health } from "./health.js";
 import { Heat } from "./heat.js";
@@ -30,7 +30,6 @@ const gateway = new Gateway(model);
 // link is the state of the way to the agent.
 const link = { state: "connecting", since: Date.now(), told: "" };
 let paused = false, pausedAt = 0;
-let hasGateway = null; // not known
 
 // Drawing.
 
@@ -74,7 +73,27 @@ function title() {
   const failed = model.counts().failed;
   const text = (failed ? `${failed} failed – ` : "") + (model.node ? model.node + " – ibuki" : "ibuki");
   if (document.title !== text) document.title = text;
-  put(byID("who"), model.node ? "as seen by " + model.node : "");
+  put(byID("who"), model.node ? "to " + model.node : "");
+  headline();
+}
+
+// headline answers the first question: is it well?
+function headline() {
+  if (!model.node || model.waiting) return;
+  const n = model.counts();
+  const all = n.failed + n.degraded + n.alive + n.leaving; // those that left are not missing
+  const parts = [`${number(n.alive + n.degraded)} of ${number(all)} alive`];
+  if (n.failed) parts.push(`${number(n.failed)} failed`);
+  if (n.degraded) parts.push(`${number(n.degraded)} degraded`);
+  if (n.leaving) parts.push(`${number(n.leaving)} leaving`);
+  const state = n.failed ? "failed" : n.degraded ? "degraded" : "good";
+  const well = byID("well");
+  well.dataset.state = state;
+  setIcon(well.firstElementChild, state === "good" ? "alive" : state);
+  put(byID("well-text"), parts.join(" · "));
+  const name = model.members.get(model.node)?.tags?.["ibuki-cluster"];
+  put(byID("cluster"), name || "ibuki");
+  byID("cluster").toggleAttribute("data-named", Boolean(name));
 }
 
 // The stream.
@@ -100,7 +119,8 @@ const stream = new Stream({
     changed();
   },
   broken(err) {
-    if (err instanceof Refused) linkIs("busy", err.message);
+    if (err.code === "unknown_host") misnamed();
+    else if (err instanceof Refused) linkIs("busy", err.message);
     else lost();
   },
   wanted,
@@ -111,10 +131,18 @@ async function loadMembers() {
     model.load(await ask("v1/members"));
     changed();
     refreshCoordinates();
+    openLinked();
   } catch (err) {
     if (wantsToken(err)) return wanted(err);
     setTimeout(() => model.waiting && loadMembers(), 500);
   }
+}
+
+// openLinked opens the member that the page's address names, once.
+let linked = new URLSearchParams(location.search).get("member");
+function openLinked() {
+  if (linked && model.members.has(linked)) detail.open(linked);
+  linked = null;
 }
 
 // announce tells a screen reader what happened, at most every few seconds, all of it
@@ -159,7 +187,7 @@ function linkIs(state, detail = "") {
   link.state = state;
   const at = clock(new Date(link.since));
   byID("link").dataset.state = state;
-  put(byID("link-text"), paused && state === "live" ? "Paused" : { connecting: "Connecting", live: "Live", lost: "Reconnecting", gone: "Agent gone", busy: "Busy", silent: "No answer", locked: "Token wanted", resting: "Resting" }[state]);
+  put(byID("link-text"), paused && state === "live" ? "Paused" : { connecting: "Connecting", live: "Connected", lost: "Reconnecting", gone: "Agent gone", busy: "Busy", silent: "No answer", locked: "Token wanted", misnamed: "Not served here", resting: "Resting" }[state]);
   const text = {
     lost: "",
     gone: `The agent is gone: nothing has answered at ${location.host} since ${at}. ${model.node ? "What is shown is as of then." : ""} It is tried again without end.`,
@@ -172,11 +200,28 @@ function linkIs(state, detail = "") {
   if (["gone", "silent"].includes(state)) stale(true);
 }
 
-// wanted asks for a token.
-function wanted(err) {
+// misnamed says what to do where the agent does not answer under the name by which the
+// page was opened.
+function misnamed() {
+  if (link.state === "misnamed") return;
+  linkIs("misnamed");
+  const setting = `"http_hosts": ["${location.hostname}"]`;
+  byID("banner").replaceChildren(`The agent does not answer under the name ${location.hostname}. Open this page by the agent's IP address, or put `,
+    el("code", {}, setting), copying(setting, "the setting"), " into the agent's configuration and restart it.");
+  show(byID("banner"), true);
+}
+
+// wanted asks for a token, unless it turns out that the one that was refused is not needed.
+async function wanted(err) {
   const had = token.get() !== "";
   stream.stop();
   linkIs("locked");
+  if (had && err.status === 401) {
+    token.forget();
+    const free = await ask("v1/agent").then(() => true, () => false);
+    byID("forget").hidden = true;
+    if (free) return begin();
+  }
   const why = err.status === 401 ? (had ? "The one it was given is not, or no longer, good." : "It lets nobody read without one.")
     : had ? "The one it was given is not good for reading." : err.message + ".";
   put(byID("token-why"), why);
@@ -210,7 +255,8 @@ async function poll() {
     if (Math.abs(model.offset) < 1000) model.offset = 0;
     if (!paused) health.take(info);
     if (link.state === "silent") connected();
-    if (hasGateway !== false) await pollGateway();
+    if (info.gateway) await pollGateway();
+    else gateway.none();
   } catch (err) {
     // The stream sees an agent that ends; one that hangs says nothing there for long.
     if (err instanceof Gone && link.state === "live") {
@@ -224,12 +270,9 @@ async function poll() {
 async function pollGateway() {
   try {
     const answer = await ask("v1/gateway");
-    hasGateway = true;
     if (!paused) gateway.take(answer);
-  } catch (err) {
-    if (!(err instanceof Refused) || err.status !== 404) return;
-    hasGateway = false;
-    gateway.none();
+  } catch {
+    // What it said last stays, with the time of it.
   }
 }
 
@@ -295,7 +338,6 @@ document.addEventListener("visibilitychange", () => {
 
 function begin() {
   linkIs("connecting");
-  hasGateway = null;
   stream.start();
   poll();
 }

@@ -1,7 +1,8 @@
 // One member: what it is, what it went through, and why.
 
 import { Gone, Refused, ask, memberPath } from "./api.js";
-import { ago, byID, clock, day, el, icon, millis } from "./dom.js";
+import { ago, byID, clock, copying, day, el, icon, millis } from "./dom.js";
+import { address } from "./members.js";
 import { VERDICTS, stateOf } from "./model.js";
 
 export class Detail {
@@ -16,6 +17,7 @@ export class Detail {
     this.dialog.addEventListener("close", () => {
       const name = this.name;
       this.name = "";
+      address({ member: "" });
       back(name);
     });
   }
@@ -23,7 +25,8 @@ export class Detail {
   open(name) {
     this.name = name;
     this.shown = null;
-    byID("drawer-title").textContent = name;
+    address({ member: name });
+    byID("drawer-title").replaceChildren(name, copying(name, "the name"));
     this.body.replaceChildren(el("p", { class: "note" }, "Asking the agent …"));
     if (!this.dialog.open) this.dialog.showModal();
     this.load();
@@ -54,7 +57,7 @@ export class Detail {
       ["State", [icon(state), " ", state, m.verdict ? `: ${m.verdict}` : ""]],
       m.verdict ? ["", VERDICTS[m.verdict] ?? ""] : null,
       ["Since", since ? `${day(since)} (${ago(this.model.now() - since)})` : "not known"],
-      ["Address", `${m.address}:${m.port}`],
+      ["Address", [`${m.address.includes(":") ? `[${m.address}]` : m.address}:${m.port}`, copying(`${m.address.includes(":") ? `[${m.address}]` : m.address}:${m.port}`, "the address")]],
       ["Round trip", m.name === this.model.node ? "this node" : millis(m.rtt_ms)],
       ["Failures", `${m.fails}, back after ${m.flaps} of them, since ${day(new Date(m.watched_since))}`],
       m.protocol ? ["Protocol", `Serf ${m.protocol.current} (${m.protocol.min}–${m.protocol.max}), memberlist ${m.memberlist.current}`] : null,
@@ -82,7 +85,7 @@ export class Detail {
       el("p", {}, report.timeline ? "Most likely: " + report.cause + "." : "Nobody has accused it" + (all ? "." : ", as far as this agent knows.")),
       top.length ? el("p", { class: "note" }, "Accused by " + top.map(([who, n]) => `${who} (${n})`).join(", ") + ".") : "",
       el("p", { class: "note" }, all ? `${report.answered.length} of ${report.asked} members have answered.` : "By what this agent itself has seen. "),
-      more,
+      more, command(this.name),
       el("ol", { class: "entries plain account" }, (report.timeline ?? []).slice(-100).map((l) => el("li", {},
         el("time", { datetime: l.time, title: day(new Date(l.time)) }, clock(new Date(l.time), true)), el("b", {}, l.observer), el("span", {}, l.text)))),
     );
@@ -106,9 +109,15 @@ export class Detail {
   }
 }
 
+// command is what asks all members on the agent's host, where no token is needed.
+function command(name) {
+  const line = "ibuki why " + (/^[\w./:@%+-]+$/.test(name) ? name : "'" + name.replaceAll("'", "'\\''") + "'");
+  return el("p", { class: "note command" }, "On a terminal: ", el("code", {}, line), copying(line, "the command"));
+}
+
 // said is what an error means to whoever looks.
 function said(err) {
   if (err instanceof Gone) return "The agent does not answer.";
-  if (err instanceof Refused && (err.status === 401 || err.status === 403)) return "This takes a token with the verbs read and query: it asks a query of every member.";
+  if (err instanceof Refused && (err.status === 401 || err.status === 403)) return "To ask all members takes a token with the verbs read and query (docs/access.md). The command below asks them without one, on the agent's host.";
   return err.message;
 }

@@ -44,6 +44,42 @@ export function show(node, yes) {
   if (node.hidden === yes) node.hidden = !yes;
 }
 
+// natural is by what names are sorted, so that node2 comes before node10. It is made
+// once for each name: comparing by it costs what comparing texts costs.
+export const natural = (name) => name.toLowerCase().replace(/\d+/g, (n) => n.padStart(12, "0"));
+
+export function byNatural(a, b) {
+  const x = natural(a), y = natural(b);
+  return x < y ? -1 : x > y ? 1 : a < b ? -1 : a > b ? 1 : 0;
+}
+
+// copying is a button that copies a text.
+export function copying(text, what) {
+  const button = el("button", { type: "button", class: "copy", "aria-label": "Copy " + what, onclick: async () => {
+    button.textContent = (await copy(text)) ? "Copied" : "Not copied";
+    setTimeout(() => (button.textContent = "Copy"), 1500);
+  } }, "Copy");
+  return button;
+}
+
+// copy works also where the page came without TLS, and browsers have no clipboard.
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const held = document.activeElement;
+    const field = el("textarea", { class: "quiet", readonly: true });
+    field.value = text;
+    (document.querySelector("dialog[open]") ?? document.body).append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    held?.focus();
+    return done;
+  }
+}
+
 const pad = (n, width = 2) => String(n).padStart(width, "0");
 
 // clock is a time of day, with milliseconds if exact.

@@ -33,13 +33,13 @@ export class Health {
     const score = Number(s.health_score ?? 0);
     const drops = figures.filter((f) => f.name === "ibuki_drops_total" && f.value > 0).sort((a, b) => b.value - a.value);
     const facts = [
-      ["Health", score === 0 ? "well (0)" : `unwell (${score}): it gives others more time`, score > 0],
-      ["Loop", this.lateness(one("loop_lateness_seconds"))],
-      ["Found dead", this.detection(one("detection_seconds"))],
-      ["False alarms", `about this node, refuted: ${number(value("false_alarms_refuted_total"))}`],
-      ["Encrypted", s.encrypted === "true" ? "yes" : "no"],
-      ["Streams", `${info.streams} of this page's kind, ${value("rpc_streams")} of RPC`],
-      ["Dropped", drops.length ? drops.slice(0, 3).map((f) => `${f.labels.kind} ${f.labels.reason}: ${number(f.value)}`).join(", ") : "nothing"],
+      ["Health", score === 0 ? "good" : `overloaded (score ${score}): it waits longer before it suspects others`, score > 0],
+      ["Event-loop lag", this.lateness(one("loop_lateness_seconds"))],
+      ["Failures detected", this.detection(one("detection_seconds"))],
+      ["Own suspicions refuted", number(value("false_alarms_refuted_total"))],
+      ["Encryption", s.encrypted === "true" ? "on" : "off"],
+      ["API streams", `${info.streams} over HTTP, ${value("rpc_streams")} over RPC`],
+      ["Ignored packets", drops.length ? drops.slice(0, 3).map((f) => `${number(f.value)} ${f.labels.reason.replaceAll("-", " ")}`).join(", ") : "none"],
     ];
     this.box.replaceChildren(
       el("dl", { class: "facts" }, facts.map(([k, v, bad]) => [el("dt", {}, k), el("dd", { class: bad ? "bad" : null }, v)])),
@@ -54,20 +54,20 @@ export class Health {
     if (this.late.length > KEPT / 5) this.late.shift();
     const [count, good] = this.late[0];
     const n = f.count - count, bad = n - (under(0.02) - good);
-    if (!n) return `average lateness ${lasted(1000 * f.value / f.count)}`;
-    return `late by more than 20 ms ${bad === 0 ? "never" : number(bad) + "×"} in ${number(n)} turns of the last minute`;
+    if (!n) return `${lasted(1000 * f.value / f.count)} on average`;
+    return bad === 0 ? "below 20 ms in the last minute" : `over 20 ms in ${number(bad)} of ${number(n)} turns of the last minute`;
   }
 
   detection(f) {
-    if (!f?.count) return "nobody yet";
+    if (!f?.count) return "none yet";
     const half = f.buckets.find((b) => b.count >= f.count / 2);
-    return `${number(f.count)}×, ${half ? `half within ${lasted(half.most * 1000)}` : "late"} of the first sign`;
+    return `${number(f.count)} (${half ? `median at most ${lasted(half.most * 1000)}` : "slowly"} after the first sign)`;
   }
 
   queueTable() {
     return el("table", { class: "data" },
       el("caption", { class: "quiet" }, "Messages that wait to be gossiped"),
-      el("thead", {}, el("tr", {}, ["Queue", "Waiting", "Most seen", "Lately"].map((t, i) => el("th", { scope: "col", class: i === 1 || i === 2 ? "n" : null }, t)))),
+      el("thead", {}, el("tr", {}, ["Queue", "Waiting", "Peak", "Last 4 minutes"].map((t, i) => el("th", { scope: "col", class: i === 1 || i === 2 ? "n" : null }, t)))),
       el("tbody", {}, QUEUES.map((q) => {
         const v = this.queues[q];
         return el("tr", {}, el("th", { scope: "row" }, q), el("td", { class: "n" }, number(v.at(-1) ?? 0)), el("td", { class: "n" }, number(Math.max(0, ...v))), el("td", {}, spark(v)));

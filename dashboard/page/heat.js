@@ -1,8 +1,10 @@
 // Round trips between all members, estimated from their network coordinates.
 
-import { byID, count, el, millis, number, put, show } from "./dom.js";
+import { byID, byNatural, count, el, millis, number, put, show } from "./dom.js";
 
 const MOST = 1200; // members that are drawn; of more, that many evenly chosen
+const FEW = 8; // of fewer members a map says nothing
+const LOW = 0.5, HIGH = 200; // the ends of the scale, in milliseconds: a fast network is never alarming
 const SLICE = 5; // milliseconds at a time that the page may be held up
 const STOPS = [[0, 32, 76], [49, 68, 107], [102, 105, 112], [149, 143, 120], [203, 186, 105], [255, 233, 69]]; // cividis
 
@@ -56,11 +58,13 @@ export class Heat {
     this.stale = false;
     let all = Object.keys(this.coordinates);
     const total = all.length;
-    show(byID("heat-body"), total > 1);
-    const empty = byID("heat-empty");
-    show(empty, total < 2);
-    if (total < 2) return put(empty, "Round trips are shown once there are two live members that have measured some.");
-    all.sort();
+    const { alive, degraded } = this.model.counts();
+    const known = `Known of ${number(Math.min(total, alive + degraded))} of ${count(alive + degraded, "live member")}`;
+    const body = byID("heat-body"), empty = byID("heat-empty");
+    show(body, total >= FEW);
+    show(empty, total < FEW);
+    if (total < FEW) return put(empty, total < 2 ? known + "." : `${known}. ${longest(this.coordinates)}. There is a map of ${FEW} members and more.`);
+    all.sort(byNatural);
     if (total > MOST) all = Array.from({ length: MOST }, (_, i) => all[Math.floor(i * total / MOST)]);
     if (this.order.value === "near") all = byNearness(all, this.coordinates);
     const c = all.map((name) => this.coordinates[name]);
@@ -89,12 +93,15 @@ export class Heat {
     if (run !== this.run) return;
     Object.assign(this, { all, n, d, total });
     const quantile = (q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0;
-    // A scale of at least 1 to 4, so that equal times do not look like different ones.
-    this.high = worst[0]?.[0] ?? 1;
-    this.low = Math.min(Math.max(quantile(0.02), this.high / 1000), this.high / 4);
+    // One scale for all clusters, so that a colour means the same everywhere.
+    this.high = Math.max(HIGH, worst[0]?.[0] ?? 0);
+    this.low = LOW;
     put(byID("heat-low"), "≤ " + millis(this.low));
     put(byID("heat-high"), millis(this.high));
-    put(byID("heat-summary"), `${total > n ? `${number(n)} of ${count(total, "member")}, evenly chosen` : count(n, "member")}: half of the round trips take at most ${millis(quantile(0.5))}, 95 of 100 at most ${millis(quantile(0.95))}.`);
+    const edge = byID("heat-edge").children;
+    put(edge[0], all[0]);
+    put(edge[1], all[n - 1]);
+    put(byID("heat-summary"), `${known}. ${total > n ? `${number(n)} of ${count(total, "member")}, evenly chosen` : count(n, "member")}: half of the round trips take at most ${millis(quantile(0.5))}, 95 of 100 at most ${millis(quantile(0.95))}.`);
     byID("heat-worst").replaceChildren(...worst.map(([ms, i, j]) => el("li", {}, el("b", {}, millis(ms)), ` ${all[i]} – ${all[j]}`)));
     await this.colour(run);
   }
@@ -169,6 +176,17 @@ export class Heat {
     const inside = (v) => Math.max(0, Math.min(this.n - 1, v));
     this.at(inside((this.x ?? 0) + by[0]), inside((this.y ?? 0) + by[1]));
   }
+}
+
+// longest says which two are the furthest apart.
+function longest(coordinates) {
+  const all = Object.keys(coordinates).sort(byNatural);
+  let most = [0, all[0], all[1]];
+  for (const [i, a] of all.entries()) for (const b of all.slice(i + 1)) {
+    const ms = distance(coordinates[a], coordinates[b]);
+    if (ms > most[0]) most = [ms, a, b];
+  }
+  return `The longest round trip is ${millis(most[0])}, ${most[1]} to ${most[2]}`;
 }
 
 // RAMP has 256 colours, three bytes each.

@@ -8,7 +8,7 @@ const SPARE = 6; // rows beyond what can be seen, above and below
 const COLUMNS = [
   { key: "state", title: "State", sort: true },
   { key: "name", title: "Name", sort: true },
-  { key: "where", title: "Address" },
+  { key: "where", title: "Address", hint: "where the member is reached" },
   { key: "at", title: "For", sort: true, hint: "how long it has been in this state" },
   { key: "rtt", title: "Round trip", sort: true, hint: "estimated, from this agent's node" },
   { key: "why", title: "Why" },
@@ -16,7 +16,39 @@ const COLUMNS = [
 ];
 
 const RANK = Object.fromEntries(STATES.map((s, i) => [s, i]));
-const byName = (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+const byName = (a, b) => (a.order < b.order ? -1 : a.order > b.order ? 1 : a.name < b.name ? -1 : 1);
+
+// address puts parameters into the page's address; "" takes one out.
+export function address(parameters) {
+  const url = new URL(location.href);
+  for (const [key, value] of Object.entries(parameters)) {
+    if (value) url.searchParams.set(key, value);
+    else url.searchParams.delete(key);
+  }
+  if (url.href !== location.href) history.replaceState(null, "", url);
+}
+
+// FIELDS are what a term of the filter can be about.
+const FIELDS = {
+  name: (m, v) => m.name.toLowerCase().includes(v),
+  address: (m, v) => m.where.toLowerCase().includes(v),
+  state: (m, v) => m.state === v,
+  why: (m, v) => (m.verdict ?? "").includes(v),
+  tag: (m, v) => Object.entries(m.tags ?? {}).some(([k, w]) => v === k.toLowerCase() || v === `${k}=${w}`.toLowerCase()),
+};
+
+// terms are the filter's: words, FIELD:VALUE, and either with a minus before it for
+// those that are not so.
+function terms(text) {
+  return text.toLowerCase().split(/\s+/).filter(Boolean).map((word) => {
+    const not = word.length > 1 && word.startsWith("-");
+    const term = not ? word.slice(1) : word;
+    const at = term.indexOf(":");
+    const field = FIELDS[term.slice(0, at)];
+    const match = field && at < term.length - 1 ? (m) => field(m, term.slice(at + 1)) : (m) => m.search.includes(term);
+    return not ? (m) => !match(m) : match;
+  });
+}
 
 export class Members {
   constructor(model, open) {
@@ -29,18 +61,21 @@ export class Members {
     this.from = 0; // the index of the first of them
     this.list = []; // the members that are shown, in order
     this.only = ""; // a state, or "" for all
-    this.words = [];
+    this.terms = [];
     this.sort = "state";
     this.down = false;
     this.current = ""; // the member that the keyboard is at
     this.stale = true; // the list has to be made anew
     this.head();
     this.chips = this.makeChips();
-    byID("filter").addEventListener("input", (e) => {
-      this.words = e.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    this.filter = byID("filter");
+    this.filter.addEventListener("input", () => {
+      this.terms = terms(this.filter.value);
       this.scroller.scrollTop = 0;
+      this.keep();
       this.touch();
     });
+    this.restore();
     this.scroller.addEventListener("scroll", () => this.onchange?.(), { passive: true });
     new ResizeObserver(() => this.measure()).observe(this.scroller);
     this.body.addEventListener("keydown", (e) => this.key(e));
@@ -54,6 +89,20 @@ export class Members {
       if (row?.member) this.open(row.member.name);
     });
     this.measure();
+  }
+
+  // restore shows what the page's address says, so that a link shows what its sender saw.
+  restore() {
+    const said = new URLSearchParams(location.search);
+    this.filter.value = said.get("filter") ?? "";
+    this.terms = terms(this.filter.value);
+    if (STATES.includes(said.get("state"))) this.choose(said.get("state"));
+    if (COLUMNS.some((c) => c.sort && c.key === said.get("sort"))) this.order(said.get("sort"));
+  }
+
+  // keep puts what is shown into the page's address.
+  keep() {
+    address({ filter: this.filter.value.trim(), state: this.only, sort: this.sort === "state" ? "" : this.sort });
   }
 
   // touch says that the list has to be made anew before the next picture.
@@ -73,7 +122,7 @@ export class Members {
       const inside = c.sort
         ? el("button", { type: "button", title: c.hint, onclick: () => this.order(c.key) }, c.title, el("span", { class: "arrow", "aria-hidden": "true" }))
         : el("span", { title: c.hint }, c.title);
-      return el("th", { role: "columnheader", scope: "col", class: "c-" + c.key }, inside);
+      return el("th", { role: "columnheader", scope: "col", class: "c-" + c.key, title: c.hint }, inside);
     });
     byID("table-head").append(...this.heads);
     this.mark();
@@ -84,6 +133,7 @@ export class Members {
     this.sort = key;
     this.mark();
     this.scroller.scrollTop = 0;
+    this.keep();
     this.touch();
   }
 
@@ -109,6 +159,7 @@ export class Members {
     this.only = this.only === state ? "" : state;
     for (const c of this.chips) c.button.setAttribute("aria-pressed", String(c.state === this.only));
     this.scroller.scrollTop = 0;
+    this.keep();
     this.touch();
   }
 
@@ -116,7 +167,7 @@ export class Members {
   // nobody's row is taken away.
   make() {
     const { members, rtt } = this.model;
-    const wanted = (m) => (!this.only || m.state === this.only) && this.words.every((w) => m.search.includes(w));
+    const wanted = (m) => (!this.only || m.state === this.only) && this.terms.every((t) => t(m));
     if (this.body.contains(document.activeElement)) {
       const seen = new Set();
       this.list = this.list.map((m) => members.get(m.name)).filter((m) => m && seen.add(m.name));
@@ -219,7 +270,7 @@ export class Members {
     const flaps = this.model.past.get(m.name)?.flaps ?? 0;
     const words = [];
     if (m.state === "failed" || m.state === "degraded") words.push(m.verdict || "not known");
-    if (flaps) words.push(`flapped ${flaps}×`);
+    if (flaps) words.push(count(flaps, "flap"));
     const text = words.join(" · ");
     const meaning = m.state === "failed" || m.state === "degraded" ? VERDICTS[m.verdict] : "";
     return [text, meaning ? `${text}: ${meaning}` : text];

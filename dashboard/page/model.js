@@ -1,5 +1,7 @@
 // What the page knows of the cluster. It has no element of the page in it.
 
+import { natural } from "./dom.js";
+
 // The states in the order in which they matter.
 export const STATES = ["failed", "degraded", "leaving", "alive", "left"];
 
@@ -68,6 +70,7 @@ export class Model {
     m.protocol ??= old?.protocol;
     m.memberlist ??= old?.memberlist;
     m.state = stateOf(m);
+    m.order = old?.order ?? natural(m.name);
     m.at = m.since ? Date.parse(m.since) : 0;
     m.where = m.address ? `${m.address.includes(":") ? `[${m.address}]` : m.address}:${m.port}` : "";
     m.tagText = Object.entries(m.tags ?? {}).map(([k, v]) => `${k}=${v}`).join(" ");
