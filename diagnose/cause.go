@@ -259,11 +259,19 @@ func (c *Case) cause(incident []entry) string {
 		case f.deaf > 0:
 			text += fmt.Sprintf("; it heard nobody itself for %s, so the link is to blame", f.deaf.Round(time.Millisecond))
 		case f.itself > 0:
-			text += fmt.Sprintf("; it missed %d others itself, so the link is to blame", f.itself)
+			text += fmt.Sprintf("; it got no answer from %s itself, so the link is to blame", members(f.itself))
 		}
 		return text
 	}
 	return "not known: those who accused it cannot be asked any more"
+}
+
+// members is a number of members in words.
+func members(n int) string {
+	if n == 1 {
+		return "1 member"
+	}
+	return fmt.Sprintf("%d members", n)
 }
 
 // reached reports whether there are members that can tell and did not accuse.

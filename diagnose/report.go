@@ -66,55 +66,70 @@ func (e *entry) text(node string) string {
 	}
 	switch e.Kind {
 	case "ping-failed":
-		return "got no answer to a packet in " + time.Duration(e.Took).Round(time.Millisecond).String()
+		return "got no answer to a probe within " + time.Duration(e.Took).Round(time.Millisecond).String()
 	case "ping-unsent":
-		return "could not send a packet"
+		return "could not send a probe"
 	case "stream-ping-failed":
-		return "connected over TCP, and got no answer"
+		return "connected over TCP and got no answer"
 	case "stream-only":
 		return "reached it over TCP only"
 	case "indirect-only":
-		return "reached it through others only"
+		return "reached it only through other members"
 	case "restart-away":
-		return "missed it, and knew that it restarts"
+		return "found it absent during its announced restart"
 	case "suspect":
 		if e.observer == node {
-			return "itself got no answer from " + e.Node + verdict
+			return "suspected " + e.Node + verdict
 		}
-		return "suspects it" + verdict
+		return "suspected it" + verdict
 	case "accused":
-		return "heard from " + e.From + " that it is suspect" + verdict
+		return "received the suspicion of " + e.From + verdict
 	case "confirmed":
-		return "heard that " + e.From + " suspects it too" + verdict
+		return "received a second suspicion, of " + e.From + verdict
 	case "told-dead":
-		return "heard from " + e.From + " that it is dead" + verdict
+		return "received from " + e.From + " that it failed" + verdict
 	case "cleared":
-		return "heard it refute"
+		return "received its refutation"
 	case "refused":
-		return "its host refused a connect"
+		return "its host refused a connection"
 	case "crashed":
-		return "holds it for crashed"
+		return "concluded: crashed (its host refuses connections)"
 	case "failed":
-		return "waited in vain for it to refute"
+		return "received no refutation in time"
 	case "refute-suspect", "refute-dead":
 		if e.From == node { // what came in a state names nobody else
-			return "refuted that it is gone"
+			return "refuted the report that it failed"
 		}
-		return "refuted what " + e.From + " said"
+		return "refuted the report of " + e.From
 	case "slept":
-		return "did not run itself for " + time.Duration(e.Took).Round(time.Millisecond).String()
+		return "was paused itself for " + time.Duration(e.Took).Round(time.Millisecond).String()
 	case "deaf":
-		return "heard nobody itself for " + time.Duration(e.Took).Round(time.Millisecond).String()
-	case "member-join", "member-leave", "member-failed":
-		return "lists it: " + e.Kind
+		return "received nothing itself for " + time.Duration(e.Took).Round(time.Millisecond).String()
+	case "member-join":
+		return "marked it alive"
+	case "member-leave":
+		return "marked it left"
+	case "member-failed":
+		return "marked it failed"
 	}
 	return ""
+}
+
+// times is how often in words.
+func times(n int) string {
+	switch n {
+	case 0:
+		return "never"
+	case 1:
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // String is the text format.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s is %s; it failed %d times in that time.\n", r.Node, cmp.Or(r.Status, "not listed"), r.Failures)
+	fmt.Fprintf(&b, "%s is %s; it failed %s in the time asked about.\n", r.Node, cmp.Or(r.Status, "not listed"), times(r.Failures))
 	fmt.Fprintf(&b, "Most likely: %s.\n", r.Cause)
 	if len(r.Accusers) > 0 {
 		who := slices.SortedFunc(maps.Keys(r.Accusers), func(a, b string) int {
@@ -126,16 +141,16 @@ func (r *Report) String() string {
 		}
 		fmt.Fprintf(&b, "Top accusers: %s.\n", strings.Join(top, ", "))
 	}
-	fmt.Fprintf(&b, "%d of %d members have answered", len(r.Answered), r.Asked)
+	fmt.Fprintf(&b, "%d of %d members answered", len(r.Answered), r.Asked)
 	for _, a := range r.Answered {
 		if a.Node == r.Node {
-			fmt.Fprintf(&b, ", %s itself too: it runs since %s", a.Node, a.Started.Format(time.DateTime))
+			fmt.Fprintf(&b, ", among them %s itself, which has been running since %s", a.Node, a.Started.Format(time.DateTime))
 		}
 	}
 	b.WriteString(".\n")
 	for _, a := range r.Answered {
 		if a.Health > 0 {
-			fmt.Fprintf(&b, "%s is unwell itself (health score %d).\n", a.Node, a.Health)
+			fmt.Fprintf(&b, "%s is overloaded itself (health score %d).\n", a.Node, a.Health)
 		}
 	}
 	if len(r.Timeline) > 0 {

@@ -46,7 +46,7 @@ func TestWhyNamesTheCause(t *testing.T) {
 				said(12, "member-join", "x", "", "", 0)),
 			restarted,
 		}},
-		{"cut link", "cut off, or its host is down: neither it nor its host answered a, b; it missed 2 others itself", []rpc.History{
+		{"cut link", "cut off, or its host is down: neither it nor its host answered a, b; it got no answer from 2 members itself", []rpc.History{
 			account("a", said(10, "suspect", "x", "", "silent", 0), said(12, "failed", "x", "", "", 0)),
 			account("b", said(10, "accused", "x", "a", "silent", 0), said(10, "suspect", "x", "", "silent", 0)),
 			account("x", said(10, "suspect", "a", "", "silent", 0), said(10, "suspect", "b", "", "silent", 0)),
@@ -56,7 +56,7 @@ func TestWhyNamesTheCause(t *testing.T) {
 				said(17, "deaf", "", "", "", 2*time.Second), said(17, "member-join", "x", "", "", 0)),
 			account("x", said(17, "deaf", "", "", "", 7*time.Second), said(17, "refute-dead", "x", "a", "", 0)),
 		}},
-		{"cut link of busy machines", "cut off, or its host is down: neither it nor its host answered a, b; it missed 1 others itself", []rpc.History{
+		{"cut link of busy machines", "cut off, or its host is down: neither it nor its host answered a, b; it got no answer from 1 member itself", []rpc.History{
 			account("a", said(11, "slept", "", "", "", 389*time.Millisecond), said(11, "suspect", "x", "", "silent", 0), said(20, "member-join", "x", "", "", 0)),
 			account("b", said(11, "slept", "", "", "", 354*time.Millisecond), said(11, "suspect", "x", "", "silent", 0), said(20, "member-join", "x", "", "", 0)),
 			account("x", said(10, "suspect", "a", "", "silent", 0), said(11, "slept", "", "", "", 375*time.Millisecond), said(19.9, "refute-dead", "x", "a", "", 0)),
@@ -118,10 +118,28 @@ func TestWhyCountsAccusersAndFlaps(t *testing.T) {
 	if r.Failures != 2 || r.Accusers["a"] != 2 || r.Accusers["c"] != 1 || len(r.Accusers) != 2 {
 		t.Errorf("%d failures, accusers %v", r.Failures, r.Accusers)
 	}
-	if got := r.String(); !strings.Contains(got, "Top accusers: a (2), c (1).\n2 of 4 members have answered.") {
+	if got := r.String(); !strings.Contains(got, "Top accusers: a (2), c (1).\n2 of 4 members answered.") {
 		t.Error(got)
 	}
 	if later := NewCase("x", "", w.histories, 4, begin.Add(10*time.Second)).Report(); later.Failures != 1 {
 		t.Errorf("%d failures after ten seconds", later.Failures)
+	}
+}
+
+// The account is in the glossary's words, with a subject and a plural where one is due.
+func TestWhyInPlainWords(t *testing.T) {
+	r := NewCase("x", "failed", []rpc.History{
+		account("a", said(1, "refused", "x", "", "", 0), said(1, "crashed", "x", "", "", 0), said(2, "member-failed", "x", "", "", 0)),
+	}, 2, begin).Report()
+	for _, want := range []string{"x is failed; it failed once in the time asked about.\n", "  a  its host refused a connection\n",
+		"  a  concluded: crashed (its host refuses connections)\n", "  a  marked it failed\n", "1 of 2 members answered.\n"} {
+		if got := r.String(); !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+	for n, want := range map[int]string{0: "never", 1: "once", 2: "2 times"} { // order-free: independent
+		if got := times(n); got != want {
+			t.Errorf("%d: %q", n, got)
+		}
 	}
 }
