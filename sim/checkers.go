@@ -85,7 +85,7 @@ func newCheckers(c *Cluster) *checkers {
 		c:         c,
 		lamp:      make(map[string]uint32),
 		sent:      make(map[string]bool),
-		foldLater: c.opts.Serf.CoalescePeriod > 0,
+		foldLater: c.opts.Serf.CoalescePeriod > 0 || c.opts.Serf.LeadingEdge > 0,
 		maxHealth: maxHealth,
 	}
 }

@@ -117,6 +117,11 @@ func (p *Plan) drawOptions(rng *rand.Rand) {
 		o.AnswerDelay = 2 * time.Second
 	}
 	o.Link = drawLink(rng, p.Profile)
+	// Natives hold events back as the agent has them do (P226), but for the seeds in which the
+	// fold of the events is compared with the list at each step (V1).
+	if !s.Swim.Plain && s.CoalescePeriod == 0 && rng.IntN(2) == 0 {
+		s.LeadingEdge = 10 * time.Millisecond
+	}
 }
 
 // drawLink draws the faults of all ways in phase one, each kind on or off.
@@ -152,7 +157,7 @@ func (p Plan) String() string {
 		word string
 	}{
 		{o.Compress, "compress"}, {o.Label != "", "label"}, {o.Key != nil, "key"}, {o.NoRefusals, "no-refusals"},
-		{o.Serf.CoalescePeriod > 0, "coalesce"}, {o.Serf.Protocol == 4, "protocol-4"},
+		{o.Serf.CoalescePeriod > 0, "coalesce"}, {o.Serf.LeadingEdge > 0, "leading-edge"}, {o.Serf.Protocol == 4, "protocol-4"},
 		{o.Serf.UserCoalescePeriod > 0, "coalesce-user"}, {o.Serf.ReconnectTimeout > 0, "reap"},
 		{o.Serf.EventBuffer > 0, "small-buffers"},
 		{o.Serf.Swim.NoStreamPing, "no-stream-ping"}, {o.Serf.NoCoordinates, "no-coordinates"},
