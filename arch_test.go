@@ -26,9 +26,9 @@ import (
 const policy = `
 wire:       |
 coordinate: |
-live:       | github.com/go-json-experiment/json/jsontext
+live:       | github.com/go-json-experiment/json/jsontext github.com/DataDog/datadog-agent/pkg/template/text
 atomicfile: |
-livefile:   live atomicfile | github.com/fsnotify/fsnotify golang.org/x/sys/windows
+livefile:   live atomicfile | github.com/fsnotify/fsnotify golang.org/x/sys/windows github.com/DataDog/datadog-agent/pkg/template/text
 access:     |
 catalog:    |
 swim/broadcast: |

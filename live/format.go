@@ -3,9 +3,9 @@ package live
 import (
 	"errors"
 	"fmt"
+	template "github.com/DataDog/datadog-agent/pkg/template/text"
 	"slices"
 	"strings"
-	"text/template"
 )
 
 // The formats that a list can be written in.

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	template "github.com/DataDog/datadog-agent/pkg/template/text"
 	"iter"
 	"strconv"
 	"strings"
-	"text/template"
 	"unicode"
 	"unicode/utf8"
 )
@@ -18,9 +18,13 @@ import (
 // network: what would end a line in them is an underscore, and the functions word, quote, port
 // and json make of them what can stand in a file.
 func ParseTemplate(name, text string) (*template.Template, error) {
-	return template.New(name).Option("missingkey=error").Funcs(template.FuncMap{
-		"word": word, "quote": quote, "port": portOr, "json": jsonOf,
+	t, err := template.New(name).Option("missingkey=error").Funcs(template.FuncMap{
+		"word": word, "quote": quote, "port": portOr, "json": jsonOf, callName: call,
 	}).Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return withoutReflection(t), nil
 }
 
 // word makes a word of letters, digits and -_. of s.
