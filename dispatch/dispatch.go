@@ -167,10 +167,8 @@ func (d *Dispatcher) Do(ctx context.Context, c *groonga.Command) (groonga.Answer
 	if kind == groonga.Forbidden {
 		return groonga.Answer{}, ErrForbidden
 	}
-	if ds.sliced() {
-		if err := d.checkCut(ctx, ds, c); err != nil {
-			return groonga.Answer{}, err
-		}
+	if err := d.check(ctx, ds, c); err != nil {
+		return groonga.Answer{}, err
 	}
 	switch kind {
 	case groonga.Read:

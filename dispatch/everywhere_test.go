@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/ibuki-dev/ibuki/groonga"
 )
 
 // answered is how many commands a server has been asked, without what gateways ask by
@@ -53,5 +55,22 @@ func TestUnknownCommandsAreWritesIfAServerHasThem(t *testing.T) {
 		r.must("selct --table T")
 		_, err := r.do("of_a_plugin")
 		wantErr(t, err, ErrNoBuffer)
+	})
+}
+
+// Where there are several replicas a record is not addressed by number.
+func TestReplicasAreNotWrittenToByNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for replicas, want := range map[int]error{1: ErrNoBuffer, 2: groonga.ErrByNumber} {
+			r := newRig(t, 1, replicas)
+			r.start()
+			_, err := r.do("delete --table T --id 5")
+			wantErr(t, err, want)
+			_, err = r.do(`load --table T --values '[{"_id":5,"n":1}]'`)
+			wantErr(t, err, want)
+			_, err = r.do("delete --table T --key 5")
+			wantErr(t, err, ErrNoBuffer)
+			r.stop()
+		}
 	})
 }

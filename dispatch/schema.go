@@ -51,6 +51,21 @@ func (s *schemaCache) forget() {
 	<-s.turn
 }
 
+// check refuses what several servers cannot do alike.
+func (d *Dispatcher) check(ctx context.Context, ds *dataset, c *groonga.Command) error {
+	if ds.sliced() {
+		return d.checkCut(ctx, ds, c)
+	}
+	if len(ds.volumes) > 1 {
+		byNumber, err := c.ByNumber()
+		if byNumber && err == nil {
+			err = groonga.ErrByNumber
+		}
+		return err
+	}
+	return nil
+}
+
 // checkCut refuses what servers that share the data cannot do rightly.
 func (d *Dispatcher) checkCut(ctx context.Context, ds *dataset, c *groonga.Command) error {
 	cut := groonga.Cut{Fact: ds.fact}

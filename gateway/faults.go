@@ -35,6 +35,7 @@ var faults = []fault{
 	{groonga.ErrTooLong, "too-long", codeInvalid, 400},
 	{dispatch.ErrUnknownDataset, "unknown-dataset", codeInvalid, 400},
 	{groonga.ErrNotSupported, "not-supported", codeUnsupported, 400},
+	{groonga.ErrByNumber, "by-number", codeUnsupported, 400},
 	{dispatch.ErrForbidden, "forbidden", codeNotPermitted, 403},
 	{dispatch.ErrWriteTooLarge, "write-too-large", codeTooLong, 413},
 	{dispatch.ErrBufferFull, "buffer-full", codeNoSpace, 503},
