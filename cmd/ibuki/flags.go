@@ -6,9 +6,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/livefile"
@@ -57,7 +59,12 @@ func (f rpcFlags) dial(ctx context.Context) (*rpc.Client, error) {
 // connect returns nil after it said why it failed.
 func (f rpcFlags) connect(ctx context.Context, e *env) *rpc.Client {
 	c, err := f.dial(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+	case e.name != "serf" && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)):
+		e.say("No agent answers at %s. Start one ('%s agent'), or name its address with -rpc-addr or SERF_RPC_ADDR.", *f.addr, e.name)
+		return nil
+	default:
 		e.say("Error connecting to Serf agent: %s", err)
 		return nil
 	}
