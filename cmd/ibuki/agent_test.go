@@ -221,7 +221,7 @@ func TestAgentSecondSignalEndsAtOnce(t *testing.T) {
 	time.Sleep(signalEcho + 50*time.Millisecond)
 	_ = b.Process.Signal(os.Interrupt)
 	code := b.exit(t)
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > 25*time.Second { // the leave alone takes 30
 		t.Errorf("took %v", took)
 	}
 	if strings.Count(b.output(), "Caught signal") == 2 && code != 1 {
