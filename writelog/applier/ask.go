@@ -195,34 +195,3 @@ func intentsOf(dump []byte) (numbers []int) {
 	}
 	return numbers
 }
-
-// Adopt says of a database that it was filled: it has come to a position, whatever it was before. Nonce and
-// Boot of the position are those of the database as it is now.
-func Adopt(ctx context.Context, server Server, p Position) error {
-	q := asker{server}
-	dump, err := q.ask(ctx, "dump", "dump_records", "no")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(dump)) {
-		if rest, ok := strings.CutPrefix(line, "config_set "+Prefix); ok {
-			key, _, _ := strings.Cut(rest, " ")
-			if err := q.unset(ctx, Prefix+key); err != nil {
-				return err
-			}
-		}
-	}
-	if err := q.syncAll(ctx); err != nil {
-		return err
-	}
-	value := p.Encode()
-	if err := q.set(ctx, keyNonce, p.Nonce); err != nil {
-		return err
-	}
-	for _, key := range []string{keyDurable, keyPosition} {
-		if err := q.put(ctx, key, 1, value); err != nil {
-			return err
-		}
-	}
-	return q.sync(ctx)
-}

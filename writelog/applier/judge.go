@@ -9,7 +9,7 @@ import (
 // Faults that end Run: nothing is applied until somebody has changed something.
 var (
 	// ErrSuspect: what the database has cannot be trusted or cannot be continued. It has to be filled
-	// from another one (Adopt).
+	// from another one.
 	ErrSuspect = errors.New("the database has to be filled")
 	// ErrRefused: the database belongs to another cluster, or to a newer epoch of this one.
 	ErrRefused = errors.New("the database is not this cluster's")

@@ -119,9 +119,8 @@ type View struct {
 	Members []string        // the gateways of the log
 	Fault   string          // why nothing goes on; "" if it does
 
-	leader     uint64
-	changed    chan struct{} // closed when another view has taken its place
-	leaseUntil time.Duration
+	leader  uint64
+	changed chan struct{} // closed when another view has taken its place
 }
 
 // Member is one gateway's part of the log. Its methods may be called concurrently.
