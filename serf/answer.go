@@ -113,7 +113,7 @@ func (m *Machine) handleQuery(from netip.AddrPort, msg []byte) error {
 		return err
 	}
 	if m.takeQuery(q) {
-		m.passOn(&m.queryQueue, "", msg)
+		m.passOn(&m.queryQueue, m.queryTimes.add(q, m.now, m.cfg.MaxQueueDepth), msg)
 	}
 	return nil
 }

@@ -49,10 +49,11 @@ type Machine struct {
 	merged  bool     // that exchange went well
 	synced  bool     // some other node's state was merged, in this life or a former one
 
-	events  eventBuffer
-	queries queryBuffer
-	asks    asks    // queries of this node that are running
-	answers answers // queries of others that this node may still answer
+	events     eventBuffer
+	queries    queryBuffer
+	asks       asks    // queries of this node that are running
+	answers    answers // queries of others that this node may still answer
+	queryTimes queuedQueries
 
 	ahead ahead
 
@@ -200,6 +201,7 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.windowDue()
 	m.queuesDue()
 	m.ahead.checkDue()
+	m.queryTimes.drop(&m.queryQueue, now)
 	m.asksDue()
 	m.askAgainDue()
 	m.flushDue()
@@ -222,6 +224,7 @@ func (m *Machine) settle() {
 func (m *Machine) Deadline() time.Time {
 	at := earlier(m.swim.Deadline(), m.timers.next())
 	at = earlier(at, m.asks.next())
+	at = earlier(at, m.queryTimes.next())
 	at = earlier(at, m.nextAskAgain())
 	return earlier(at, m.nextPrune())
 }

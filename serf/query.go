@@ -102,7 +102,7 @@ func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.push(&m.queryQueue, "", msg, nil)
+	m.push(&m.queryQueue, m.queryTimes.add(q, m.now, m.cfg.MaxQueueDepth), msg, nil)
 	m.takeQuery(q) // P99
 	m.endIfHeard(a)
 	return a, nil

@@ -3,6 +3,9 @@ package serf
 import (
 	"errors"
 	"net/netip"
+	"slices"
+	"strconv"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/swim/broadcast"
@@ -145,4 +148,53 @@ func (m *Machine) queuesDue() {
 // carries nothing else.
 func (m *Machine) packetBudget() int {
 	return m.cfg.Swim.PacketSize - wire.CompoundHeaderOverhead - wire.CompoundPartOverhead - wire.CRCOverhead
+}
+
+// queuedQueries are the queries that wait in the queue to be passed on, this node's own
+// and those of others, until their time is over: who joins after that must not be asked
+// what nobody waits for any more (P237).
+//
+// Invariant: order is sorted by until, and not longer than the queue may be.
+type queuedQueries struct {
+	order []queuedQuery
+}
+
+type queuedQuery struct {
+	name  string // in the queue
+	until time.Time
+}
+
+// add notes a query that is about to be queued, and returns its name there.
+func (s *queuedQueries) add(q *wire.Query, now time.Time, most int) string {
+	name := strconv.FormatUint(uint64(q.LTime), 36) + "/" + strconv.FormatUint(uint64(q.ID), 36)
+	x := queuedQuery{name: name, until: now.Add(min(max(q.Timeout, 0), maxQueryTimeout))}
+	i, _ := slices.BinarySearchFunc(s.order, x.until, func(y queuedQuery, t time.Time) int {
+		if y.until.After(t) {
+			return 1
+		}
+		return -1
+	})
+	s.order = slices.Insert(s.order, i, x)
+	if len(s.order) > most { // what was sent often enough has left the queue, most of all the oldest
+		s.order = slices.Delete(s.order, 0, 1)
+	}
+	return name
+}
+
+// next is when the first of them is over, zero if there is none.
+func (s *queuedQueries) next() time.Time {
+	if len(s.order) == 0 {
+		return time.Time{}
+	}
+	return s.order[0].until
+}
+
+// drop takes those that are over out of the queue.
+func (s *queuedQueries) drop(queue *broadcast.Queue, now time.Time) {
+	n := 0
+	for n < len(s.order) && !s.order[n].until.After(now) {
+		queue.Drop(s.order[n].name)
+		n++
+	}
+	s.order = slices.Delete(s.order, 0, n)
 }

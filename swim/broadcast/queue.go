@@ -163,6 +163,14 @@ func (q *Queue) Prune(max int) int {
 	return dropped
 }
 
+// Drop drops the broadcast of a name, if there is one.
+func (q *Queue) Drop(name string) {
+	if b := q.names[name]; b != nil {
+		q.remove(b)
+		q.finish(b)
+	}
+}
+
 // TransmitLimit is mult × ceil(log10(n+1)): how often a broadcast is sent in a cluster of n.
 func TransmitLimit(mult, n int) int {
 	return mult * int(math.Ceil(math.Log10(float64(n+1))))
