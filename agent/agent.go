@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,15 +89,17 @@ type Agent struct {
 
 	addrFile fs.FileInfo // the address file as it was written; nil: it was not
 
-	ctx      context.Context // ends with Stop
-	cancel   context.CancelFunc
-	started  atomic.Bool
-	stopOnce sync.Once
-	wg       sync.WaitGroup // every goroutine but the handlers'
-	loopDone chan struct{}  // closed when the loop has ended, or will never begin
-	left     chan struct{}  // closed when the leave is done
-	done     chan struct{}  // closed when Stop is through
-	endErr   error          // why the agent ended by itself; read after done
+	ctx        context.Context // ends with Stop
+	cancel     context.CancelFunc
+	started    atomic.Bool
+	stopOnce   sync.Once
+	wg         sync.WaitGroup // every goroutine but the handlers'
+	loopDone   chan struct{}  // closed when the loop has ended, or will never begin
+	left       chan struct{}  // closed when the leave is done
+	leaves     chan struct{}  // closed when a leave begins
+	leavesOnce sync.Once
+	done       chan struct{} // closed when Stop is through
+	endErr     error         // why the agent ended by itself; read after done
 }
 
 // New checks cfg and returns an agent that does nothing yet.
@@ -123,6 +126,7 @@ func New(cfg Config) (*Agent, error) {
 		cancel:      cancel,
 		loopDone:    make(chan struct{}),
 		left:        make(chan struct{}),
+		leaves:      make(chan struct{}),
 		done:        make(chan struct{}),
 	}
 	a.membersChanged = make(chan struct{}, 1)
@@ -155,6 +159,9 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.handlers.Recorded = a.recorded
 	a.handlers.View = a.list.Current
 	a.handlers.Update = a.cfg.UpdateAfterChange
+	if os.Getpid() == 1 { // what it leaves behind ends with it
+		a.handlers.Linger = firstProcessLinger
+	}
 	a.handlers.Run = a.timed(a.handlers.Run)
 	err := a.start()
 	if err == nil && len(a.cfg.Join) > 0 {
@@ -391,10 +398,35 @@ func (a *Agent) Log() *logging.Log { return a.log }
 // Encrypted reports whether there are keys.
 func (a *Agent) Encrypted() bool { return len(a.cfg.Keys) > 0 }
 
+// isLeaving reports whether a leave has begun.
+func (a *Agent) isLeaving() bool {
+	select {
+	case <-a.leaves:
+		return true
+	default:
+		return false
+	}
+}
+
+// HasLeft reports whether a leave is complete: what is left to do is to end.
+func (a *Agent) HasLeft() bool {
+	select {
+	case <-a.left:
+		return true
+	default:
+		return false
+	}
+}
+
+// firstProcessLinger is how long the first process of a container or machine waits at its
+// end for a handler in Serf's form, which any other process leaves to itself.
+const firstProcessLinger = 10 * time.Second
+
 // Leave tells everybody that this node goes, and returns when they were told
 // or the machine's time for it is over. The agent runs on until Stop.
 func (a *Agent) Leave(ctx context.Context) error {
 	a.logger.Info("agent: requesting graceful leave from Serf")
+	a.leavesOnce.Do(func() { close(a.leaves) })
 	var err error
 	doErr := a.do(ctx, func(now time.Time) {
 		if a.machine.State() != serf.Left {

@@ -238,7 +238,7 @@ func (a *Agent) RetryJoin(addrs []string) {
 		for attempt := 1; ; attempt++ {
 			a.logger.Info(fmt.Sprintf("agent: Joining cluster...(replay: %v)", a.cfg.Replay))
 			n, err := a.Join(a.ctx, addrs, a.cfg.Replay)
-			if a.ctx.Err() != nil {
+			if a.ctx.Err() != nil || a.isLeaving() {
 				return
 			}
 			if err == nil {
@@ -251,7 +251,13 @@ func (a *Agent) RetryJoin(addrs []string) {
 				return
 			}
 			a.logger.Warn(fmt.Sprintf("agent: Join failed: %v, retrying in %v", strings.TrimSpace(err.Error()), a.cfg.RetryInterval))
-			a.pause(a.cfg.RetryInterval)
+			select {
+			case <-time.After(a.cfg.RetryInterval):
+			case <-a.leaves: // there is nothing left to join for
+				return
+			case <-a.ctx.Done():
+				return
+			}
 		}
 	})
 }

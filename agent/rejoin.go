@@ -94,7 +94,7 @@ func (k *keeper) run() {
 		case e := <-k.ends:
 			k.end(time.Now(), &e)
 		case <-timer.C:
-		case <-k.a.left:
+		case <-k.a.leaves:
 			return
 		case <-k.a.ctx.Done():
 			return
@@ -189,7 +189,7 @@ func (k *keeper) try(c contact) {
 	}
 	select {
 	case k.ends <- e:
-	case <-k.a.left:
+	case <-k.a.leaves:
 	case <-k.a.ctx.Done():
 	}
 }

@@ -475,6 +475,9 @@ func (r *agentRun) wait(signals <-chan os.Signal) int {
 			continue
 		}
 		tellService(daemon.SdNotifyStopping, "")
+		if r.agent.HasLeft() {
+			return 0 // it is ending as it was asked to
+		}
 		graceful := sig == os.Interrupt && !r.opts.SkipLeaveOnInt || sig == syscall.SIGTERM && r.opts.LeaveOnTerm
 		if graceful && r.agent.Restarting() {
 			r.output("A restart was announced: ending without a leave")

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,4 +104,35 @@ func TestHandlersReload(t *testing.T) {
 	}
 	waitLines(t, filepath.Join(dir, "second"), 2)
 	p.waitFor(t, "timed out after 100ms")
+}
+
+// A process that has left ends with 0, also at a SIGTERM that comes while it ends
+// (ExecStop=serf leave is followed by one), and leaves a handler in Serf's form that
+// runs to itself.
+func TestEndAfterLeave(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "handlers.json")
+	if err := os.WriteFile(config, []byte(`{"handlers": [{"on": "member-leave", "run": "sleep 20"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startAgent(t, "a", "-config-file="+config,
+		fmt.Sprintf("-event-handler=user=touch %s/begun; sleep 2; echo done > %s/done", dir, dir))
+	p.may(t, true, "event", "-coalesce=false", "work")
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(filepath.Join(dir, "begun")); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the handler does not begin")
+		}
+	}
+	p.may(t, true, "leave")
+	_ = p.Process.Signal(syscall.SIGTERM)
+	if code := p.exit(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, p.output())
+	}
+	if got := waitLines(t, filepath.Join(dir, "done"), 1); got[0] != "done" {
+		t.Errorf("the handler wrote %q", got)
+	}
 }
