@@ -115,6 +115,10 @@ func (w *world) catalog(where placing) {
 		}
 		replicas = append(replicas, map[string]any{"dimension": "_key", "slicer": "hash", "slices": slices})
 	}
+	w.writeCatalog(replicas)
+}
+
+func (w *world) writeCatalog(replicas []any) {
 	text, err := json.MarshalIndent(map[string]any{
 		"version": 2, "effectiveDate": "2026-01-01T00:00:00Z",
 		"datasets": map[string]any{"Default": map[string]any{"nWorkers": 1, "plugins": []any{}, "schema": map[string]any{}, "replicas": replicas}},
@@ -166,8 +170,10 @@ func (w *world) gateway(i int) *process {
 var asking = http.Client{Timeout: 5 * time.Second}
 
 // get asks a server or gateway and returns what it answers.
-func get(addr, uri string) (string, error) {
-	resp, err := asking.Get("http://" + addr + uri)
+func get(addr, uri string) (string, error) { return getBy(&asking, addr, uri) }
+
+func getBy(client *http.Client, addr, uri string) (string, error) {
+	resp, err := client.Get("http://" + addr + uri)
 	if err != nil {
 		return "", err
 	}
