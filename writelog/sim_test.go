@@ -521,6 +521,8 @@ func (w *world) leaderGone(other *node, span time.Duration) {
 	}
 }
 
+// mend starts again the nodes whose time has come, and now and then heals the network. all: everything
+// is well at once.
 func (w *world) mend(slices int, all bool) {
 	for _, n := range w.nodes {
 		if n.m == nil && (all || w.now >= n.down) {
