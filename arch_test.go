@@ -48,8 +48,9 @@ sim:        wire swim serf coordinate live |
 agent/handler: agent/logging wire serf live rpc |
 agent/logging: swim serf atomicfile | gopkg.in/natefinch/lumberjack.v2
 agent/snapshot: wire swim serf atomicfile |
+agent/transport/transporttest: agent/transport |
 agent/transport: | golang.org/x/sys/unix
-agent:      agent/handler agent/logging agent/snapshot agent/transport wire swim serf coordinate live livefile atomicfile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
+agent:      agent/handler agent/logging agent/snapshot agent/transport agent/transport/transporttest wire swim serf coordinate live livefile atomicfile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
 droonga:    groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec

@@ -16,7 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ibuki-dev/ibuki/agent/handler"
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
@@ -46,7 +46,7 @@ func (b *lockedBuffer) String() string {
 }
 
 // memNode starts a node called name at 10.0.0.n on a network in memory.
-func memNode(t *testing.T, net *transport.MemNet, name string, n byte, mod func(*Config)) *Agent {
+func memNode(t *testing.T, net *transporttest.MemNet, name string, n byte, mod func(*Config)) *Agent {
 	t.Helper()
 	cfg := Config{
 		Name: name, Bind: addr4(n),
@@ -115,7 +115,7 @@ func collect(t *testing.T, a *Agent) func() []string {
 
 func TestJoinFailReturnLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		a, b, c := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, nil), memNode(t, net, "c", 3, nil)
 		defer a.Stop()
 		defer c.Stop()
@@ -163,7 +163,7 @@ func TestJoinFailReturnLeave(t *testing.T) {
 
 func TestLeaveAloneAndTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := memNode(t, transport.NewMemNet(), "a", 1, nil)
+		a := memNode(t, transporttest.NewMemNet(), "a", 1, nil)
 		defer a.Stop()
 		begun := time.Now()
 		if err := a.Leave(t.Context()); err != nil {
@@ -184,7 +184,7 @@ func TestLeaveAloneAndTwice(t *testing.T) {
 
 func TestRetryJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		a := memNode(t, net, "a", 1, func(c *Config) {
 			c.RetryJoin = []string{"10.0.0.2"}
 			c.RetryInterval = 5 * time.Second
@@ -199,7 +199,7 @@ func TestRetryJoin(t *testing.T) {
 
 func TestRetryJoinGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := memNode(t, transport.NewMemNet(), "a", 1, func(c *Config) {
+		a := memNode(t, transporttest.NewMemNet(), "a", 1, func(c *Config) {
 			c.RetryJoin = []string{"10.0.0.2"}
 			c.RetryInterval = 5 * time.Second
 			c.RetryMax = 2
@@ -218,7 +218,7 @@ func TestRetryJoinGivesUp(t *testing.T) {
 func TestStartFailsIfJoinFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, err := New(Config{
-			Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:7946"), Listen: transport.NewMemNet().Listen,
+			Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:7946"), Listen: transporttest.NewMemNet().Listen,
 			Join: []string{"10.0.0.2", "10.0.0.3:1"},
 		})
 		if err != nil {
@@ -247,7 +247,7 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 
 func TestJoinByNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		a := memNode(t, net, "a", 1, func(c *Config) {
 			c.Resolve = names{"both": {netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.3"), netip.MustParseAddr("10.0.0.9")}}
 		})
@@ -301,7 +301,7 @@ func TestSplitTarget(t *testing.T) {
 // P161
 func TestTagsEventsQueries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, nil)
 		defer a.Stop()
 		defer b.Stop()
@@ -378,7 +378,7 @@ func testQuery(t *testing.T, a, b *Agent) {
 
 func TestUpdateAfterChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		a := memNode(t, net, "a", 1, func(c *Config) { c.UpdateAfterChange = true })
 		b := memNode(t, net, "b", 2, nil)
 		defer a.Stop()
@@ -403,7 +403,7 @@ func TestUpdateAfterChange(t *testing.T) {
 // well: it must read them before it judges.
 func TestSleeperReadsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, nil)
 		defer a.Stop()
 		defer b.Stop()
@@ -426,7 +426,7 @@ func TestSleeperReadsFirst(t *testing.T) {
 
 func TestStopBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := memNode(t, transport.NewMemNet(), "a", 1, nil)
+		a := memNode(t, transporttest.NewMemNet(), "a", 1, nil)
 		started := make(chan struct{})
 		a.handlers.Run = func(_ *handler.Handler, _ *handler.Job, kill <-chan struct{}) (handler.Output, error) {
 			close(started)
@@ -460,7 +460,7 @@ func TestStopBounds(t *testing.T) {
 func TestHungHandlerHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out lockedBuffer
-		a := memNode(t, transport.NewMemNet(), "a", 1, func(c *Config) { c.LogOutput = &out })
+		a := memNode(t, transporttest.NewMemNet(), "a", 1, func(c *Config) { c.LogOutput = &out })
 		a.Log().Open()
 		var mu sync.Mutex
 		ran := 0
@@ -520,7 +520,7 @@ func TestSlowSubscriber(t *testing.T) {
 
 func TestConflictEndsTheLoser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		a, b, c := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, nil), memNode(t, net, "c", 3, nil)
 		for _, n := range []*Agent{a, b, c} {
 			defer n.Stop()

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/handler"
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -30,7 +30,7 @@ func TestDeclines(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				net := transport.NewMemNet()
+				net := transporttest.NewMemNet()
 				a := memNode(t, net, "a", 1, nil)
 				b := memNode(t, net, "b", 2, func(cfg *Config) {
 					if c.handler != "" {

@@ -26,6 +26,6 @@
 //
 // # Tests
 //
-// transport.MemNet is the twin of the sockets: whole clusters run on it under virtual time
+// transporttest.MemNet is the twin of the sockets: whole clusters run on it under virtual time
 // (testing/synctest). Real sockets are used on loopback addresses only.
 package agent

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -43,7 +43,7 @@ func answer(ctx context.Context, a *Agent, text string) {
 
 func TestQueriesOfAnEmbedder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		a := memNode(t, net, "a", 1, nil)
 		defer a.Stop()
 		b := memNode(t, net, "b", 2, func(c *Config) { c.Join = []string{"10.0.0.1"} })
@@ -75,7 +75,7 @@ func TestQueriesOfAnEmbedder(t *testing.T) {
 // A query ends with its context and with its agent, and nobody has to read it.
 func TestQueriesOfAnEmbedderEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := memNode(t, transport.NewMemNet(), "a", 1, nil)
+		a := memNode(t, transporttest.NewMemNet(), "a", 1, nil)
 		events := a.Subscribe(t.Context()) // who could answer, and does not
 		if _, err := a.Query(t.Context(), rpc.QueryRequest{Name: "unread"}); err != nil {
 			t.Fatal(err)

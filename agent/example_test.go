@@ -6,14 +6,14 @@ import (
 	"net/netip"
 
 	"github.com/ibuki-dev/ibuki/agent"
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
 // network is where the examples' nodes live. Without it they would use sockets.
 func network() func(name, ip string, join ...string) *agent.Agent {
-	net := transport.NewMemNet()
+	net := transporttest.NewMemNet()
 	return func(name, ip string, join ...string) *agent.Agent {
 		a, err := agent.New(agent.Config{
 			Name: name, Bind: netip.AddrPortFrom(netip.MustParseAddr(ip), agent.DefaultPort), Join: join, Listen: net.Listen,

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 )
 
 // TestFilesThatAreNone: every file that an agent is told to write is refused by name where there is
@@ -38,7 +38,7 @@ func TestFilesThatAreNone(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				cfg := Config{Name: "n", Bind: netip.MustParseAddrPort("10.0.0.1:7946"), Listen: transport.NewMemNet().Listen, LogOutput: io.Discard}
+				cfg := Config{Name: "n", Bind: netip.MustParseAddrPort("10.0.0.1:7946"), Listen: transporttest.NewMemNet().Listen, LogOutput: io.Discard}
 				set(&cfg, path)
 				a, err := New(cfg)
 				if err == nil {

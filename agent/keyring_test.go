@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -155,7 +155,7 @@ func TestKeyringFileAtTheStart(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			file := write(t, tc.text)
 			synctest.Test(t, func(t *testing.T) {
-				a, err := New(Config{Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:7946"), Listen: transport.NewMemNet().Listen,
+				a, err := New(Config{Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:7946"), Listen: transporttest.NewMemNet().Listen,
 					Keys: tc.keys, KeyringFile: file})
 				if err != nil {
 					t.Fatal(err)
@@ -186,7 +186,7 @@ func TestKeysOutliveARestart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "keys.json")
 	one, two := rawKey(1, 16), rawKey(2, 32)
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		mod := func(c *Config) { c.Keys, c.KeyringFile = [][]byte{one}, file }
 		a := memNode(t, net, "a", 1, mod)
 		for _, step := range []struct {

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -123,12 +123,12 @@ func wantRing(t *testing.T, a *Agent, d time.Duration, want ...byte) {
 }
 
 // sealed starts nodes a, b, … with key 1 that know each other.
-func sealed(t *testing.T, net *transport.MemNet, names ...string) (nodes []*Agent) {
+func sealed(t *testing.T, net *transporttest.MemNet, names ...string) (nodes []*Agent) {
 	t.Helper()
 	return sealedAs(t, net, false, names...)
 }
 
-func sealedAs(t *testing.T, net *transport.MemNet, plain bool, names ...string) (nodes []*Agent) {
+func sealedAs(t *testing.T, net *transporttest.MemNet, plain bool, names ...string) (nodes []*Agent) {
 	t.Helper()
 	for i, name := range names {
 		nodes = append(nodes, memNode(t, net, name, byte(i+1), func(c *Config) {
@@ -169,7 +169,7 @@ func rotate(t *testing.T, a *Agent, command string, key []byte, fault string) {
 
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := sealed(t, transport.NewMemNet(), "a", "b", "c")
+		nodes := sealed(t, transporttest.NewMemNet(), "a", "b", "c")
 		defer stopAll(nodes)
 		rotate(t, nodes[1], rpc.UseKey, rawKey(2, 32), "3/3 nodes reported failure")
 		rotate(t, nodes[0], rpc.InstallKey, rawKey(2, 32), "")
@@ -196,7 +196,7 @@ func TestRotation(t *testing.T) {
 // A node that the gossip has missed is asked once more, by itself.
 func TestP184_KeysReachWhomGossipMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		var deaf atomic.Bool
 		net.Drop = func(_, to netip.AddrPort) bool { return deaf.Load() && to.Addr().As4()[3] == 3 }
 		// Natives would notice at once that one is gone, and not count it.
@@ -218,7 +218,7 @@ func TestP182_LateNodeComesBack(t *testing.T) {
 	for _, away := range []time.Duration{3 * time.Second, time.Minute} {
 		t.Run(away.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				net := transport.NewMemNet()
+				net := transporttest.NewMemNet()
 				cut := make(chan bool, 1)
 				cut <- false
 				net.Drop = func(from, to netip.AddrPort) bool {
@@ -265,7 +265,7 @@ func TestP182_LateNodeComesBack(t *testing.T) {
 // that is no longer in the rings it is a stranger.
 func TestP180_LateNodeStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		nodes := sealed(t, net, "a", "b", "c")
 		defer func() { stopAll(nodes) }()
 		rotate(t, nodes[0], rpc.InstallKey, rawKey(2, 24), "")
@@ -291,7 +291,7 @@ func TestP180_LateNodeStarts(t *testing.T) {
 // Who is in the minority follows; nobody makes the majority turn back.
 func TestP182_MinorityFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := sealed(t, transport.NewMemNet(), "a", "b", "c", "d", "e")
+		nodes := sealed(t, transporttest.NewMemNet(), "a", "b", "c", "d", "e")
 		defer stopAll(nodes)
 		rotate(t, nodes[0], rpc.InstallKey, rawKey(2, 24), "")
 		for _, n := range nodes[:3] { // d and e miss the query
@@ -316,7 +316,7 @@ func TestP182_MinorityFollows(t *testing.T) {
 // A stream to a late node is opened in its key.
 func TestP180_StreamToLateNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		keys := func(raw ...[]byte) func(*Config) { return func(c *Config) { c.Keys = raw } }
 		nodes := []*Agent{memNode(t, net, "a", 1, keys(rawKey(2, 24), rawKey(1, 16))), memNode(t, net, "b", 2, keys(rawKey(1, 16)))}
 		defer stopAll(nodes)
@@ -333,7 +333,7 @@ func TestP180_StreamToLateNode(t *testing.T) {
 // Two nodes that took each other for late find out that neither is.
 func TestP181_NodesDoNotHoldEachOtherBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := sealed(t, transport.NewMemNet(), "a", "b")
+		nodes := sealed(t, transporttest.NewMemNet(), "a", "b")
 		defer stopAll(nodes)
 		rotate(t, nodes[0], rpc.InstallKey, rawKey(2, 24), "")
 		rotate(t, nodes[0], rpc.UseKey, rawKey(2, 24), "")
@@ -353,7 +353,7 @@ func TestP181_NodesDoNotHoldEachOtherBack(t *testing.T) {
 // Half and half is nobody's majority: both stay as they are and understand each other.
 func TestP182_NoMajority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nodes := sealed(t, transport.NewMemNet(), "a", "b")
+		nodes := sealed(t, transporttest.NewMemNet(), "a", "b")
 		defer stopAll(nodes)
 		rotate(t, nodes[0], rpc.InstallKey, rawKey(2, 24), "")
 		if err := nodes[1].ring.change(serf.UseKey, rawKey(2, 24)); err != nil {
@@ -371,7 +371,7 @@ func TestP182_NoMajority(t *testing.T) {
 // The switches let plain and encrypted nodes live together, and Reload turns them.
 func TestTurningEncryptionOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		with := func(in, out bool) func(*Config) {
 			return func(c *Config) {
 				c.Keys, c.NoVerifyIncoming, c.NoVerifyOutgoing = [][]byte{rawKey(1, 16)}, !in, !out
@@ -420,7 +420,7 @@ func TestTurningEncryptionOn(t *testing.T) {
 // Clusters of different labels do not hear each other.
 func TestClusterLabel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		label := func(s string) func(*Config) {
 			return func(c *Config) { c.Label, c.Keys = s, [][]byte{rawKey(1, 16)} }
 		}

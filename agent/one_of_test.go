@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/handler"
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
 // oneOfCluster are nodes with a handler that notes where it was run.
 type oneOfCluster struct {
-	net   *transport.MemNet
+	net   *transporttest.MemNet
 	nodes []*Agent
 	mu    sync.Mutex
 	ran   map[string][]string // event or member → nodes
@@ -28,7 +28,7 @@ type oneOfCluster struct {
 }
 
 func newOneOfCluster(t *testing.T, n int) *oneOfCluster {
-	c := &oneOfCluster{net: transport.NewMemNet(), ran: map[string][]string{}, hang: map[string]bool{}}
+	c := &oneOfCluster{net: transporttest.NewMemNet(), ran: map[string][]string{}, hang: map[string]bool{}}
 	c.net.Drop = func(from, to netip.AddrPort) bool {
 		cut := c.cut.Load()
 		return cut != nil && (from == *cut || to == *cut)

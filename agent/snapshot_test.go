@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/swim"
 )
 
@@ -38,7 +39,7 @@ func incarnation(t *testing.T, a *Agent) (n uint32) {
 
 func TestP163_RestartFromASnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net, path := transport.NewMemNet(), filepath.Join(t.TempDir(), "b")
+		net, path := transporttest.NewMemNet(), filepath.Join(t.TempDir(), "b")
 		names := []string{"10.0.0.1:10031/droonga", "10.0.0.2:10031/droonga"}
 		a, b := memNode(t, net, names[0], 1, nil), memNode(t, net, names[1], 2, keeping(path))
 		defer a.Stop()
@@ -88,7 +89,7 @@ func TestP163_RestartFromASnapshot(t *testing.T) {
 func TestP163_JoinWithoutReplay(t *testing.T) {
 	for _, replay := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			net, path := transport.NewMemNet(), filepath.Join(t.TempDir(), "b")
+			net, path := transporttest.NewMemNet(), filepath.Join(t.TempDir(), "b")
 			join := func(c *Config) { c.Join, c.Replay = []string{"10.0.0.1"}, replay }
 			a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, keeping(path, join))
 			defer a.Stop()
@@ -119,7 +120,7 @@ func TestP163_JoinWithoutReplay(t *testing.T) {
 
 func TestP163_AfterALeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net, path := transport.NewMemNet(), filepath.Join(t.TempDir(), "b")
+		net, path := transporttest.NewMemNet(), filepath.Join(t.TempDir(), "b")
 		seeds := func(c *Config) { c.Seeds = []string{"10.0.0.1"} }
 		a, b := memNode(t, net, "a", 1, nil), memNode(t, net, "b", 2, keeping(path, seeds))
 		defer a.Stop()
@@ -165,7 +166,7 @@ func TestP163_AfterALeave(t *testing.T) {
 // found when it is back, though nobody else is left to say so.
 func TestSnapshotRemembersTheFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net, path := transport.NewMemNet(), filepath.Join(t.TempDir(), "b")
+		net, path := transporttest.NewMemNet(), filepath.Join(t.TempDir(), "b")
 		a, b := memNode(t, net, "a", 1, slow), memNode(t, net, "b", 2, keeping(path, slow))
 		if _, err := b.Join(t.Context(), []string{"10.0.0.1"}, false); err != nil {
 			t.Fatal(err)
@@ -189,7 +190,7 @@ func TestSnapshotRemembersTheFailed(t *testing.T) {
 // though the seed was away when it happened.
 func TestSnapshotRemembersSeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net, path := transport.NewMemNet(), filepath.Join(t.TempDir(), "b")
+		net, path := transporttest.NewMemNet(), filepath.Join(t.TempDir(), "b")
 		b := memNode(t, net, "b", 2, keeping(path, func(c *Config) { c.RetryJoin = []string{"10.0.0.1"} }))
 		time.Sleep(time.Second)
 		b.Stop()
@@ -209,7 +210,7 @@ func TestSnapshotThatCannotBe(t *testing.T) {
 		"no directory": filepath.Join(dir, "nosuch", "file"),
 		"a device":     "/dev/null",
 	} {
-		a, err := New(Config{Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:1"), Listen: transport.NewMemNet().Listen, SnapshotPath: path})
+		a, err := New(Config{Name: "a", Bind: netip.MustParseAddrPort("10.0.0.1:1"), Listen: transporttest.NewMemNet().Listen, SnapshotPath: path})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +262,7 @@ func TestP164_PartitionsHeal(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var cut atomic.Bool
-				net := transport.NewMemNet()
+				net := transporttest.NewMemNet()
 				net.Drop = func(from, to netip.AddrPort) bool {
 					side := func(a netip.AddrPort) bool { return a.Addr().As4()[3] > 2 }
 					return cut.Load() && side(from) != side(to)
@@ -300,7 +301,7 @@ func TestP164_PartitionsHeal(t *testing.T) {
 // old address under another name, long after everybody has forgotten it.
 func TestP164_SeedsForLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		resolve := func(c *Config) {
 			slow(c)
 			c.Resolve = names{"seed": {netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}}
@@ -325,7 +326,7 @@ func TestP164_SeedsForLife(t *testing.T) {
 // address is no reason to bother it, or the log's reader, every half minute.
 func TestP164_AnsweredUnderAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transport.NewMemNet()
+		net := transporttest.NewMemNet()
 		var log lockedBuffer
 		a := memNode(t, net, "a", 1, func(c *Config) {
 			slowPlain(c)

@@ -1,5 +1,5 @@
 // Package transport carries packets and streams between nodes: over UDP and TCP sockets
-// (ListenNet), and in memory for tests (MemNet). It knows addresses and bytes, and
+// (ListenNet), and in package transporttest in memory. It knows addresses and bytes, and
 // nothing of the protocol.
 package transport
 

@@ -1,4 +1,4 @@
-package transport
+package transporttest
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/agent/transport"
 )
 
 // MemNet is a network in memory: the twin of the sockets for tests. All of its
@@ -29,7 +31,7 @@ func NewMemNet() *MemNet {
 }
 
 // Listen is the MemNet's ListenNet.
-func (n *MemNet) Listen(addr netip.AddrPort) (Transport, error) {
+func (n *MemNet) Listen(addr netip.AddrPort) (transport.Transport, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if addr.Port() == 0 {
@@ -83,7 +85,7 @@ func (t *memTransport) OnRefused(func(netip.AddrPort)) {}
 
 func (t *memTransport) Pending() bool { return len(t.packets) > 0 }
 
-func (t *memTransport) ReadPackets(into []Datagram) (int, error) {
+func (t *memTransport) ReadPackets(into []transport.Datagram) (int, error) {
 	select {
 	case p := <-t.packets:
 		d := &into[0]
@@ -94,7 +96,7 @@ func (t *memTransport) ReadPackets(into []Datagram) (int, error) {
 	}
 }
 
-func (t *memTransport) WritePackets(packets []Datagram) (int, error) {
+func (t *memTransport) WritePackets(packets []transport.Datagram) (int, error) {
 	for i := range packets {
 		t.write(packets[i].Data, packets[i].Addr)
 	}
