@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/agent/transport"
+	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 )
 
 // A node that leaves does not look for its seeds any more: neither those that it tries
@@ -14,7 +14,7 @@ import (
 func TestLeaveEndsTheSearchForSeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log lockedBuffer
-		a := memNode(t, transport.NewMemNet(), "a", 1, func(c *Config) {
+		a := memNode(t, transporttest.NewMemNet(), "a", 1, func(c *Config) {
 			c.RetryJoin, c.RetryInterval = []string{"10.0.0.2"}, 5*time.Second
 			c.LogOutput = &log
 		})
