@@ -98,7 +98,7 @@ func (r *LoadResult) Answer(f Form) Answer {
 		if r.Errors != nil {
 			errs := array("errors")
 			for _, e := range r.Errors {
-				errs.add(valueOf(e, "error", "error"))
+				errs.add(valueOf(e, "error"))
 			}
 			body.set("errors", errs)
 		}

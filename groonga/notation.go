@@ -61,9 +61,9 @@ func object(name string, members ...any) *Value {
 func (v *Value) set(name string, value *Value) { v.values = append(v.values, text(name), value) }
 func (v *Value) add(values ...*Value)          { v.values = append(v.values, values...) }
 
-// valueOf reads JSON. Arrays, and objects in them, get these names in XML. What is no
-// JSON is null.
-func valueOf(data json.RawMessage, name, member string) *Value {
+// valueOf reads JSON. Arrays and objects, and those in them, get this name in XML. What is
+// no JSON is null.
+func valueOf(data json.RawMessage, name string) *Value {
 	data = bytes.TrimSpace(data)
 	if len(data) == 0 {
 		return new(Value)
@@ -73,14 +73,14 @@ func valueOf(data json.RawMessage, name, member string) *Value {
 		v := array(name)
 		elements, _ := splitArray(data)
 		for _, e := range elements {
-			v.add(valueOf(e, member, member))
+			v.add(valueOf(e, name))
 		}
 		return v
 	case '{':
 		v := object(name)
 		fields, _ := splitObject(data)
 		for _, f := range fields {
-			v.set(f.name, valueOf(f.value, member, member))
+			v.set(f.name, valueOf(f.value, name))
 		}
 		return v
 	case '"':

@@ -283,7 +283,7 @@ func (p *SelectPlan) called(data []byte) []byte {
 	}
 	var body *Value
 	if len(a.body) > 0 {
-		body = valueOf(a.body, "", "")
+		body = valueOf(a.body, "")
 	}
 	_, document := p.form.Write(a.head(), body)
 	return document

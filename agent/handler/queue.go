@@ -28,26 +28,24 @@ func newJobQueue(limit int, drop DropRule) *jobQueue {
 	return q
 }
 
-// add puts a job in. lost is the one that had to go for want of room, which may
-// be j; replaced one that j stands for now.
-func (q *jobQueue) add(j *Job) (lost, replaced *Job) {
+// add puts a job in. lost is the one that had to go for want of room, which may be j.
+func (q *jobQueue) add(j *Job) (lost *Job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return j, nil
+		return j
 	}
 	if q.drop == DropSame {
 		if i := slices.IndexFunc(q.jobs, j.same); i >= 0 {
-			replaced = q.jobs[i]
 			q.jobs = slices.Delete(q.jobs, i, i+1)
 		}
 	}
 	if q.drop == dropUsers {
-		return q.addSerial(j), nil
+		return q.addSerial(j)
 	}
 	if len(q.jobs) >= q.limit {
 		if q.drop == DropNewest {
-			return j, replaced
+			return j
 		}
 		lost = q.jobs[0]
 		q.jobs = slices.Delete(q.jobs, 0, 1)
@@ -55,7 +53,7 @@ func (q *jobQueue) add(j *Job) (lost, replaced *Job) {
 	j.queued = time.Now()
 	q.jobs = append(q.jobs, j)
 	q.wake.Signal()
-	return lost, replaced
+	return lost
 }
 
 // addSerial puts a job of the handlers in Serf's form in. It returns what had to go.

@@ -91,7 +91,7 @@ func (r *runner) close() {
 // add queues a job; what is lost is counted. The caller holds the handlers' mu.
 func (r *runner) add(j *Job) {
 	j.silent.Add(1)
-	if lost, _ := r.queue.add(j); lost != nil {
+	if lost := r.queue.add(j); lost != nil {
 		lost.silent.Add(-1)
 		r.counts.dropped.Add(1)
 		r.report()

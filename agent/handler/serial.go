@@ -75,7 +75,7 @@ func (s *serial) add(j *Job) {
 	j.silent = new(atomic.Int32)
 	j.silent.Store(1) // all of them count as one
 	j.follow = s.h.Updates(&j.Event)
-	lost, _ := s.queue.add(j)
+	lost := s.queue.add(j)
 	if lost == nil {
 		return
 	}

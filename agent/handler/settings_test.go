@@ -234,7 +234,7 @@ func TestJobQueue(t *testing.T) {
 		lost := ""
 		for _, n := range []string{"a1", "b1", "a2", "b2", "c1"} {
 			e := userEvent(n[:1], n[1:])
-			if l, _ := q.add(&Job{Event: e}); l != nil {
+			if l := q.add(&Job{Event: e}); l != nil {
 				lost += l.Event.Name + string(l.Event.Payload) + " "
 			}
 		}
@@ -242,7 +242,7 @@ func TestJobQueue(t *testing.T) {
 			t.Errorf("%v: kept %q, lost %q", c.drop, got, lost)
 		}
 		q.close()
-		if l, _ := q.add(&Job{}); l == nil {
+		if l := q.add(&Job{}); l == nil {
 			t.Error("a closed queue took something")
 		}
 		if _, ok := q.next(); ok {
