@@ -228,7 +228,7 @@ func (s *Server) loaded(c *groonga.Command, records io.Reader, posted bool) (gro
 	_, _ = io.Copy(io.Discard, io.LimitReader(records, drained)) // a client may still be sending
 	form := c.Form()
 	if posted {
-		form.Callback = "" // Groonga knows it of values in the arguments alone
+		form.Callback = "" // as Groonga: findings/groonga-load-callback.sh
 	}
 	return result.Answer(form), nil
 }
