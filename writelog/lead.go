@@ -129,7 +129,7 @@ func (l *lead) place(p *pending, index uint64) {
 }
 
 // committed takes an entry that was applied to the state.
-func (l *lead) committed(m *Machine, now time.Duration, c *Committed) {
+func (l *lead) committed(m *Machine, c *Committed) {
 	if c.Term == m.term && !l.ready {
 		l.ready = true
 		for _, r := range l.servers { // order-free: each by itself
@@ -175,7 +175,7 @@ func (l *lead) hear(m *Machine, now time.Duration, from uint64, rep *Report) {
 	answers := false
 	for i := range rep.Servers {
 		answers = answers || len(rep.Servers[i].Answers) > 0
-		l.takeReport(m, now, from, &rep.Servers[i])
+		l.takeReport(m, from, &rep.Servers[i])
 	}
 	if rep.Confirmed >= m.lastOut() {
 		l.asks[from] = rep.Seq
@@ -185,7 +185,7 @@ func (l *lead) hear(m *Machine, now time.Duration, from uint64, rep *Report) {
 		return
 	}
 	if from == m.cfg.Self {
-		m.hearReply(now, &Reply{Got: rep.Seq})
+		m.hearReply(&Reply{Got: rep.Seq})
 		return
 	}
 	m.out.Peer = append(m.out.Peer, &Message{To: from, From: m.cfg.Self, Reply: &Reply{Term: m.term, Boot: rep.Boot, Got: rep.Seq}})
@@ -222,7 +222,7 @@ func (l *lead) round(m *Machine, now time.Duration, rs raft.ReadState) {
 		f.until = max(f.until, now+m.cfg.Lease+m.cfg.Lease/drift)
 		r := &Reply{Term: m.term, Boot: f.boot, Granted: seq, Safe: m.safe}
 		if id == m.cfg.Self {
-			m.hearReply(now, r)
+			m.hearReply(r)
 			continue
 		}
 		m.out.Peer = append(m.out.Peer, &Message{To: id, From: m.cfg.Self, Reply: r})
@@ -251,7 +251,7 @@ func (l *lead) everybodyKnows(m *Machine, now time.Duration, index uint64) bool 
 	return true
 }
 
-func (l *lead) unreachable(m *Machine, now time.Duration, id uint64) {
+func (l *lead) unreachable(id uint64) {
 	f := l.member(id)
 	if !f.gone {
 		f.gone = true
@@ -333,7 +333,7 @@ func (l *lead) check(m *Machine, now time.Duration, p *pending) {
 				continue
 			}
 			done = false
-			if !out && (l.absent(m, server) || now-p.first[i] >= m.cfg.WriteWait) {
+			if !out && (l.absent(server) || now-p.first[i] >= m.cfg.WriteWait) {
 				l.putOut(m, server, s.Servers, p.index)
 			}
 		}

@@ -52,7 +52,7 @@ func (m *Machine) Leased(now time.Duration) (ok bool, since time.Duration) {
 // LeaseUntil is when the lease ends.
 func (m *Machine) LeaseUntil() time.Duration { return m.holder.until }
 
-func (m *Machine) hearReply(now time.Duration, r *Reply) {
+func (m *Machine) hearReply(r *Reply) {
 	for _, l := range m.local { // order-free: each by itself
 		l.got(r.Got)
 	}

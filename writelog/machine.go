@@ -261,7 +261,7 @@ func (m *Machine) Hear(now time.Duration, msg *Message) {
 	case msg.Report != nil && m.lead != nil && msg.Report.Term == m.term:
 		m.lead.hear(m, now, msg.From, msg.Report)
 	case msg.Reply != nil && msg.From == m.leader && msg.Reply.Term == m.term && msg.Reply.Boot == m.cfg.Boot:
-		m.hearReply(now, msg.Reply)
+		m.hearReply(msg.Reply)
 	}
 }
 
@@ -279,10 +279,10 @@ func (m *Machine) LeaderLost(now, wait time.Duration) {
 
 // Unreachable takes evidence that a member cannot be reached: a leader stops sending it
 // more than it can take, and its servers are not waited for.
-func (m *Machine) Unreachable(now time.Duration, id uint64) {
+func (m *Machine) Unreachable(id uint64) {
 	m.raft.ReportUnreachable(id)
 	if m.lead != nil {
-		m.lead.unreachable(m, now, id)
+		m.lead.unreachable(id)
 	}
 }
 

@@ -101,7 +101,7 @@ func (m *Machine) ready(now time.Duration, rd raft.Ready) {
 		}
 	}
 	for _, e := range rd.CommittedEntries {
-		o.Committed = append(o.Committed, m.commit(now, e))
+		o.Committed = append(o.Committed, m.commit(e))
 	}
 	if m.lead != nil {
 		for _, rs := range rd.ReadStates {
@@ -111,7 +111,7 @@ func (m *Machine) ready(now time.Duration, rd raft.Ready) {
 }
 
 // commit applies an entry to the state.
-func (m *Machine) commit(now time.Duration, e *raftpb.Entry) Committed {
+func (m *Machine) commit(e *raftpb.Entry) Committed {
 	c := Committed{Index: e.GetIndex(), Term: e.GetTerm()}
 	switch e.GetType() {
 	case raftpb.EntryConfChange, raftpb.EntryConfChangeV2:
@@ -133,7 +133,7 @@ func (m *Machine) commit(now time.Duration, e *raftpb.Entry) Committed {
 		m.confirm = m.confirm || c.Entry.Op == OpReadSet
 	}
 	if m.lead != nil {
-		m.lead.committed(m, now, &c)
+		m.lead.committed(m, &c)
 	}
 	m.fresh++
 	if m.fresh >= checkpointEvery {

@@ -43,7 +43,7 @@ func (r *remote) has(index uint64) bool {
 }
 
 // takeReport takes over how a server stands.
-func (l *lead) takeReport(m *Machine, now time.Duration, from uint64, s *ServerReport) {
+func (l *lead) takeReport(m *Machine, from uint64, s *ServerReport) {
 	if name, ok := m.cfg.Reporters[s.Server]; ok && name != m.state.Members[from].Name {
 		return // another one applies entries to it
 	}
@@ -69,7 +69,7 @@ func (l *lead) takeReport(m *Machine, now time.Duration, from uint64, s *ServerR
 }
 
 // absent reports whether a server cannot be waited for.
-func (l *lead) absent(m *Machine, server string) bool {
+func (l *lead) absent(server string) bool {
 	r := l.server(server)
 	return r.down || r.member == 0 || l.member(r.member).gone
 }
@@ -102,7 +102,7 @@ func (l *lead) manage(m *Machine, now time.Duration) {
 			r := l.server(server)
 			if _, out := m.state.Out[server]; !out {
 				l.watch(m, now, server, slice)
-			} else if !l.absent(m, server) && now >= r.retryAt {
+			} else if !l.absent(server) && now >= r.retryAt {
 				l.takeBack(m, now, server)
 			} else if r.returning {
 				r.returning = false
@@ -115,7 +115,7 @@ func (l *lead) manage(m *Machine, now time.Duration) {
 // watch takes a server out that has been gone for as long as a write waits.
 func (l *lead) watch(m *Machine, now time.Duration, server string, slice []string) {
 	r := l.server(server)
-	if !l.absent(m, server) || now < l.safeAt {
+	if !l.absent(server) || now < l.safeAt {
 		r.waitSince = 0
 		return
 	}
@@ -126,7 +126,7 @@ func (l *lead) watch(m *Machine, now time.Duration, server string, slice []strin
 		return
 	}
 	here := func(other string) bool {
-		return other != server && !l.absent(m, other) && l.server(other).prefix >= r.over
+		return other != server && !l.absent(other) && l.server(other).prefix >= r.over
 	}
 	if slices.ContainsFunc(slice, here) {
 		l.putOut(m, server, slice, 0)

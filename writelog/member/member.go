@@ -252,7 +252,7 @@ func (m *Member) gone(now time.Duration, name string) {
 		if member.Name != name || id == m.id {
 			continue
 		}
-		m.machine.Unreachable(now, id)
+		m.machine.Unreachable(id)
 		if m.machine.Leader() == id {
 			m.machine.LeaderLost(now, m.turn())
 		}

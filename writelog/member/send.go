@@ -136,7 +136,7 @@ func (s *sender) done(err error, refused, snapshot bool) {
 		if err == nil {
 			return
 		}
-		s.m.machine.Unreachable(now, s.id)
+		s.m.machine.Unreachable(s.id)
 		if refused && s.m.machine.Leader() == s.id {
 			s.m.machine.LeaderLost(now, s.m.turn())
 		}
