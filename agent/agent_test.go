@@ -308,7 +308,7 @@ func TestTagsEventsQueries(t *testing.T) {
 		if _, err := b.Join(t.Context(), []string{"10.0.0.1"}, false); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.SetTags(map[string]string{"k:/": "v=1", "gone": "x"}, []string{"gone"}); err != nil {
+		if err := a.SetTags(map[string]string{"k:/": "v=1"}, []string{"gone", "k:/"}); err != nil {
 			t.Fatal(err)
 		}
 		if since := a.Backend().Members()[1].Since; since != time.Now().UnixNano() {

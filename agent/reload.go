@@ -40,19 +40,19 @@ func (l tagLayers) all() map[string]string {
 	return all
 }
 
-// changed are the layers after tags were set and then others deleted at run time.
+// changed are the layers after tags were deleted and then others set at run time.
 func (l tagLayers) changed(set map[string]string, del []string) tagLayers {
 	next := tagLayers{base: l.base, runtime: make(map[string]*string, len(l.runtime)+len(set))}
 	maps.Copy(next.runtime, l.runtime)
-	for k, v := range set { // order-free: into a map
-		next.runtime[k] = &v
-	}
 	for _, k := range del {
 		if _, ok := l.base[k]; ok {
 			next.runtime[k] = nil
 		} else {
 			delete(next.runtime, k)
 		}
+	}
+	for k, v := range set { // order-free: into a map
+		next.runtime[k] = &v
 	}
 	return next
 }
@@ -63,7 +63,7 @@ func (l tagLayers) reloaded(base map[string]string) tagLayers {
 	return tagLayers{base: base, runtime: l.runtime}
 }
 
-// SetTags sets and then deletes tags of this node. When it returns, Members shows
+// SetTags deletes and then sets tags of this node: a key in both is set, as by Serf. When it returns, Members shows
 // the change and the tags file, if there is one, is written.
 func (a *Agent) SetTags(set map[string]string, del []string) error {
 	a.tagsLock.Lock()

@@ -29,7 +29,7 @@ func TestTagLayers(t *testing.T) {
 	l = l.changed(tags{"new": "m"}, nil)
 	want("set again", tags{"role": "db", "extra": "y", "new": "m"})
 	l = l.changed(tags{"both": "1"}, []string{"both"})
-	want("set and deleted in one", tags{"role": "db", "extra": "y", "new": "m"})
+	want("set and deleted in one", tags{"role": "db", "extra": "y", "new": "m", "both": "1"})
 }
 
 func TestNeedRestart(t *testing.T) {

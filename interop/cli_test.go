@@ -244,14 +244,14 @@ func tagsCommand(t *testing.T, c *cluster, a, b *agent) {
 		if before != (cliRun{"Successfully updated agent tags", "", 0}) {
 			t.Errorf("tags: %+v", before)
 		}
-		if got := setTags(t, set.p, set.at, "tags -delete=k -delete l -set role=web"); got != before {
+		if got := setTags(t, set.p, set.at, "tags -delete=k -delete l -set role=web -set both=1 -delete both"); got != before {
 			t.Errorf("tags of %s at %s: %+v", set.p.name, set.at.name, got)
 		}
 		for _, observer := range c.agents {
 			observer.await("tags", func() error {
 				members, err := observer.rpc.Members()
 				m, _ := find(members, set.at.name)
-				if err == nil && (m.Tags["role"] != "web" || m.Tags["k"] != "" || len(m.Tags) != 2) {
+				if err == nil && (m.Tags["role"] != "web" || m.Tags["k"] != "" || m.Tags["both"] != "1" || len(m.Tags) != 3) {
 					return fmt.Errorf("%v", m.Tags)
 				}
 				return err
