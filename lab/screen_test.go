@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"strings"
@@ -23,7 +24,7 @@ func shown(n int, change func(m *model)) string {
 	for _, one := range c.nodes {
 		one.pid, one.seen = 100_000, seen
 	}
-	m := newModel(nil, c)
+	m := newModel(context.TODO(), c)
 	change(m)
 	m.Update(tick{})
 	text := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(m.View().Content, "")
