@@ -151,6 +151,7 @@ type Member struct {
 	number   uint64
 	waiting  map[uint64]bool // numbers of writes that clients wait for
 	founders map[uint64]string
+	beyond   map[string]bool   // gateways that this one does not reach now
 	heard    map[uint64]string // the names of members that have sent something
 	opening  sync.Mutex
 	isOpen   atomic.Bool
@@ -170,7 +171,7 @@ func Open(cfg Config) (*Member, error) {
 	m := &Member{
 		cfg: cfg, log: cfg.Log, store: l, inbox: make(chan func(time.Duration), 4096),
 		waiters: make(map[writelog.WriteID][]chan writelog.Outcome), peers: make(map[uint64]*sender),
-		waiting: make(map[uint64]bool), heard: make(map[uint64]string), boot: uint64(time.Now().UnixNano()),
+		waiting: make(map[uint64]bool), heard: make(map[uint64]string), beyond: make(map[string]bool), boot: uint64(time.Now().UnixNano()),
 	}
 	m.ctx, m.cancel = context.WithCancelCause(context.Background())
 	m.view.Store(&View{changed: make(chan struct{})})

@@ -20,6 +20,7 @@ type network struct {
 	members map[string]*Member
 	cut     map[string]bool // gateways that nobody reaches, and that reach nobody
 	frozen  map[string]chan struct{}
+	apart   map[string]bool // the two of a pair that do not reach each other
 }
 
 // way is one gateway's.
@@ -30,7 +31,7 @@ type way struct {
 
 func (w way) Ask(ctx context.Context, addr string, request []byte) ([]byte, bool, error) {
 	w.n.mu.Lock()
-	m, cut := w.n.members[addr], w.n.cut[addr] || w.n.cut[w.from]
+	m, cut := w.n.members[addr], w.n.cut[addr] || w.n.cut[w.from] || w.n.apart[w.from] && w.n.apart[addr]
 	frozen := w.n.frozen[addr]
 	w.n.mu.Unlock()
 	time.Sleep(200 * time.Microsecond)
@@ -75,7 +76,7 @@ type data struct {
 func newGroup(t *testing.T, n int) *group {
 	g := &group{
 		t: t, begun: time.Now(), dirs: make(map[string]string), data: make(map[string]*data),
-		net: &network{members: make(map[string]*Member), cut: make(map[string]bool), frozen: make(map[string]chan struct{})},
+		net: &network{members: make(map[string]*Member), cut: make(map[string]bool), frozen: make(map[string]chan struct{}), apart: make(map[string]bool)},
 	}
 	for i := range n {
 		name := fmt.Sprint("gw", i)
@@ -156,6 +157,7 @@ func (g *group) stop(name string) {
 func (g *group) stopAll() {
 	g.net.mu.Lock()
 	clear(g.net.cut)
+	clear(g.net.apart)
 	for _, c := range g.net.frozen {
 		close(c)
 	}
@@ -371,6 +373,36 @@ func TestALostDirectoryJoinsAnew(t *testing.T) {
 		time.Sleep(3 * time.Second) // it has a vote by then
 		g.stop(g.other(leader, lost))
 		g.must(lost, "two of three")
+	})
+}
+
+// A gateway that reaches the leader through a third one only has its writes done.
+func TestAWriteFindsItsWayRoundACut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3)
+		defer g.stopAll()
+		leader := g.leader("")
+		for _, n := range g.names {
+			g.must(n, "before "+n)
+		}
+		a := g.other(leader)
+		g.net.mu.Lock()
+		g.net.apart[leader], g.net.apart[a] = true, true
+		g.net.mu.Unlock()
+		for i := range 5 {
+			begun := time.Now()
+			g.must(a, fmt.Sprint("round ", i))
+			if took := time.Since(begun); took > time.Second {
+				t.Errorf("write %d took %v", i, took)
+			}
+		}
+		g.net.mu.Lock()
+		clear(g.net.apart)
+		g.net.mu.Unlock()
+		g.must(a, "healed")
+		if got := g.equal(); len(got) != 9 {
+			t.Errorf("the servers have %v", got)
+		}
 	})
 }
 

@@ -13,8 +13,11 @@ const (
 	maxQueuedBytes = 64 << 20
 	// maxBatch is about how many bytes are sent at a time.
 	maxBatch = 4 << 20
-	// sendTimeout is how long a member may take to take a batch.
-	sendTimeout = time.Second
+	// sendTimeout is how long a member may take to take a batch, and longTimeout one of more
+	// than longBatch bytes.
+	sendTimeout = 500 * time.Millisecond
+	longTimeout = 10 * time.Second
+	longBatch   = 64 << 10
 )
 
 // queued is a message that waits.
@@ -111,8 +114,12 @@ func (s *sender) run(ctx context.Context) {
 			}
 			continue
 		}
-		asking, cancel := context.WithTimeout(ctx, sendTimeout)
-		answer, refused, err := s.m.cfg.Transport.Ask(asking, s.name, encodeRequest(r))
+		body, limit := encodeRequest(r), sendTimeout
+		if len(body) > longBatch {
+			limit = longTimeout
+		}
+		asking, cancel := context.WithTimeout(ctx, limit)
+		answer, refused, err := s.m.cfg.Transport.Ask(asking, s.name, body)
 		cancel()
 		if err == nil {
 			_, err = decodeReply(answer)
@@ -120,6 +127,7 @@ func (s *sender) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		s.m.reached(s.name, err == nil)
 		s.done(err, refused, snapshot)
 	}
 }

@@ -29,10 +29,27 @@ func (m *Member) Handle(ctx context.Context, body []byte) ([]byte, error) {
 	if id, ok := m.store.Identity(); !ok || id.Cluster != r.Cluster {
 		return encodeReply(&reply{Code: codeOf(ErrOtherCluster), Fault: ErrOtherCluster.Error()}), nil
 	}
+	leader := m.View().Leader
+	if r.Propose != nil && r.Relay && leader != "" && leader != m.cfg.Name {
+		return m.relay(ctx, leader, r)
+	}
+	if r.Propose != nil && r.Relay && leader == "" {
+		return encodeReply(&reply{Code: codeOf(writelog.ErrNotLeader), Fault: writelog.ErrNotLeader.Error()}), nil
+	}
 	if r.Propose != nil {
 		return encodeReply(m.proposeFor(ctx, r.Propose)), nil
 	}
 	return encodeReply(&reply{}), m.take(r)
+}
+
+// relay passes an entry on to the leader for a gateway that does not reach it. It is
+// passed on once.
+func (m *Member) relay(ctx context.Context, leader string, r *request) ([]byte, error) {
+	answer, _, err := m.cfg.Transport.Ask(ctx, leader, encodeRequest(&request{From: r.From, Cluster: r.Cluster, Propose: r.Propose}))
+	if err != nil {
+		return encodeReply(&reply{Code: codeOf(writelog.ErrUnconfirmed), Fault: err.Error()}), nil
+	}
+	return answer, nil
 }
 
 // take hands a batch to the machine.

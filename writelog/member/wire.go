@@ -26,6 +26,7 @@ type request struct {
 	Raft    [][]byte
 	Peer    [][]byte
 	Propose []byte // an entry
+	Relay   bool   // the sender cannot reach the leader: pass Propose on
 	Hello   *hello
 	Join    *join
 }

@@ -65,47 +65,32 @@ func (m *Member) floor() uint64 {
 // same name each time, so it is executed once at most.
 func (m *Member) seeThrough(ctx context.Context, e *writelog.Entry) ([]writelog.Answer, error) {
 	sent := false
-	alone := m.cfg.Now() // since when there is no leader
+	leader, since := m.View().Leader, m.cfg.Now() // who leads, and since when that has not helped
 	for {
 		v := m.View()
-		if v.Leader == "" {
-			if m.cfg.Now()-alone > leaderWait || v.Fault != "" {
-				if sent {
-					return nil, writelog.ErrUnconfirmed
-				}
-				return nil, ErrNoMajority
-			}
-			if err := m.pause(ctx, v); err != nil {
-				return nil, err
-			}
-			continue
+		if v.Leader != leader {
+			leader, since = v.Leader, m.cfg.Now()
 		}
-		answers, err := m.ask(ctx, v, e)
-		switch {
-		case err == nil, errors.Is(err, writelog.ErrDropped), errors.Is(err, writelog.ErrAnswerGone):
-			return answers, err
-		case errors.Is(err, ErrFull) && !sent:
-			return nil, err
-		case errors.Is(err, writelog.ErrNotLeader), errors.Is(err, writelog.ErrBusy):
-			// Nothing was proposed.
-		default:
-			sent = true
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if m.ctx.Err() != nil {
-			return nil, ErrStopped
-		}
-		if m.View().Leader != v.Leader || errors.Is(err, writelog.ErrUnconfirmed) {
-			alone = m.cfg.Now()
-		} else if m.cfg.Now()-alone > 2*leaderWait {
+		if tried := m.cfg.Now() - since; tried > leaderWait && leader == "" || tried > 2*leaderWait || v.Fault != "" {
 			if sent {
 				return nil, writelog.ErrUnconfirmed
 			}
 			return nil, ErrNoMajority
 		}
-		if err := m.pause(ctx, m.View()); err != nil {
+		if m.wayTo(v) != "" {
+			answers, err := m.ask(ctx, v, e)
+			switch {
+			case err == nil, errors.Is(err, writelog.ErrDropped), errors.Is(err, writelog.ErrAnswerGone):
+				return answers, err
+			case errors.Is(err, ErrFull) && !sent:
+				return nil, err
+			case errors.Is(err, writelog.ErrNotLeader), errors.Is(err, writelog.ErrBusy):
+				// Nothing was proposed.
+			default:
+				sent = true
+			}
+		}
+		if err := m.pause(ctx, v); err != nil {
 			return nil, err
 		}
 	}
@@ -134,6 +119,10 @@ func (m *Member) ask(ctx context.Context, v *View, e *writelog.Entry) ([]writelo
 	if v.Leader == m.cfg.Name {
 		return m.propose(ctx, e)
 	}
+	via := m.wayTo(v)
+	if via == "" {
+		return nil, writelog.ErrNotLeader
+	}
 	done := make(chan struct{})
 	defer close(done)
 	m.start(func() {
@@ -142,14 +131,15 @@ func (m *Member) ask(ctx context.Context, v *View, e *writelog.Entry) ([]writelo
 			case <-done:
 				return
 			case <-of.changed:
+			case <-time.After(lookEvery):
 			}
-			if m.View().Leader != v.Leader {
+			if now := m.View().Leader; now != "" && now != v.Leader || via == v.Leader && now == "" || !m.reaches(via) {
 				cancel()
 				return
 			}
 		}
 	})
-	answer, _, err := m.cfg.Transport.Ask(ctx, v.Leader, encodeRequest(&request{From: m.id, Cluster: v.Cluster, Propose: e.Encode()}))
+	answer, _, err := m.cfg.Transport.Ask(ctx, via, encodeRequest(&request{From: m.id, Cluster: v.Cluster, Propose: e.Encode(), Relay: via != v.Leader}))
 	if err != nil {
 		return nil, errors.Join(writelog.ErrUnconfirmed, err)
 	}
@@ -158,6 +148,40 @@ func (m *Member) ask(ctx context.Context, v *View, e *writelog.Entry) ([]writelo
 		return nil, errors.Join(writelog.ErrUnconfirmed, err)
 	}
 	return r.Answers, faultOf(r.Code)
+}
+
+// lookEvery is how often a write that waits looks whether its way to the leader is cut.
+const lookEvery = 50 * time.Millisecond
+
+// wayTo is the gateway to ask: the leader, or while it is not known or the path to it is
+// cut another one, that passes the write on. "" is none.
+func (m *Member) wayTo(v *View) string {
+	if v.Leader == m.cfg.Name || v.Leader != "" && m.reaches(v.Leader) {
+		return v.Leader
+	}
+	for _, name := range v.Members {
+		if name != m.cfg.Name && name != v.Leader && m.reaches(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+func (m *Member) reaches(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.beyond[name]
+}
+
+// reached notes whether a gateway took what was sent to it.
+func (m *Member) reached(name string, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ok {
+		delete(m.beyond, name)
+		return
+	}
+	m.beyond[name] = true
 }
 
 // propose has this member, which leads, put an entry into the log, and waits.
@@ -209,7 +233,7 @@ func (m *Member) session(ctx context.Context) error {
 		if m.cfg.Now()-begun > leaderWait {
 			return ErrNoMajority
 		}
-		if v.Leader != "" {
+		if m.wayTo(v) != "" {
 			_, _ = m.ask(ctx, v, &writelog.Entry{Op: writelog.OpOpen, ID: writelog.WriteID{Member: m.id, Boot: m.boot}})
 		}
 		if err := m.pause(ctx, v); err != nil {
@@ -254,7 +278,7 @@ func (m *Member) giveUp(floor uint64) {
 		defer cancel()
 		for ctx.Err() == nil {
 			v := m.View()
-			if v.Leader != "" {
+			if m.wayTo(v) != "" {
 				if _, err := m.ask(ctx, v, e); err == nil {
 					return
 				}
