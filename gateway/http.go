@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -72,6 +73,10 @@ func (c Config) withDefaults() Config {
 type Server struct {
 	cfg  Config
 	http *fasthttp.Server
+
+	mu       sync.Mutex
+	listener net.Listener // what Serve was given
+	stopped  bool
 }
 
 // NewServer makes a Server.
@@ -101,11 +106,36 @@ type quiet struct{}
 func (quiet) Printf(string, ...any) {}
 
 // Serve answers clients until Stop is called. It closes l.
-func (s *Server) Serve(l net.Listener) error { return s.http.Serve(sock.Cheap(l)) }
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	s.listener = l
+	stopped := s.stopped
+	s.mu.Unlock()
+	if stopped {
+		return l.Close()
+	}
+	err := s.http.Serve(sock.Cheap(l))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil
+	}
+	return err
+}
 
 // Stop takes no more commands and waits for those under way, until ctx ends. What is
 // under way then is ended by whoever ends the Doer.
-func (s *Server) Stop(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
+func (s *Server) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopped = true
+	l := s.listener
+	s.mu.Unlock()
+	err := s.http.ShutdownWithContext(ctx)
+	if l != nil {
+		_ = l.Close() // the library does not know it yet, if Serve has only just begun
+	}
+	return err
+}
 
 // handle routes one request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {

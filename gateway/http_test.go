@@ -485,3 +485,21 @@ func TestStopWaitsForWhatIsUnderWay(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A server that is stopped before it has begun ends as well.
+func TestStopBeforeServe(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(Config{})
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Serve(l); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Accept(); err == nil {
+		t.Error("the listener is open")
+	}
+}
