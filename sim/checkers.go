@@ -3,7 +3,6 @@ package sim
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -55,7 +54,7 @@ type lifeCheck struct {
 	members []serf.Member
 	changes uint64
 	list    live.List
-	events  map[string]bool // delivered user events
+	events  map[string]serf.Audience // user events, and to whom they were delivered
 	queries map[serf.QueryID]bool
 	asked   map[serf.QueryID]*askedQuery
 	second  time.Duration
@@ -100,7 +99,7 @@ func (k *checkers) started(n *Node, keep bool) {
 	k.by[n.index] = &lifeCheck{
 		swim:    make(map[string]seen),
 		status:  make(map[string]serf.Status),
-		events:  make(map[string]bool),
+		events:  make(map[string]serf.Audience),
 		queries: make(map[serf.QueryID]bool),
 		asked:   make(map[serf.QueryID]*askedQuery),
 	}
@@ -108,7 +107,9 @@ func (k *checkers) started(n *Node, keep bool) {
 
 // stopped: what a crashed node asked will never be done.
 func (k *checkers) stopped(n *Node) {
-	maps.Copy(k.former[n.index], k.by[n.index].events)
+	for id := range k.by[n.index].events { // order-free: into another map
+		k.former[n.index][id] = true
+	}
 	k.by[n.index] = nil
 }
 
@@ -267,10 +268,10 @@ func (k *checkers) event(n *Node, ev *serf.Event) {
 		if k.former[n.index][id] {
 			k.c.fail("E2: %s is told of the event %s, as in a former life", n.label, id)
 		}
-		if l.events[id] {
+		if l.events[id]&ev.To != 0 {
 			k.c.fail("E1: %s is told twice of the event %s", n.label, id)
 		}
-		l.events[id] = true
+		l.events[id] |= ev.To
 	case serf.EventQuery:
 		if l.queries[ev.Query] {
 			k.c.fail("Q1: %s is told twice of the query %s %v", n.label, ev.Name, ev.Query)

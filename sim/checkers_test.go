@@ -13,7 +13,7 @@ import (
 // TestCheckersSee: each checker finds what it is there for. The cluster is well;
 // what a checker remembers of it is falsified, or it is told what never was.
 func TestCheckersSee(t *testing.T) {
-	ev := &serf.Event{Type: serf.EventUser, LTime: 7, Name: "ev", Payload: []byte("x")}
+	ev := &serf.Event{Type: serf.EventUser, To: serf.Windowed, LTime: 7, Name: "ev", Payload: []byte("x")}
 	query := &serf.Event{Type: serf.EventQuery, Query: serf.QueryID{LTime: 3, ID: 9}}
 	id := serf.QueryID{LTime: 5, ID: 1}
 	tests := []struct {

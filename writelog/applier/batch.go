@@ -136,7 +136,7 @@ func (b *batch) join(ts tables, c *groonga.Command) bool {
 		return false
 	}
 	r, err := readRows(c)
-	if err != nil || len(b.counts) > 0 && !slices.Equal(b.head.Columns, r.Columns) {
+	if err != nil || len(r.Rows) == 0 || len(b.counts) > 0 && !slices.Equal(b.head.Columns, r.Columns) {
 		return false
 	}
 	var keys []string

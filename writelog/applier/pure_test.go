@@ -102,7 +102,7 @@ func TestReachAndClass(t *testing.T) {
 		{"load --table K\n[{\"v\":\"a\"}]", count, false},
 		{"load --table K\n[[\"v\"],[\"a\"]]", count, false},
 		{"load --table K\n[[\"v\"],[\"a\",1]]", once, false},
-		{"load --table K\n[5]", once, false},
+		{"load --table K\n[5]", count, false}, // no record: a load of nothing
 		{"load --table K\n[{\"_id\":1,\"v\":\"a\"}]", once, false},
 		{"delete A a", blind, false},
 		{"delete --table A --id 1", again, false},
