@@ -68,6 +68,13 @@ func TestAnnouncedRestartBesideSerf(t *testing.T) {
 				return nil
 			})
 		}
+		// Else the return may come in the same window as it, and both together are nothing.
+		ours0.await("the announcement is told", func() error {
+			if told(ours0.events(0), "member-update", a.name) == 0 {
+				return errors.New("not yet")
+			}
+			return nil
+		})
 	}
 	announced(ours1)
 	restart(ours1)
