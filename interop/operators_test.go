@@ -54,6 +54,14 @@ func TestAnnouncedRestartBesideSerf(t *testing.T) {
 			t.Errorf("%s: ours is told %v", a.name, saw)
 		}
 	}
+	for _, a := range c.others(ours0) { // a join and an update in one window are a join
+		ours0.await("the join is told", func() error {
+			if told(ours0.events(0), "member-join", a.name) == 0 {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+	}
 	if err := rpcOf(t, ours1).RestartWindow(t.Context(), 2*time.Minute); err != nil {
 		t.Fatal(err)
 	}
