@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 // they were run for.
 type serialRig struct {
 	*Set
+	mu       sync.Mutex
 	ran      []string
 	declined []serf.QueryID
 	log      bytes.Buffer
@@ -38,7 +40,7 @@ func newSerialRig(t *testing.T, specs ...string) *serialRig {
 		if j.Event.Type == serf.EventMemberUpdate {
 			line += fmt.Sprint(" was ", len(j.old))
 		}
-		r.ran = append(r.ran, line)
+		r.note(line)
 		select {
 		case <-time.After(time.Second):
 		case <-kill:
@@ -50,6 +52,12 @@ func newSerialRig(t *testing.T, specs ...string) *serialRig {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func (r *serialRig) note(line string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ran = append(r.ran, line)
 }
 
 func (r *serialRig) event(e serf.Event) bool {
@@ -66,6 +74,7 @@ func (r *serialRig) member(t serf.EventType, names ...string) {
 
 func (r *serialRig) want(t *testing.T, want ...string) {
 	t.Helper()
+	synctest.Wait()
 	if got := strings.Join(r.ran, "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("ran:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
 	}
@@ -176,6 +185,7 @@ func TestSerialQueueIsFull(t *testing.T) {
 		}
 		r.member(serf.EventMemberLeave, "n0")
 		time.Sleep(3 * time.Hour)
+		synctest.Wait()
 		var users, members []string
 		for _, l := range r.ran[1:] {
 			if strings.HasPrefix(l, "A user") {
@@ -216,7 +226,7 @@ func TestSerialBesideOthers(t *testing.T) {
 		r := newSerialRig(t, "user=serf")
 		own := Handler{Command: "own", Filters: r.List()[0].Filters}
 		r.Run = func(h *Handler, _ *Job, kill <-chan struct{}) (Output, error) {
-			r.ran = append(r.ran, h.Command)
+			r.note(h.Command)
 			if h.Command == "serf" {
 				<-kill
 			}
