@@ -327,6 +327,14 @@ func TestLogAMinorityRefusesWritesAndMarksSearches(t *testing.T) {
 	r.cut[gatewayName(0)] = true
 	r.mu.Unlock()
 	r.until("minority", func() bool { return r.gateway(0).Status().Log.Leader == "" })
+	// One that was sent to a gateway not yet known to be out of reach is unconfirmed.
+	r.until("refusal as certainly not done", func() bool {
+		_, err := r.do(0, load("lost"))
+		if err == nil {
+			t.Error("a write in the minority is done")
+		}
+		return err == nil || errors.Is(err, ErrNoMajority)
+	})
 	begun := time.Now()
 	if _, err := r.do(0, load("lost")); !errors.Is(err, ErrNoMajority) {
 		t.Errorf("a write in the minority: %v", err)

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 30, "random runs of the log")
+	seeds = flag.Int("seeds", 10, "random runs of the log")
 	from  = flag.Uint64("from", 1, "the first seed")
 )
 

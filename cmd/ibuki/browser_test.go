@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,10 +140,23 @@ func (p *tab) js(statement string) {
 	eval[bool](p, statement+"; true")
 }
 
+// holds reports whether an expression is true. It is not while the page is loaded anew,
+// which ends what was asked of the one before.
+func (p *tab) holds(expression string) bool {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, browserPatience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Promise.resolve("+expression+").then(Boolean)", chromedp.EvalAwaitPromise))
+	if err != nil && !strings.Contains(err.Error(), "navigated") {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return err == nil && v
+}
+
 // until waits for an expression to be true.
 func (p *tab) until(what, expression string) {
 	p.t.Helper()
-	for end := time.Now().Add(browserPatience); !eval[bool](p, "Promise.resolve("+expression+").then(Boolean)"); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(browserPatience); !p.holds(expression); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.shot("failed")
 			p.t.Fatalf("the page does not show that %s; it shows:\n%s", what, eval[string](p, "document.body.innerText"))

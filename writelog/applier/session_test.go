@@ -153,6 +153,7 @@ func TestLockedTableStopsItsGroupOnly(t *testing.T) {
 		l := newLog(entriesOf(t, lines...))
 		_ = inBubble(t, Config{Server: f, SaveEvery: time.Millisecond}, l, func(_ *Applier, h *heard) {
 			time.Sleep(time.Second)
+			synctest.Wait()
 			h.mu.Lock()
 			if len(h.order) != 300 || h.prefix != 0 {
 				t.Errorf("%d are applied, prefix %d", len(h.order), h.prefix)
@@ -168,6 +169,7 @@ func TestLockedTableStopsItsGroupOnly(t *testing.T) {
 			}
 			close(unlock)
 			time.Sleep(5 * time.Second)
+			synctest.Wait()
 			if prefix, _ := h.saw(); prefix != l.upTo || h.durable != l.upTo {
 				t.Errorf("prefix %d, durable %d of %d", prefix, h.durable, l.upTo)
 			}
@@ -259,6 +261,7 @@ func TestHostFaultsAreTriedAgain(t *testing.T) {
 		f.adopt(Position{Cluster: 7, Boot: "boot1", Nonce: "nonce"})
 		_ = inBubble(t, Config{Server: f}, l, func(_ *Applier, h *heard) {
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			if !slices.Equal(h.order, []uint64{1, 3, 5, 7}) {
 				t.Errorf("order %v", h.order)
 			}
@@ -291,6 +294,7 @@ func TestNoAnswerBeginsAnew(t *testing.T) {
 		f.adopt(Position{Cluster: 7, Boot: "boot1", Nonce: "nonce"})
 		_ = inBubble(t, Config{Server: f}, l, func(_ *Applier, h *heard) {
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			if prefix, states := h.saw(); prefix != l.upTo {
 				t.Fatalf("prefix %d\n%s", prefix, states)
 			}
@@ -324,6 +328,7 @@ func TestBootBeginsAtTheDurablePosition(t *testing.T) {
 		f.config[keyPosition+".0"] = sealed(2, p.Encode())
 		err := inBubble(t, Config{Server: f, Boot: "boot2"}, l, func(_ *Applier, h *heard) {
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			_, states := h.saw()
 			if !strings.Contains(states, "up: the host was booted: from entry 4") {
 				t.Errorf("%s %v", states, h.order)
@@ -363,6 +368,7 @@ func TestSwappedDatabaseIsNoticed(t *testing.T) {
 		f.adopt(Position{Cluster: 7, Boot: "boot1", Nonce: "nonce"})
 		err := inBubble(t, Config{Server: f}, l, func(a *Applier, h *heard) {
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			f.mu.Lock()
 			clear(f.config)
 			f.mu.Unlock()
@@ -370,6 +376,7 @@ func TestSwappedDatabaseIsNoticed(t *testing.T) {
 			l.upTo = 100
 			a.Feed(100, l.entries[4])
 			time.Sleep(time.Minute)
+			synctest.Wait()
 		})
 		if !errors.Is(err, ErrSuspect) || f.config[keyPosition+".0"] != "" || f.config[keyPosition+".1"] != "" {
 			t.Errorf("%v", err)
@@ -389,6 +396,7 @@ func TestBacklogIsBounded(t *testing.T) {
 				a.Feed(e.Index, e)
 			}
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			if prefix, _ := h.saw(); prefix != l.upTo {
 				t.Errorf("prefix %d", prefix)
 			}
@@ -420,6 +428,7 @@ func TestAnsweredSchemaCommandIsNotDoneAgain(t *testing.T) {
 		f.config[keyIntent+"3"] = sealed(1, i.encode())
 		_ = inBubble(t, Config{Server: f}, l, func(_ *Applier, h *heard) {
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			if a := h.answers[1]; a.Code != -22 || string(a.Body) != "[[-22,0.0,0.0],false]" {
 				t.Errorf("%d %s", a.Code, a.Body)
 			}
