@@ -7,6 +7,7 @@ type LogStatus struct {
 	Term    uint64   `json:"term"`
 	Members []string `json:"members"`
 	Fault   string   `json:"fault,omitempty"` // why no write can be done
+	Last    uint64   `json:"last"`            // the last entry that this gateway has
 	Leased  bool     `json:"leased"`          // searches are answered from the read set; else another gateway is asked
 	Bytes   int64    `json:"bytes"`
 	Most    int64    `json:"most"` // bytes
@@ -26,6 +27,7 @@ func (l *logged) status() *LogStatus {
 	if v.Formed && v.Leader == "" && s.Fault == "" {
 		s.Fault = "no majority of the gateways answers, so nobody leads"
 	}
+	s.Last = l.member.Last()
 	s.Bytes, s.Most = l.member.Size()
 	return s
 }

@@ -6,6 +6,7 @@ import (
 
 // Status is how a gateway stands, for people and programs.
 type Status struct {
+	Self    string         `json:"self,omitempty"` // this gateway, as the others know it
 	Volumes []VolumeStatus `json:"volumes"`
 	Peers   []PeerStatus   `json:"gateways,omitempty"`
 	// Sequencer is the gateway that puts writes in sequence as this one sees it.
@@ -59,7 +60,7 @@ type PeerStatus struct {
 // Status tells how the gateway stands.
 func (d *Dispatcher) Status() Status {
 	s := Status{
-		Reads: d.reads.Load(), Hedges: d.watch.hedges.Load(), Refused: d.refused.Load(), Underway: d.underway.Load(),
+		Self: d.cfg.Self, Reads: d.reads.Load(), Hedges: d.watch.hedges.Load(), Refused: d.refused.Load(), Underway: d.underway.Load(),
 		HedgeMs: ms(time.Duration(d.watch.hedgeAfter.Load())), MedianMs: ms(time.Duration(d.watch.median.Load())),
 	}
 	backlogs := d.backlogs()

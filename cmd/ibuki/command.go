@@ -14,6 +14,7 @@ var commands = []*command{
 	agentCommand,
 	bufferCommand,
 	catalogCommand,
+	clusterCommand,
 	completionCommand,
 	configCommand,
 	devCommand,
