@@ -101,8 +101,9 @@ type batch struct {
 	keys      map[string]bool
 }
 
-// batchArgs are the arguments that loads which go out together may have, besides their values.
-var batchArgs = []string{"table", "columns", "input_type"}
+// batchArgs are the arguments that loads which go out together may have, besides their values. A
+// gateway gives each load a command_version: that in which it reads the answer.
+var batchArgs = []string{"table", "columns", "input_type", "command_version"}
 
 // newBatch begins a batch with a load; nil if it has to go by itself.
 func (ts tables) newBatch(c *groonga.Command) *batch {
@@ -118,7 +119,7 @@ func (ts tables) newBatch(c *groonga.Command) *batch {
 
 // signature is what is equal for loads that may go out together.
 func signature(c *groonga.Command) string {
-	return strings.Join([]string{c.Get("table"), c.Get("columns"), c.Get("input_type"), c.Dataset}, "\x00")
+	return strings.Join([]string{c.Get("table"), c.Get("columns"), c.Get("input_type"), c.Get("command_version"), c.Dataset}, "\x00")
 }
 
 // join adds a load; false, with nothing changed, if it has to go after the batch.
@@ -173,16 +174,30 @@ func (b *batch) command() *groonga.Command {
 
 // answers makes of the batch's answer that of each load; nil if something in it failed.
 func (b *batch) answers(a groonga.Answer) []groonga.Answer {
-	head, body, err := envelope(a.Body)
-	if a.Code != 0 || err != nil || string(body) != strconv.Itoa(len(b.list)) {
+	if r, err := groonga.ReadLoad(a); a.Code != 0 || err != nil || r.Loaded != len(b.list) {
 		return nil
 	}
 	list := make([]groonga.Answer, len(b.counts))
 	for i, n := range b.counts {
-		list[i] = a
-		list[i].Body = fmt.Appendf(nil, "[%s,%d]", head, n)
+		if i > 0 && n == b.counts[i-1] {
+			list[i] = list[i-1]
+		} else {
+			list[i] = loaded(b.first, a, n)
+		}
 	}
 	return list
+}
+
+// loaded is an answer to a load with another number of records.
+func loaded(c *groonga.Command, a groonga.Answer, n int) groonga.Answer {
+	r, err := groonga.ReadLoad(a)
+	if err != nil {
+		return a
+	}
+	r.Loaded = n
+	next := r.Answer(c.Form())
+	next.Volume, next.Code = a.Volume, a.Code
+	return next
 }
 
 // valid returns the key of a record, and whether the server will take the record as it is.

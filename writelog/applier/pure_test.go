@@ -138,8 +138,10 @@ func TestBatches(t *testing.T) {
 		join bool
 	}{
 		{first, "load --table A\n[{\"_key\":\"b\",\"names\":[\"x\",\"y\"]}]", true},
-		{first, "load --table A\n[{\"_key\":\"a\"}]", false},            // its key again
-		{first, "load --table A\n[{\"_key\":\"b\",\"_key\":1}]", false}, // not one value
+		{first, "load --table A --command_version 3\n[{\"_key\":\"b\"}]", false},
+		{"load --table A --command_version 3\n[{\"_key\":\"a\"}]", "load --table A --command_version 3\n[{\"_key\":\"b\"}]", true}, // as gateways ask
+		{first, "load --table A\n[{\"_key\":\"a\"}]", false},                                                                       // its key again
+		{first, "load --table A\n[{\"_key\":\"b\",\"_key\":1}]", false},                                                            // not one value
 		{first, "load --table A\n[{\"_key\":\"b\",\"n\":200}]", false},
 		{first, "load --table A\n[{\"_key\":\"b\",\"n\":\"1\"}]", false},
 		{first, "load --table A\n[{\"_key\":\"b\",\"none\":1}]", false},
@@ -178,6 +180,16 @@ func TestBatches(t *testing.T) {
 		t.Errorf("answers %v", answers)
 	}
 	if b.answers(groonga.Answer{Body: []byte("[[0,1.0,2.0],2]")}) != nil || b.answers(groonga.Answer{Code: -22, Body: []byte("[[-22,1.0,2.0],3]")}) != nil {
+		t.Error("a batch that failed in part is answered")
+	}
+	b = ts.newBatch(parsed(t, first).Asked()) // as gateways ask
+	b.join(ts, parsed(t, "load --table A\n[{\"_key\":\"b\"},{\"_key\":\"c\"}]").Asked())
+	whole := `{"header":{"return_code":0,"start_time":1.0,"elapsed_time":2.0},"body":{"n_loaded_records":%d}}`
+	answers = b.answers(groonga.Answer{Body: fmt.Appendf(nil, whole, 3)})
+	if len(answers) != 2 || string(answers[0].Body) != fmt.Sprintf(whole, 1) || string(answers[1].Body) != fmt.Sprintf(whole, 2) {
+		t.Errorf("answers %v", answers)
+	}
+	if b.answers(groonga.Answer{Body: fmt.Appendf(nil, whole, 2)}) != nil {
 		t.Error("a batch that failed in part is answered")
 	}
 }

@@ -324,9 +324,7 @@ func (s *session) resolveCount(ctx context.Context, t *task, i *intent) (r resul
 	if r.answer.Code == 0 && fault.Code != 0 {
 		r.answer = fault
 	}
-	if head, _, err := envelope(r.answer.Body); err == nil {
-		r.answer.Body = fmt.Appendf(nil, "[%s,%d]", head, len(rows.Rows))
-	}
+	r.answer = loaded(c, r.answer, len(rows.Rows))
 	return r
 }
 
