@@ -318,6 +318,7 @@ func (a *Agent) Stop() {
 			return
 		}
 		a.logger.Info("agent: requesting serf shutdown")
+		a.giveUp()
 		a.removeAddrFile()
 		a.stopRPC()
 		a.handlers.Stop()
@@ -339,6 +340,14 @@ func (a *Agent) Stop() {
 		close(a.done)
 	})
 	<-a.done
+}
+
+// giveUp lets the machine know that the end has come: it contradicts no more that it is
+// gone, while handlers are still being ended.
+func (a *Agent) giveUp() {
+	if a.machine != nil {
+		_ = a.do(a.ctx, func(time.Time) { a.machine.End() })
+	}
 }
 
 // closeTransport gives the last packets a moment to get out.

@@ -69,7 +69,7 @@ func Explain(c Config) [][]string {
 	add("reap_interval", l.ReapInterval, "How often members are looked through for those to forget.")
 	add("recent_intent_timeout", l.RecentIntentTimeout, "So long what is said of a member that is not known yet is kept.")
 	add("flap_timeout", l.FlapTimeout, "Who fails and is back within this time flaps.")
-	add("leave_propagate_delay", l.LeavePropagateDelay, "So long a node that left stays to pass it on to plain members.")
+	add("leave_propagate_delay", l.LeavePropagateDelay, "So long a node that left stays at most to pass it on: until all natives have answered, if there are no others.")
 	add("event_buffer", l.EventBuffer, "So many user events are remembered, against doubles and for those who join.")
 	add("query_buffer", l.QueryBuffer, "The same of queries.")
 	add("query_timeout_mult", l.QueryTimeoutMult, "A query waits so many gossip intervals times the logarithm of the cluster's size.")

@@ -265,7 +265,8 @@ func TestLeaveByRPCIsAnswered(t *testing.T) {
 
 // A client that does not wait for the answer to its leave has still asked for it.
 func TestLeaveByRPCOfAClientThatGoesAway(t *testing.T) {
-	a, b := realNode(t, "a", nil), realNode(t, "b", nil)
+	// A plain member is told for a second.
+	a, b := realNode(t, "a", nil), realNode(t, "b", func(c *Config) { c.Swim.Plain = true })
 	joinTo(t, a, b)
 	c := dialRPC(t, a)
 	ctx, cancel := context.WithCancel(t.Context())

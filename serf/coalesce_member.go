@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/swim"
 )
 
 // memberCoalescer holds member events back for an audience, to tell them together. One
@@ -23,6 +25,7 @@ type memberCoalescer struct {
 	width         time.Duration // of the leading edge, where there are no windows
 	flushAt       timer
 	failuresAt    timer
+	lingering     []lingering // only with windows
 
 	byName   map[string]*chain
 	until    time.Time // the end of the window at the latest
@@ -86,7 +89,60 @@ func (m *Machine) memberEvent(t EventType, r, before *member) {
 		return
 	}
 	for i := range m.held {
-		m.held[i].hold(m, t, r, before)
+		h := &m.held[i]
+		h.release(m, func(l *lingering) bool { return l.rec.Name() == r.Name() || l.rec.Addr() == r.Addr() })
+		h.hold(m, t, r, before)
+	}
+}
+
+// lingering is a leave whose window has not begun: the process of the member may still run.
+type lingering struct {
+	rec   member
+	until time.Time // from then on it is taken to have ended
+}
+
+// leaveEvent tells that a member left. Where there are windows, that of a native which said
+// so itself begins when its process has ended: whoever connects to the services of that host
+// because of the event must not find them still there, as they are until the agent ends. (P239)
+func (m *Machine) leaveEvent(r *member, native bool) {
+	if !native || r.Name() == m.cfg.Swim.Name || len(m.held) == 0 || m.over() {
+		m.memberEvent(EventMemberLeave, r, nil)
+		return
+	}
+	for i := range m.held {
+		if h := &m.held[i]; h.period > 0 {
+			h.lingering = append(h.lingering, lingering{*r, m.now.Add(min(swim.LingersFor, h.period))})
+			m.timers.set(timerLingering, h.lingering[0].until)
+		} else {
+			h.hold(m, EventMemberLeave, r, nil)
+		}
+	}
+}
+
+// memberEnded: the process of a member that left has ended.
+func (m *Machine) memberEnded(name string) {
+	for i := range m.held {
+		m.held[i].release(m, func(l *lingering) bool { return l.rec.Name() == name })
+	}
+}
+
+// release begins the windows of those leaves.
+func (h *memberCoalescer) release(m *Machine, ended func(*lingering) bool) {
+	all := h.lingering
+	h.lingering = nil
+	for i := range all {
+		if ended(&all[i]) {
+			h.hold(m, EventMemberLeave, &all[i].rec, nil)
+		} else {
+			h.lingering = append(h.lingering, all[i])
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	m.timers.stop(timerLingering)
+	if len(h.lingering) > 0 {
+		m.timers.set(timerLingering, h.lingering[0].until)
 	}
 }
 
@@ -122,6 +178,7 @@ func (h *memberCoalescer) hold(m *Machine, t EventType, r, before *member) {
 // flushMembers tells all member events that are held back.
 func (m *Machine) flushMembers() {
 	for i := range m.held {
+		m.held[i].release(m, func(*lingering) bool { return true })
 		m.held[i].flush(m)
 	}
 }
@@ -200,6 +257,9 @@ func (m *Machine) tellChains(to Audience, chains [][]Step[member]) {
 func (m *Machine) flushDue() {
 	for i := range m.held {
 		h := &m.held[i]
+		if h.period > 0 && m.timers.due(timerLingering, m.now) {
+			h.release(m, func(l *lingering) bool { return !l.until.After(m.now) })
+		}
 		if h.urgent > 0 && m.timers.due(h.failuresAt, m.now) {
 			h.flushFailures(m)
 		}

@@ -151,7 +151,7 @@ func (m *Machine) conflictOver() {
 		return
 	case c.lost(m):
 		t.Kind, t.Level = TraceConflictLost, swim.LevelWarn
-		m.leaving = notLeaving
+		m.leave.step = notLeaving
 		m.end(Shutdown)
 	case c.votes == 0:
 		t.Kind, t.Level = TraceConflictNoVotes, swim.LevelWarn

@@ -154,6 +154,7 @@ const (
 	Leaving
 	Left
 	Shutdown // it lost a name conflict: the driver stops
+	Ending   // its process ends without a leave, see End
 )
 
 // Output is what the inputs since the last Output produced: first what swim

@@ -66,6 +66,7 @@ func (m *Machine) joinIntent(j *wire.Join, said bool) bool {
 		// The leave was for an older life, or it is refuted (P67).
 		m.setStatus(mem, StatusAlive)
 		m.unprune(mem.Name())
+		m.leave.stays(mem.Name(), m.now)
 	}
 	return true
 }

@@ -81,6 +81,9 @@ func (l *layer) Joined(_ time.Time, sm *swim.Member) {
 // Gone implements swim.Layer.
 func (l *layer) Gone(_ time.Time, sm *swim.Member) { l.m.memberGone(sm) }
 
+// Ended implements swim.Layer.
+func (l *layer) Ended(_ time.Time, sm *swim.Member) { l.m.memberEnded(sm.Name) }
+
 // Doubted implements swim.Layer.
 func (l *layer) Doubted(_ time.Time, sm *swim.Member) { l.m.memberDoubted(sm) }
 

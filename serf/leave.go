@@ -20,6 +20,41 @@ const (
 	leaveDone
 )
 
+// departure is how nodes go: this one, and those that were told to.
+type departure struct {
+	step       leaving
+	intentSent bool
+	leadOnly   bool // the intent gets a head start, and is not waited for
+	forced     []forced
+}
+
+// forced is a member that was told to leave, and said that it stays.
+type forced struct {
+	name  string
+	until time.Time
+}
+
+const (
+	// forcedFor is how long after that a failure of such a member counts as the leave
+	// that it was told: its process was being ended when it still said that it stays. (P171)
+	forcedFor = 5 * time.Second
+	// forcedMost bounds how many such members are remembered.
+	forcedMost = 1024
+)
+
+// stays notes that a member that was told to leave says that it stays.
+func (d *departure) stays(name string, now time.Time) {
+	d.forced = slices.DeleteFunc(d.forced, func(f forced) bool { return f.name == name || !f.until.After(now) })
+	if len(d.forced) < forcedMost {
+		d.forced = append(d.forced, forced{name, now.Add(forcedFor)})
+	}
+}
+
+// wasForced reports whether a member was told to leave a moment ago.
+func (d *departure) wasForced(name string, now time.Time) bool {
+	return slices.ContainsFunc(d.forced, func(f forced) bool { return f.name == name && f.until.After(now) })
+}
+
 // misuse is an error with Serf's text, which RPC clients see, that is also one
 // of this package's sentinels.
 type misuse struct {
@@ -45,19 +80,19 @@ func (m *Machine) Leave(now time.Time) error {
 		return nil
 	case Leaving:
 		return errLeaving
-	case Shutdown:
+	case Shutdown, Ending:
 		return errLeaveShutdown
 	}
 	m.state = Leaving
 	l := wire.Leave{LTime: m.clock.tick(), Node: m.cfg.Swim.Name}
 	m.leaveIntent(&l)
-	m.leaving = intentSending
+	m.leave.step = intentSending
 	m.timers.set(timerLeave, now.Add(m.cfg.BroadcastTimeout))
 	if m.othersAlive() {
-		m.sendLeaveIntent(&l, func() { m.intentSent = true })
+		m.sendLeaveIntent(&l, func() { m.leave.intentSent = true })
 		m.hastenLeave()
 	} else {
-		m.intentSent = true
+		m.leave.intentSent = true
 	}
 	m.settle()
 	return nil
@@ -74,10 +109,10 @@ func (m *Machine) hastenLeave() {
 	switch {
 	case m.cfg.Swim.Plain:
 	case m.swim.AllNative():
-		m.intentSent = true
+		m.leave.intentSent = true
 	default:
 		m.timers.set(timerLeave, m.now.Add(min(intentLead, m.cfg.BroadcastTimeout)))
-		m.leadOnly = true
+		m.leave.leadOnly = true
 	}
 }
 
@@ -92,30 +127,32 @@ func (m *Machine) sendLeaveIntent(l *wire.Leave, done func()) {
 // stepLeave goes on with a leave as far as it can. It is called after every
 // input, outside of swim.
 func (m *Machine) stepLeave() {
-	if m.leaving == intentSending {
+	if m.leave.step == intentSending {
 		timeout := m.timers.due(timerLeave, m.now)
-		if timeout && !m.intentSent && !m.leadOnly {
+		if timeout && !m.leave.intentSent && !m.leave.leadOnly {
 			m.trace(swim.Trace{Kind: TraceLeaveIntentTimeout, Level: swim.LevelWarn})
 		}
-		if m.intentSent || timeout {
-			m.leaving = swimSending
+		if m.leave.intentSent || timeout {
+			m.leave.step = swimSending
 			m.timers.set(timerLeave, m.now.Add(m.cfg.BroadcastTimeout))
 			m.swim.Leave(m.now)
 		}
 	}
-	if m.leaving == swimSending {
+	if m.leave.step == swimSending {
 		timeout := m.timers.due(timerLeave, m.now)
 		sent := m.swim.LeaveSent()
 		if timeout && !sent {
 			m.trace(swim.Trace{Kind: TraceLeaveTimeout, Level: swim.LevelWarn})
 		}
 		if sent || timeout {
-			m.leaving = leavePropagate
+			m.leave.step = leavePropagate
 			m.timers.set(timerLeave, m.now.Add(m.cfg.LeavePropagateDelay))
 		}
 	}
-	if m.leaving == leavePropagate && m.timers.due(timerLeave, m.now) {
-		m.leaving = leaveDone
+	// Natives say when they have it. (P238)
+	if m.leave.step == leavePropagate && (m.swim.LeaveKnown() || m.timers.due(timerLeave, m.now)) {
+		m.timers.stop(timerLeave)
+		m.leave.step = leaveDone
 		m.end(Left)
 	}
 }
@@ -125,6 +162,15 @@ func (m *Machine) end(s State) {
 	m.state = s
 	m.flushMembers()
 	m.flushUsers()
+}
+
+// End says that the driver is about to end this node's life without a leave: from now on
+// it contradicts nothing that is said of it. (P172)
+func (m *Machine) End() {
+	if m.state == Alive {
+		m.state = Ending
+		m.swim.End()
+	}
 }
 
 // over reports whether commands come too late.

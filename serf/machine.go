@@ -62,10 +62,8 @@ type Machine struct {
 	window   time.Duration // that this node has announced; 0: none
 	conflict conflict
 
-	leaving    leaving
-	intentSent bool
-	leadOnly   bool // the intent gets a head start, and is not waited for
-	prunes     []pruned
+	leave  departure
+	prunes []pruned
 
 	held      []memberCoalescer
 	heldUsers []userCoalescer
@@ -215,7 +213,7 @@ func (m *Machine) settle() {
 	if len(m.prunes) > 0 {
 		m.pruneDue()
 	}
-	if m.leaving != notLeaving && m.leaving != leaveDone {
+	if m.leave.step != notLeaving && m.leave.step != leaveDone {
 		m.stepLeave()
 	}
 }

@@ -143,14 +143,15 @@ func (m *Machine) memberGone(sm *swim.Member) {
 	before := *r
 	r.doubt(sm)
 	status := r.status
-	if status == StatusAlive && sm.State == wire.StateLeft {
+	if status == StatusAlive && (sm.State == wire.StateLeft || m.leave.wasForced(r.Name(), m.now)) {
 		status = StatusLeaving
 	}
 	switch status {
 	case StatusLeaving:
 		m.setStatus(r, StatusLeft)
 		m.endRestart(r.Name())
-		m.tellMember(EventMemberLeave, TraceMemberLeave, r)
+		m.trace(swim.Trace{Kind: TraceMemberLeave, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
+		m.leaveEvent(r, sm.State == wire.StateLeft && sm.Native > 0)
 	case StatusAlive:
 		m.setStatus(r, StatusFailed)
 		m.wantTries()

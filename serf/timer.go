@@ -13,6 +13,7 @@ const (
 	timerMembers                    // flush coalesced member events
 	timerUsers                      // flush coalesced user events
 	timerFailures                   // tell failures that came soon after others
+	timerLingering                  // a member that left is taken to have ended
 	timerPromptMembers              // flush what the leading edge holds back
 	timerPromptUsers
 	timerTries    // see to failed members

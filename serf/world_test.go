@@ -24,6 +24,7 @@ type world struct {
 	delay  time.Duration
 	rng    *rand.Rand
 	silent bool                                     // who is down has no host either
+	echo   bool                                     // pings to those who exist only as messages are answered
 	drop   func(from, to *node, packet []byte) bool // nil: nothing is lost
 }
 
@@ -157,6 +158,9 @@ func (n *node) act() {
 		to, data := p.To, append([]byte(nil), p.Data...)
 		w.after(w.delay, func() {
 			o := w.at(to)
+			if o == nil && w.echo {
+				n.answered(data)
+			}
 			if n.down || o == nil || w.lost(n, o, data) {
 				return
 			}
@@ -178,6 +182,17 @@ func (n *node) act() {
 	for _, t := range out.Trace {
 		n.log = append(n.log, Render(t))
 	}
+}
+
+// answered plays the acks of natives to the pings of a packet.
+func (n *node) answered(data []byte) {
+	var u wire.Unpacker
+	var p wire.Ping
+	_ = u.Unpack(data, func(msg []byte) {
+		if wire.Type(msg[0]) == wire.TypePing && p.Decode(msg[1:], nil) == nil {
+			n.packet((&wire.Ack{Seq: p.Seq, Native: 1}).AppendTo(nil))
+		}
+	})
 }
 
 func (w *world) lost(from, to *node, data []byte) bool {

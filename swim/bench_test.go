@@ -32,6 +32,7 @@ func (silent) AppendAckPayload(dst []byte) []byte                          { ret
 func (silent) PingDone(time.Time, string, time.Duration, []byte)           {}
 func (silent) Joined(time.Time, *Member)                                   {}
 func (silent) Gone(time.Time, *Member)                                     {}
+func (silent) Ended(time.Time, *Member)                                    {}
 func (silent) Doubted(time.Time, *Member)                                  {}
 func (silent) Updated(time.Time, *Member)                                  {}
 func (silent) Conflict(now time.Time, existing *Member, by netip.AddrPort) {}

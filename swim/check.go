@@ -282,7 +282,7 @@ func (m *Machine) handleAck(body []byte) {
 		m.takeoverAnswered()
 		return
 	}
-	if m.watchAck(a) {
+	if m.watchAck(a) || m.departure.acked(a.Seq) {
 		return
 	}
 	if m.roll.awaits(a.Seq) {

@@ -62,7 +62,7 @@ func (m *Machine) alive(a *wire.Alive) {
 		return
 	}
 	e := m.members.get(a.Node)
-	switch judgeAlive(e, a, e == m.local, m.leaving, m.cfg.Plain) {
+	switch judgeAlive(e, a, e == m.local, m.departure.silent(), m.cfg.Plain) {
 	case conflict:
 		m.trace(Trace{Kind: TraceAddressConflict, Level: LevelError, Node: e.name, Addr: a.Addr, Old: e.at(), N: int(e.state)})
 		m.layer.Conflict(m.now, m.view(&m.told, e), a.Addr)
@@ -168,7 +168,7 @@ func (m *Machine) suspect(s wire.Suspect) {
 	if m.hearsRefusal(e, &s) {
 		return
 	}
-	switch judgeSuspect(e, s.Incarnation, e == m.local) {
+	switch judgeSuspect(e, s.Incarnation, e == m.local, m.departure.silent()) {
 	case refute:
 		m.trace(Trace{Kind: TraceRefuteSuspect, Level: LevelWarn, Node: s.Node, From: s.From,
 			Incarnation: m.refute(s.Incarnation)})
@@ -220,7 +220,7 @@ func (m *Machine) appendWord(dst []byte, e *member) []byte {
 		m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: s.from[0], Verdict: s.verdict}
 		return m.msg.suspect.AppendTo(dst)
 	case e.state == wire.StateLeft:
-		m.msg.dead = wire.Dead{Incarnation: e.incarnation, Node: e.name, From: e.name}
+		m.msg.dead = wire.Dead{Incarnation: e.incarnation, Node: e.name, From: e.name, Verdict: e.verdict}
 	case m.lone.has(e):
 		m.msg.suspect = wire.Suspect{Incarnation: e.incarnation, Node: e.name, From: m.local.name, Verdict: wire.VerdictCrashed}
 		return m.msg.suspect.AppendTo(dst)
@@ -280,7 +280,7 @@ func (m *Machine) suspicionEnd(e *member) {
 // dead judges and applies that a member is gone.
 func (m *Machine) dead(d wire.Dead) {
 	e := m.members.get(d.Node)
-	switch judgeDead(e, d.Incarnation, e == m.local, m.leaving) {
+	switch judgeDead(e, d.Incarnation, e == m.local, m.departure.leaving, m.departure.ending) {
 	case refute:
 		m.trace(Trace{Kind: TraceRefuteDead, Level: LevelWarn, Node: d.Node, From: d.From,
 			Incarnation: m.refute(d.Incarnation)})
@@ -293,6 +293,9 @@ func (m *Machine) dead(d wire.Dead) {
 		if e != nil && d.Incarnation >= e.incarnation {
 			delete(m.lone, e.name) // others hold it dead too
 		}
+	}
+	if e != nil && d.From == d.Node && d.Verdict == wire.VerdictCrashed && d.Incarnation == e.incarnation {
+		m.processEnded(m.members.get(d.Node))
 	}
 }
 
@@ -320,9 +323,10 @@ func (m *Machine) bury(e *member, d wire.Dead) {
 	m.scratch = m.msg.dead.AppendTo(m.scratch[:0])
 	var done func()
 	if e == m.local {
-		done = func() { m.leaveSent = true }
+		done = func() { m.departure.sent = true }
 		if m.AllNative() { // P225
-			m.leaveSent, done = true, nil
+			m.departure.sent, done = true, nil
+			m.sayFarewell()
 		}
 	}
 	if m.lone.has(e) {

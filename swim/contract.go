@@ -49,6 +49,9 @@ type Layer interface {
 	Joined(now time.Time, m *Member)
 	// Gone: a member is dead (State Dead) or left (State Left).
 	Gone(now time.Time, m *Member)
+	// Ended: the process of a member that has left is known to have ended. A plain machine
+	// never calls it.
+	Ended(now time.Time, m *Member)
 	// Doubted: a member is suspect, or for another reason than before, or not any
 	// more. A plain machine never calls it.
 	Doubted(now time.Time, m *Member)

@@ -153,7 +153,7 @@ func (m *Machine) Consult(now time.Time, name string) {
 	e := m.members.get(name)
 	switch {
 	case e == nil || e == m.local || e.state != wire.StateAlive:
-	case e.native == 0 || !m.eager():
+	case e.native == 0 || !m.cfg.eager():
 		m.pushPullWith(e)
 	default:
 		if err := m.compareAs(e, ^m.layer.Sum()); err != nil {

@@ -11,7 +11,7 @@ import (
 func (m *Machine) piggyback(dst [][]byte, room int) [][]byte {
 	n := len(dst)
 	limit := room
-	if m.eager() { // P222
+	if m.cfg.eager() { // P222
 		_, layers := m.layer.Waiting(wire.CompoundPartOverhead)
 		limit = max(room/2, room-layers)
 	}
@@ -31,9 +31,9 @@ func (m *Machine) piggyback(dst [][]byte, room int) [][]byte {
 func (m *Machine) send(to netip.AddrPort, node string, msg []byte) {
 	e := m.members.get(node)
 	crc := e != nil && e.versions.PMax >= 5
-	room := m.room(crc) - wire.CompoundPartOverhead - len(msg)
+	room := m.cfg.room(crc) - wire.CompoundPartOverhead - len(msg)
 	m.parts = append(m.parts[:0], msg)
-	if !m.eager() || e == nil || e.native == 0 {
+	if !m.cfg.eager() || e == nil || e.native == 0 {
 		m.parts = m.piggyback(m.parts, room)
 	}
 	m.sendParts(to, node, crc)
@@ -56,8 +56,8 @@ func (m *Machine) sendParts(to netip.AddrPort, node string, crc bool) {
 }
 
 // room is how many bytes the parts of a compound may cost together.
-func (m *Machine) room(crc bool) int {
-	room := m.cfg.PacketSize - wire.CompoundHeaderOverhead
+func (c *Config) room(crc bool) int {
+	room := c.PacketSize - wire.CompoundHeaderOverhead
 	if crc {
 		room -= wire.CRCOverhead
 	}
@@ -73,7 +73,7 @@ func (t *members) wantsCRC(node string) bool {
 // broadcast queues what is in m.scratch to be passed on about a member; an
 // older broadcast about it is replaced. (P41)
 func (m *Machine) broadcast(name string, done func()) {
-	if !m.eager() {
+	if !m.cfg.eager() {
 		m.queue.Push(name, m.scratch, done)
 		return
 	}
@@ -92,7 +92,7 @@ func (m *Machine) broadcast(name string, done func()) {
 // gossip sends what is queued to a few random members. (P45) While nothing is, a
 // native has no rounds (P233): most of an idle node's life would be made of them.
 func (m *Machine) gossip() {
-	if m.eager() && !m.waiting() {
+	if m.cfg.eager() && !m.waiting() {
 		return
 	}
 	m.nextGossip()
@@ -100,7 +100,7 @@ func (m *Machine) gossip() {
 	targets := m.members.pick(m.cfg.GossipNodes, m.rng, m.gossipsTo)
 	for _, e := range targets {
 		crc := e.versions.PMax >= 5
-		m.parts = m.piggyback(m.parts[:0], m.room(crc))
+		m.parts = m.piggyback(m.parts[:0], m.cfg.room(crc))
 		if len(m.parts) == 0 {
 			return
 		}

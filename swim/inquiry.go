@@ -59,7 +59,7 @@ func (m *Machine) inquire(w *watch) {
 		return
 	}
 	if w.phase == watchIdle {
-		m.series(w)
+		w.series(m.nextSeq(), &m.clock)
 	}
 	m.counts.Inquiries++
 	now := m.clock.awake()

@@ -105,6 +105,12 @@ func (m *Machine) HandleLink(now time.Time, id LinkID, event LinkEvent, reply []
 			return
 		}
 	}
+	if name := m.lingerers.linked(id, event); name != "" {
+		if endOf(event, err) {
+			m.processEnded(m.members.get(name))
+		}
+		return
+	}
 	m.drops.counts[DropStrayDial]++
 }
 
@@ -124,7 +130,11 @@ func (m *Machine) linkEvent(w *watch, event LinkEvent, reply []byte, err error) 
 	w.link.wait = min(max(2*w.link.wait, linkRetry), linkRetryMax)
 	m.arm(&w.link.timer, m.clock.awake()+w.link.wait)
 	w.lost = w.lost || broke
-	if broke || errors.Is(err, ErrRefused) {
+	switch {
+	case !broke && !errors.Is(err, ErrRefused):
+	case w.e.state == wire.StateLeft:
+		m.processEnded(w.e)
+	default:
 		m.hinted(w)
 	}
 }

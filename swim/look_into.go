@@ -24,7 +24,7 @@ func (m *Machine) lookInto(e *member, incarnation uint32, why wire.Verdict) bool
 		if m.watches.looks() >= looksMost {
 			return false
 		}
-		w = m.newWatch(m.members.own(e))
+		w = newWatch(m.members.own(e))
 		w.look = true
 		m.watches.list = append(m.watches.list, w)
 	}

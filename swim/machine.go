@@ -45,8 +45,8 @@ type Machine struct {
 	counts    Counts
 	out       output
 	seq       uint32 // of the last ping
-	leaving   bool   // Leave was called
-	leaveSent bool   // and told
+	departure departure
+	lingerers lingerers
 
 	heardAt time.Duration // when anybody was heard last, on the awake clock
 	roll    roll
@@ -108,7 +108,8 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.probeTimer.kind, m.gossipTimer.kind, m.pushPullTimer.kind = timerProbe, timerGossip, timerPushPull
 	m.timing = newTiming(&cfg)
 	m.watches.look.kind = timerRing
-	m.spreader.timer.kind, m.slotTimer.kind = timerSpread, timerSlot
+	m.spreader.timer.kind, m.slotTimer.kind, m.departure.timer.kind = timerSpread, timerSlot, timerFarewell
+	m.lingerers.timer.kind = timerLingerers
 	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
 
 	if err := m.enter(); err != nil {
@@ -225,6 +226,12 @@ func (m *Machine) fire(t *timer) {
 		m.spread()
 	case timerSlot:
 		m.awaitPings()
+	case timerFarewell:
+		m.sayFarewell()
+	case timerLingerers:
+		if at := m.lingerers.over(m.clock.awake(), &m.out); at > 0 {
+			m.arm(&m.lingerers.timer, at)
+		}
 	}
 }
 
@@ -333,17 +340,17 @@ func (m *Machine) streamUser(body []byte) {
 // will. LeaveSent reports when that has been gossiped often enough.
 func (m *Machine) Leave(now time.Time) {
 	m.begin(now)
-	if m.leaving {
+	if m.departure.leaving {
 		return
 	}
-	m.leaving = true
+	m.departure.leaving = true
 	m.trace(Trace{Kind: TraceLeave, Level: LevelInfo, Node: m.local.name, Incarnation: m.local.incarnation})
 	m.dead(wire.Dead{Node: m.local.name, Incarnation: m.local.incarnation, From: m.local.name})
 }
 
 // LeaveSent reports whether the leave was told, or there is nobody to tell.
 func (m *Machine) LeaveSent() bool {
-	return m.leaving && (m.leaveSent || m.members.numPresent() == 0)
+	return m.departure.leaving && (m.departure.sent || m.members.numPresent() == 0)
 }
 
 // SetMeta changes this node's metadata and tells the others. Once the node
@@ -353,7 +360,7 @@ func (m *Machine) SetMeta(now time.Time, meta []byte) error {
 	if len(meta) > wire.MetaMax {
 		return ErrMetaTooLong
 	}
-	if m.leaving {
+	if m.departure.leaving {
 		return nil
 	}
 	e := m.local

@@ -19,7 +19,7 @@ func checkMachine(m *Machine) error {
 	switch {
 	case m.members.get(m.local.name) != m.local:
 		return errors.New("self is not a member")
-	case m.local.state != wire.StateAlive && !m.leaving:
+	case m.local.state != wire.StateAlive && !m.departure.leaving:
 		return errors.New("self is not alive")
 	case m.awareness.score < 0 || m.awareness.score >= m.cfg.AwarenessMax:
 		return errors.New("health out of bounds")

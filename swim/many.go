@@ -39,7 +39,7 @@ func (m *Machine) catchUp() {
 				if packets++; packets > spreadPackets {
 					break
 				}
-				room = m.room(true) - wire.CompoundPartOverhead - len(word)
+				room = m.cfg.room(true) - wire.CompoundPartOverhead - len(word)
 			}
 			m.parts = append(m.parts, word)
 		}

@@ -65,7 +65,7 @@ func judgeOwnAlive(e *member, a *wire.Alive) verdict {
 	return refute
 }
 
-func judgeSuspect(e *member, incarnation uint32, local bool) verdict {
+func judgeSuspect(e *member, incarnation uint32, local, silent bool) verdict {
 	switch {
 	case e == nil || incarnation < e.incarnation:
 		return ignore // P32, P35
@@ -73,18 +73,24 @@ func judgeSuspect(e *member, incarnation uint32, local bool) verdict {
 		return confirm
 	case e.state != wire.StateAlive:
 		return ignore
+	case local && silent:
+		return ignore
 	case local:
 		return refute // P28
 	}
 	return accept // P20
 }
 
-func judgeDead(e *member, incarnation uint32, local, leaving bool) verdict {
+// judgeDead: leaving as for judgeAlive. A node that is about to end without a leave (ending)
+// does not hold itself to be dead, but does not contradict either.
+func judgeDead(e *member, incarnation uint32, local, leaving, ending bool) verdict {
 	switch {
 	case e == nil || incarnation < e.incarnation:
 		return ignore // P33, P35
 	case e.gone():
 		return ignore
+	case local && ending && !leaving:
+		return ignore // P172
 	case local && !leaving:
 		return refute // P36
 	}

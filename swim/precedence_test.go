@@ -254,7 +254,7 @@ func TestPrecedenceExhaustive(t *testing.T) {
 		}
 		name := r.about(k, self)
 		r.drain()
-		r.leaving = leaving
+		r.departure.leaving = leaving
 		r.in(r.encode(c, name))
 		got, want := r.observe(name), oracle(k, c, self, leaving, plain)
 		if got != want {
@@ -348,8 +348,8 @@ func TestJudgeLooksOnly(t *testing.T) {
 	e := &member{Face: &Face{name: "x", addr: pack(addrOf(1)), meta: []byte("m")}, incarnation: 4, state: wire.StateLeft}
 	before, face := *e, *e.Face
 	judgeAlive(e, &wire.Alive{Node: "x", Incarnation: 9, Addr: addrOf(2)}, false, false, false)
-	judgeSuspect(e, 9, false)
-	judgeDead(e, 9, false, false)
+	judgeSuspect(e, 9, false, false)
+	judgeDead(e, 9, false, false, false)
 	if e.state != before.state || e.incarnation != before.incarnation || !bytes.Equal(e.meta, face.meta) || e.addr != face.addr {
 		t.Errorf("changed to %+v", e)
 	}

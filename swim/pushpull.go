@@ -113,7 +113,7 @@ const (
 
 // settle begins the comparisons after a join.
 func (m *Machine) settle() {
-	if m.eager() {
+	if m.cfg.eager() {
 		m.settling = settleFirst
 		m.armPushPull()
 	}
@@ -135,7 +135,7 @@ func (m *Machine) pushPullTick() {
 	if !settling {
 		m.exchanges++
 	}
-	if e := with[0]; e.native == 0 || !m.eager() || !settling && m.exchanges%wholeEvery == 0 {
+	if e := with[0]; e.native == 0 || !m.cfg.eager() || !settling && m.exchanges%wholeEvery == 0 {
 		m.pushPullWith(e)
 	} else {
 		m.comparison(e)
@@ -480,7 +480,7 @@ func (m *Machine) answerPushPull(body []byte) []byte {
 		return nil
 	}
 	pp, _ := wire.ReadPushPull(body, m)
-	if m.eager() && len(pp.Header.Digest) > 0 && !incompatible {
+	if m.cfg.eager() && len(pp.Header.Digest) > 0 && !incompatible {
 		return m.answerDigest(&in, pp.Header.Digest)
 	}
 	reply := m.appendState(nil, pp.Header.Join)

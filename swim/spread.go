@@ -32,13 +32,13 @@ type spreader struct {
 }
 
 // eager reports whether this node passes on at once.
-func (m *Machine) eager() bool { return !m.cfg.Plain }
+func (c *Config) eager() bool { return !c.Plain }
 
 // News says that the layer queued something that was not sent yet. from is who
 // told it; not valid if it is this node's own. It is an input, but one
 // that a Layer may call while it is called: it changes no member and sends nothing.
 func (m *Machine) News(now time.Time, from netip.AddrPort) {
-	if m.eager() {
+	if m.cfg.eager() {
 		hearing := m.hearing
 		m.begin(now)
 		m.hearing = hearing && from.IsValid() // the packet that told it has more
@@ -109,7 +109,7 @@ func (m *Machine) spread() {
 // then the layer's. If there is more than fits, each gets a share. (P222)
 func (m *Machine) freshParts() [][]byte {
 	const overhead = wire.CompoundPartOverhead
-	room := m.room(true)
+	room := m.cfg.room(true)
 	layers, _ := m.layer.Waiting(overhead)
 	m.parts = m.queue.TakeFresh(m.parts[:0], overhead, max(room/2, room-layers), m.cfg.repairs())
 	for _, b := range m.parts {
@@ -156,7 +156,7 @@ func (c *Config) repairs() int { return max(1, c.RetransmitMult/2) }
 
 // Transmits is how often a broadcast is given to a round of gossip in a cluster of n.
 func (m *Machine) Transmits(n int) int {
-	if m.eager() {
+	if m.cfg.eager() {
 		return m.cfg.repairs()
 	}
 	return broadcast.TransmitLimit(m.cfg.RetransmitMult, n)

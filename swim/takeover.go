@@ -41,7 +41,7 @@ func (t *takeover) awaits(seq uint32) bool { return t.running() && t.seq == seq 
 // listedElsewhere reports whether an entry of a push/pull is our name at another
 // address; if so it is dealt with here. A plain node leaves it to the vote.
 func (m *Machine) listedElsewhere(n *wire.PushNodeState) bool {
-	if n.Name != m.local.name || m.leaving || m.cfg.Plain || n.State == wire.StateLeft {
+	if n.Name != m.local.name || m.departure.leaving || m.cfg.Plain || n.State == wire.StateLeft {
 		return false
 	}
 	at := m.mask(n.Addr)
@@ -70,7 +70,7 @@ func (m *Machine) takeoverTick() {
 	if !t.running() {
 		return
 	}
-	if t.rounds == takeoverRounds || m.leaving {
+	if t.rounds == takeoverRounds || m.departure.leaving {
 		m.takeName()
 		return
 	}
@@ -142,7 +142,7 @@ func (m *Machine) endTakeover() (at netip.AddrPort) {
 func (m *Machine) takeName() {
 	t := &m.takeover
 	old := m.endTakeover()
-	if m.leaving {
+	if m.departure.leaving {
 		return
 	}
 	e := m.local
@@ -159,7 +159,7 @@ func (m *Machine) takeName() {
 // tellMoved queues the move and tells those who are known to be there at once.
 func (m *Machine) tellMoved() {
 	e := m.local
-	if m.leaving {
+	if m.departure.leaving {
 		return
 	}
 	m.msg.alive = wire.Alive{Incarnation: e.incarnation, Node: e.name, Addr: e.at(), Meta: e.meta, Versions: e.versions, Native: m.cfg.native()}

@@ -23,6 +23,8 @@ const (
 	timerRing                          // see whom to watch
 	timerSpread                        // pass on what is fresh
 	timerSlot                          // a ping that was to come is missed
+	timerLingerers                     // those who left are taken to have ended
+	timerFarewell                      // ask again who has not said that it knows of the leave
 )
 
 // timer is one pending moment. It is embedded in what it belongs to, so that

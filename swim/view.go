@@ -8,6 +8,9 @@ import "github.com/ibuki-dev/ibuki/wire"
 // view fills v with what is known of e.
 func (m *Machine) view(v *Member, e *member) *Member {
 	verdict := e.verdict
+	if e.state == wire.StateLeft { // it only says that the process has ended
+		verdict = wire.VerdictNone
+	}
 	if s := m.members.suspects[e]; s != nil {
 		verdict = s.verdict
 	}

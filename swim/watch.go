@@ -111,7 +111,7 @@ func (m *Machine) lookAround() {
 		}
 		w := ws.of(e)
 		if w == nil {
-			w = m.newWatch(e)
+			w = newWatch(e)
 			if past { // many may be gone: it is pinged at once, and as if it were as near as others (P298)
 				w.guess = max(m.timing.burst, 4*cmp.Or(m.usual, m.cfg.ProbeTimeout))
 				m.nextPing(w, m.stagger(ringSoon))
@@ -136,7 +136,7 @@ func (m *Machine) lookAround() {
 	clear(ws.scratch)
 }
 
-func (m *Machine) newWatch(e *member) *watch {
+func newWatch(e *member) *watch {
 	w := &watch{e: e}
 	w.timer = timer{kind: timerWatch, who: e}
 	w.link.timer = timer{kind: timerLink, who: e}
@@ -147,6 +147,9 @@ func (m *Machine) newWatch(e *member) *watch {
 // unwatch ends a watch that is out of the list.
 func (m *Machine) unwatch(w *watch) {
 	m.timers.stop(&w.timer)
+	if m.lingerers.keep(w, m.clock.awake()) && m.lingerers.timer.pos == 0 {
+		m.arm(&m.lingerers.timer, m.clock.awake()+lingersFor)
+	}
 	m.dropLink(w)
 }
 
@@ -179,15 +182,16 @@ func (m *Machine) nextPing(w *watch, d time.Duration) {
 
 // watchPing begins a series. (P193)
 func (m *Machine) watchPing(w *watch) {
-	m.series(w)
+	w.series(m.nextSeq(), &m.clock)
 	w.phase = watchAsked
 	m.sendWatchPing(w)
 	m.arm(&w.timer, m.clock.awake()+m.patience(w))
 }
 
-func (m *Machine) series(w *watch) {
-	w.seq, w.pings = m.nextSeq(), 0
-	w.sent, w.asleep = m.clock.real, m.clock.asleep
+// series begins one, under a new number.
+func (w *watch) series(seq uint32, c *clock) {
+	w.seq, w.pings = seq, 0
+	w.sent, w.asleep = c.real, c.asleep
 }
 
 // patience is how long an answer of w's member may take. (P193)

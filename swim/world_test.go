@@ -67,6 +67,7 @@ func (r *recorder) PingDone(_ time.Time, name string, rtt time.Duration, p []byt
 }
 func (r *recorder) Joined(_ time.Time, m *Member)  { r.log = append(r.log, "joined "+m.Name) }
 func (r *recorder) Updated(_ time.Time, m *Member) { r.log = append(r.log, "updated "+m.Name) }
+func (r *recorder) Ended(_ time.Time, m *Member)   { r.log = append(r.log, "ended "+m.Name) }
 func (r *recorder) Doubted(_ time.Time, m *Member) {
 	r.log = append(r.log, fmt.Sprintf("doubted %s %v %s", m.Name, m.Degraded, m.Verdict))
 }
