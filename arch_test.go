@@ -38,7 +38,8 @@ rpc:        access | github.com/hashicorp/go-msgpack/v2/codec
 sock:       | golang.org/x/sys/unix
 groonga:    groonga/groongatest |
 groonga/groongatest: |
-dispatch:   live catalog sock groonga groonga/groongatest writelog writelog/applier writelog/member | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
+compare:    groonga groonga/groongatest |
+dispatch:   live catalog sock groonga groonga/groongatest compare writelog writelog/applier writelog/member | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog:   | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec
 writelog/applier: groonga groonga/groongatest |
 writelog/member: writelog writelog/store | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec github.com/google/renameio/v2/maybe golang.org/x/sys/unix

@@ -29,6 +29,7 @@
 //   - dispatch: delivery of commands to the servers.
 //   - writelog, writelog/store, writelog/applier, writelog/member: the replicated log of
 //     writes, on disk, applied to servers, and its members.
+//   - compare: whether servers hold the same.
 //   - gateway, droonga: the two fronts, for clients of Groonga and of Droonga.
 //
 // The command:

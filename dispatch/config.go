@@ -115,6 +115,13 @@ func (c Config) withDefaults() Config {
 	span(&c.WriteTimeout, 60*time.Second)
 	span(&c.WriteWait, 300*time.Millisecond)
 	span(&c.PeerPoll, 250*time.Millisecond)
+	if c.WriteLog != nil {
+		own := *c.WriteLog
+		number(&own.CompareRate, DefaultCompareRate)
+		number(&own.CompareRest, compareRest)
+		span(&own.ComparePause, comparePause)
+		c.WriteLog = &own
+	}
 	if c.HedgeShare == 0 {
 		c.HedgeShare = 0.01
 	}

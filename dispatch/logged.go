@@ -26,6 +26,14 @@ type LogConfig struct {
 	MaxBytes  int64            // of the log on disk: 1 GiB
 	Boot      string           // boot id of this host; needed
 	Now       func() time.Duration
+	// CompareRate is how many records a second are read of each server to compare it with the
+	// others: 1,000; negative: none, unless somebody asks for it.
+	CompareRate int
+	// CompareRest is how many times as long as a server has worked for that it is then left
+	// alone: 30; negative: not at all.
+	CompareRest int
+	// ComparePause is how long the gateway that leads waits between two comparisons: 30 s.
+	ComparePause time.Duration
 }
 
 // logged is the replicated log as the dispatcher uses it: writes are put into it, the
@@ -36,6 +44,7 @@ type logged struct {
 	member   *member.Member
 	appliers map[*volume]*volumeApplier
 	ready    chan struct{} // closed when the appliers are there
+	comparer *comparer
 }
 
 // volumeApplier applies the log to one server.
@@ -53,6 +62,7 @@ type volumeApplier struct {
 // openLog starts the member and the appliers.
 func (d *Dispatcher) openLog() error {
 	l := &logged{d: d, appliers: make(map[*volume]*volumeApplier), ready: make(chan struct{})}
+	l.comparer = newComparer(l)
 	cfg := member.Config{
 		Dir: d.cfg.WriteLog.Dir, Name: d.cfg.Self, Transport: d.cfg.WriteLog.Transport, MaxBytes: d.cfg.WriteLog.MaxBytes,
 		WriteWait: d.cfg.WriteWait, Now: d.cfg.WriteLog.Now, Log: d.log, Appliers: make(map[string]string),
@@ -90,6 +100,7 @@ func (d *Dispatcher) openLog() error {
 	for _, a := range l.appliers { // order-free: each by itself
 		d.start(a.run)
 	}
+	d.start(l.comparer.run)
 	return nil
 }
 

@@ -11,6 +11,8 @@ type LogStatus struct {
 	Leased  bool     `json:"leased"`          // searches are answered from the read set; else another gateway is asked
 	Bytes   int64    `json:"bytes"`
 	Most    int64    `json:"most"` // bytes
+	// Compare is how the comparison of the servers stands; nil: another gateway compares.
+	Compare *CompareStatus `json:"compare,omitempty"`
 }
 
 // Position is how far the log is applied to a server.
@@ -27,7 +29,7 @@ func (l *logged) status() *LogStatus {
 	if v.Formed && v.Leader == "" && s.Fault == "" {
 		s.Fault = "no majority of the gateways answers, so nobody leads"
 	}
-	s.Last = l.member.Last()
+	s.Last, s.Compare = l.member.Last(), l.comparer.status()
 	s.Bytes, s.Most = l.member.Size()
 	return s
 }

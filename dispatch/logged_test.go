@@ -28,6 +28,7 @@ type logRig struct {
 	cut      map[string]bool
 	frozen   map[string]chan struct{}
 	broken   map[string]bool // servers that refuse connections
+	pause    time.Duration   // between two comparisons; 0: the default
 }
 
 func newLogRig(t *testing.T) *logRig {
@@ -54,7 +55,7 @@ func (r *logRig) start(i int) {
 	r.t.Helper()
 	cfg := Config{
 		Catalog: r.catalog, List: new(live.List), Self: gatewayName(i), PeerClient: logWay{r, gatewayName(i)},
-		WriteLog: &LogConfig{Dir: r.dirs[i], Transport: logWay{r, gatewayName(i)}, Boot: "this one"},
+		WriteLog: &LogConfig{Dir: r.dirs[i], Transport: logWay{r, gatewayName(i)}, Boot: "this one", ComparePause: r.pause, CompareRest: -1, CompareRate: 1 << 20},
 		dial:     r.dial,
 	}
 	for o := range 3 {

@@ -53,6 +53,9 @@ Options:
                             majority of the gateways, in one order, and none that
                             was acknowledged is lost. See docs/write-log.md.
   -log-size=1073741824      How many bytes the log may have. Then writes are refused.
+  -compare-rate=1000        How many records a second are read of each server, in the
+                            background, to compare it with the others of its slice.
+                            0: none.
   -dataset=NAME             The dataset that commands are about which name none.
   -node=NAME                Which of the catalog's nodes this machine is. Unless
                             said, it is told by the addresses of this machine.
@@ -74,6 +77,7 @@ type gatewayFlags struct {
 	buffer, sync, dataset, node  string
 	writeLog                     string
 	logSize                      int64
+	compareRate                  int
 	logLevel                     string
 	size                         int64
 	writeWait                    time.Duration
@@ -92,6 +96,7 @@ func runGateway(e *env, args []string) int {
 	fs.StringVar(&f.sync, "sync", "always", "")
 	fs.StringVar(&f.writeLog, "log", "", "")
 	fs.Int64Var(&f.logSize, "log-size", 1<<30, "")
+	fs.IntVar(&f.compareRate, "compare-rate", dispatch.DefaultCompareRate, "")
 	fs.StringVar(&f.dataset, "dataset", "", "")
 	fs.StringVar(&f.node, "node", "", "")
 	fs.Var(&f.peers, "peers", "")
@@ -107,6 +112,8 @@ func runGateway(e *env, args []string) int {
 		return e.usage("A catalog must be specified.")
 	case f.list == "":
 		return e.usage("A live-node list must be specified.")
+	case f.compareRate < 0:
+		return e.usage("-compare-rate is negative.")
 	case f.writeLog != "" && f.buffer != "":
 		return e.usage("-log and -buffer are two ways to keep writes: give one of them.")
 	}
@@ -186,7 +193,10 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 		}
 	}()
 	if f.writeLog != "" {
-		cfg.WriteLog = &dispatch.LogConfig{Dir: f.writeLog, Transport: g.client, MaxBytes: f.logSize, Boot: bootID()}
+		cfg.WriteLog = &dispatch.LogConfig{Dir: f.writeLog, Transport: g.client, MaxBytes: f.logSize, Boot: bootID(), CompareRate: f.compareRate}
+		if f.compareRate == 0 {
+			cfg.WriteLog.CompareRate = -1
+		}
 	}
 	if f.buffer != "" {
 		policy, err := dispatch.ParseSyncPolicy(f.sync)

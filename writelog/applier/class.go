@@ -57,8 +57,12 @@ func (g *groups) reach(c *groonga.Command) reach {
 		if name, _, _ := strings.Cut(truncated(c), "."); name != "" {
 			return reach{tables: []string{name}}
 		}
-	case "config_set", "config_delete":
+	case "config_set", "config_delete", differs:
 		return reach{tables: []string{settings}}
+	case "select":
+		if question(c) {
+			return reach{tables: []string{c.Get("table")}}
+		}
 	}
 	if names := g.pass(c); len(names) > 0 && c.Name != "object_remove" {
 		return reach{tables: names}
@@ -76,6 +80,9 @@ func truncated(c *groonga.Command) string {
 
 // class tells how a command behaves by the tables as they are when it is its turn.
 func (ts tables) class(c *groonga.Command) class {
+	if question(c) {
+		return blind // it leaves nothing
+	}
 	switch c.Name {
 	case "load":
 		return ts.loadClass(c)
@@ -84,7 +91,7 @@ func (ts tables) class(c *groonga.Command) class {
 			return blind
 		}
 		return again
-	case "config_set", "config_delete":
+	case "config_set", "config_delete", differs:
 		return blind
 	case "table_create", "column_create":
 		return create

@@ -42,6 +42,9 @@ func (s *session) answered(r result) error {
 		return err
 	}
 	s.done(t.items[0], r.answer)
+	if err := s.found(t.items[0].Command); err != nil {
+		return err
+	}
 	if t.class == blind {
 		s.finish(t)
 		return nil
@@ -53,6 +56,9 @@ func (s *session) answered(r result) error {
 
 func (s *session) accept(t *task, a groonga.Answer) bool {
 	it := t.items[0]
+	if question(it.Command) {
+		return true // nobody is to wait for it to be asked again
+	}
 	return s.cfg.Accept != nil && len(t.items) == 1 && s.cfg.Accept(it.Index, a, it.tries+1)
 }
 
@@ -131,6 +137,8 @@ func (s *session) perform(ctx context.Context, t *task, open *opened, doubtful b
 	case t.batch != nil:
 		r.answer, r.err = s.server.Do(ctx, t.batch.command())
 		return r
+	case it.Command.Name == differs:
+		return result{answer: doneAnswer(0)} // what follows from it comes after that
 	case t.class == blind:
 		r.answer, r.err = s.server.Do(ctx, it.Command)
 		return r
