@@ -176,17 +176,14 @@ func (m *Machine) End() {
 // over reports whether commands come too late.
 func (m *Machine) over() bool { return m.state == Left || m.state == Shutdown }
 
-// ForceLeave turns a failed member into a left one everywhere; prune removes it from the lists (P66).
+// ForceLeave turns a failed member into a left one everywhere; prune removes it from the lists
+// (P66). A name that this node does not know may be known to others, so that they are told.
 func (m *Machine) ForceLeave(now time.Time, name string, prune bool) error {
 	m.now = now
 	if m.over() {
 		return ErrNotAlive
 	}
-	mem := m.members.get(name)
-	if mem == nil {
-		return ErrUnknownMember
-	}
-	l := wire.Leave{LTime: m.clock.tick(), Node: mem.Name(), Prune: prune}
+	l := wire.Leave{LTime: m.clock.tick(), Node: name, Prune: prune}
 	// About this node itself it is refuted at once, and there is nothing to tell.
 	// The member that it is about counts among those who are told (Serf forgets
 	// it): if it is alive, it has to hear of it to refute it.

@@ -365,16 +365,25 @@ func TestP67_ForceLeaveOfALiveNode(t *testing.T) {
 	}
 }
 
-// TestBugK: a typing error is an error.
-func TestBugK_ForceLeaveOfNobody(t *testing.T) {
+// A name that this node does not know is no fault, as with Serf: another may know it, as
+// one that has not reaped it yet.
+func TestP66_ForceLeaveOfAnUnknownName(t *testing.T) {
 	n := alone(t, nil)
-	before := n.clock.time()
-	if err := n.ForceLeave(n.w.now, "nosuchnode", false); err != ErrUnknownMember {
-		t.Error(err)
+	n.forces("nosuchnode", false)
+	if n.intentQueue.Len() != 0 {
+		t.Error("it is told to nobody")
 	}
-	if n.clock.time() != before || n.intentQueue.Len() != 0 {
-		t.Error("something was sent")
-	}
+	w := newWorld(t)
+	ns := w.cluster("a", "b", "c")
+	a, b, c := ns[0], ns[1], ns[2]
+	c.down = true
+	w.run(time.Minute)
+	i, _ := a.members.find("c")
+	a.eraseMember(i)
+	a.forces("c", false)
+	w.run(3 * time.Second)
+	b.wantStatus(c, StatusLeft)
+	a.wantStatus(c, StatusNone)
 }
 
 func TestP68_RestartedNodeIsSeenAgain(t *testing.T) {

@@ -1,6 +1,11 @@
 package main
 
-import "context"
+import (
+	"context"
+	"slices"
+
+	"github.com/ibuki-dev/ibuki/rpc"
+)
 
 var forceLeaveCommand = &command{
 	name:     "force-leave",
@@ -36,8 +41,18 @@ func runForceLeave(e *env, args []string) int {
 		return 1
 	}
 	defer c.Close()
+	// Serf's agent takes any name, since another one may know it. To a person it is a typing error.
+	if e.name != "serf" && !listed(ctx, c, fs.Arg(0)) {
+		return e.fail("Error force leaving: no such member: %q. '%s members' lists them.", fs.Arg(0), e.name)
+	}
 	if err := c.ForceLeave(ctx, fs.Arg(0), *prune); err != nil {
 		return e.fail("Error force leaving: %s", err)
 	}
 	return 0
+}
+
+// listed reports whether the agent lists a member of that name, or will not say.
+func listed(ctx context.Context, c *rpc.Client, name string) bool {
+	members, err := c.Members(ctx)
+	return err != nil || slices.ContainsFunc(members, func(m rpc.Member) bool { return m.Name == name })
 }
