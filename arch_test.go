@@ -44,7 +44,7 @@ writelog:   | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/has
 writelog/applier: groonga groonga/groongatest |
 writelog/member: writelog writelog/store | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
-gateway:    live livefile catalog groonga groonga/groongatest dispatch sock writelog/member | github.com/valyala/fasthttp
+gateway:    live livefile catalog groonga groonga/groongatest compare dispatch sock writelog/member | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/handler: agent/logging wire serf live rpc |
 agent/logging: swim serf atomicfile | gopkg.in/natefinch/lumberjack.v2
@@ -60,7 +60,7 @@ diagnose:   rpc coordinate |
 lab:        catalog rpc terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2
 top:        rpc diagnose terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2
 netns:      |
-cmd/ibuki:  writelog/member writelog/store agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
+cmd/ibuki:  compare writelog/member writelog/store agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/ibuki-dev/ibuki/compare"
 	"github.com/ibuki-dev/ibuki/dispatch"
 	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/sock"
@@ -37,6 +38,8 @@ type Config struct {
 	Exchange func(dispatch.PeerMessage) dispatch.PeerMessage
 	// WriteLog answers the gateways that share the log of writes; nil: there is no such log.
 	WriteLog func(ctx context.Context, request []byte) (reply []byte, err error)
+	// Compare compares the servers: see dispatch.Dispatcher. nil: they are not compared.
+	Compare func(context.Context, dispatch.CompareRequest, func(compare.Progress)) ([]dispatch.SliceComparison, error)
 	// Status is what /status shows, as JSON; needed.
 	Status func() any
 
@@ -152,6 +155,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.json(ctx, s.cfg.Status())
 	case string(path) == logPath && s.cfg.WriteLog != nil:
 		s.logRequest(ctx)
+	case string(path) == ComparePath && s.cfg.Compare != nil:
+		s.compare(ctx)
 	case string(path) == peerPath && s.cfg.Exchange != nil:
 		s.peer(ctx)
 	case string(path) == "/":

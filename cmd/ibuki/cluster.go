@@ -1,17 +1,35 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strconv"
 	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/gateway"
 )
 
 var clusterCommand = &command{
 	name:     "cluster",
 	synopsis: "Shows and compares the servers that share the log of writes",
 	hidden:   true,
-	argWords: []string{"status"},
+	argWords: []string{"status", "compare"},
 	help: `
 Usage: {prog} cluster status [options]
+       {prog} cluster compare [options] [TABLE...]
 
   The gateways that keep one log of writes (ibuki gateway -log), and the Groonga
   servers that it is applied to.
@@ -21,11 +39,21 @@ Usage: {prog} cluster status [options]
   it is behind. The exit code is 1 if writes cannot be done, or if a server is not
   as it should be.
 
+  compare compares the servers of each slice now, all tables or these, while
+  searches and writes go on, and says what differs: tables and columns, records, and
+  what is found through indexes. As in the background, a server that differs from
+  most of the others is not read from any more. The exit code is 0 if all are equal.
+  It may be broken off at any time.
+
 Options:
 
   -gateway=127.0.0.1:10040  HOST:PORT of any gateway of the cluster (its -http). It
                             names the others, which are asked as well.
   -json                     The same for programs.
+  -full                     With compare: also each record that is found for terms
+                            that find more than 200; else only how many they are.
+  -rate=0                   With compare: how many records a second are read of each
+                            server. 0: as many as can be.
 `,
 	run: runCluster,
 }
@@ -33,7 +61,8 @@ Options:
 // clusterParts are the commands of the group, in the order of argWords. Each is in a file
 // of its own.
 var clusterParts = map[string]func(e *env, args []string) int{
-	"status": runClusterStatus,
+	"status":  runClusterStatus,
+	"compare": runClusterCompare,
 }
 
 func runCluster(e *env, args []string) int {
@@ -48,4 +77,150 @@ func runCluster(e *env, args []string) int {
 		return 1
 	}
 	return e.usage(fmt.Sprintf("There is no %q; there is: %s.", args[0], names))
+}
+
+func runClusterCompare(e *env, args []string) int {
+	fs := e.flags()
+	address := fs.String("gateway", defaultGateway, "")
+	full := fs.Bool("full", false, "")
+	rate := fs.Int("rate", 0, "")
+	asJSON := fs.Bool("json", false, "")
+	if fs.Parse(args) != nil {
+		return 1
+	}
+	if *rate < 0 {
+		return e.usage("-rate is negative.")
+	}
+	query := url.Values{"table": fs.Args(), "rate": {strconv.Itoa(*rate)}, "full": {strconv.FormatBool(*full)}}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	progress := e.showProgress("Comparing")
+	last, err := askComparison(ctx, *address, query, progress)
+	progress.stop()
+	switch {
+	case ctx.Err() != nil:
+		return e.fail("Broken off: the gateway ends the comparison.")
+	case err != nil:
+		return e.fail("Error comparing: %s", err)
+	}
+	if *asJSON {
+		text, err := json.MarshalIndent(last, "", "  ")
+		if err != nil {
+			return e.fail("Encoding error: %s", err)
+		}
+		e.say("%s", text)
+	}
+	equal := last.Fault == ""
+	for i := range last.Slices {
+		s := &last.Slices[i]
+		equal = equal && comparedEqual(s)
+		if !*asJSON {
+			e.say("%s", strings.TrimRight(describeComparison(s), "\n"))
+		}
+	}
+	if !*asJSON && last.Fault != "" {
+		e.say("Error comparing: %s", last.Fault)
+	} else if !*asJSON && len(last.Slices) == 0 {
+		e.say("There is one server for each slice: nothing to compare.")
+	}
+	if !equal {
+		return 1
+	}
+	return 0
+}
+
+// maxComparison is how many bytes the last line of a comparison may have.
+const maxComparison = 64 << 20
+
+// comparisonSilence is how long the gateway may say nothing: it says something each second.
+const comparisonSilence = 30 * time.Second
+
+// askComparison has a gateway compare, and returns the last line of its answer.
+func askComparison(ctx context.Context, address string, query url.Values, p *progress) (*gateway.CompareLine, error) {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, fmt.Errorf("-gateway: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(comparisonSilence, func() { cancel(fmt.Errorf("the gateway has said nothing for %v", comparisonSilence)) })
+	defer silence.Stop()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+gateway.ComparePath+"?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, errors.Join(context.Cause(ctx), errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return nil, fmt.Errorf("%s keeps no log of writes: it was started without -log", address)
+	default:
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+		return nil, fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(text))
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxComparison)
+	for lines.Scan() {
+		silence.Reset(comparisonSilence)
+		l := new(gateway.CompareLine)
+		if err := json.Unmarshal(lines.Bytes(), l); err != nil {
+			return nil, fmt.Errorf("what answers at %s is no gateway: %w", address, err)
+		}
+		if l.Progress == nil {
+			return l, nil
+		}
+		p.pause()
+		p.resume("Comparing %s: %d records, %d terms", l.Progress.Table, l.Progress.Records, l.Progress.Terms)
+	}
+	if err := errors.Join(context.Cause(ctx), lines.Err()); err != nil {
+		return nil, err
+	}
+	return nil, errors.New("the gateway has broken the comparison off")
+}
+
+// comparedEqual reports whether everything was compared and is the same.
+func comparedEqual(s *dispatch.SliceComparison) bool {
+	return len(s.Differences)+len(s.Undecided) == 0 && s.Fault == ""
+}
+
+// describeComparison is what a comparison came to, for people.
+func describeComparison(s *dispatch.SliceComparison) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s, %s, %s, %s", s.Slice, counted(len(s.Servers), "server"), counted(s.Tables, "table"),
+		counted(int(s.Records), "record"), counted(int(s.Terms), "term"))
+	switch n := len(s.Differences); {
+	case n > 0 && s.More:
+		fmt.Fprintf(&b, ": %s or more\n", counted(n, "difference"))
+	case n > 0:
+		fmt.Fprintf(&b, ": %s\n", counted(n, "difference"))
+	case s.Fault != "":
+		fmt.Fprintf(&b, ": not compared to the end: %s\n", s.Fault)
+	default:
+		b.WriteString(": equal\n")
+	}
+	for i := range s.Differences {
+		d := &s.Differences[i]
+		fmt.Fprintf(&b, "  %s\n", d.Where())
+		for j, v := range d.Values {
+			if v == "" {
+				v = "not there"
+			}
+			if j < len(s.Servers) {
+				fmt.Fprintf(&b, "    %s: %s\n", s.Servers[j], v)
+			}
+		}
+	}
+	for _, u := range s.Undecided {
+		fmt.Fprintf(&b, "  not decided: %s\n", u)
+	}
+	switch {
+	case len(s.Differ) > 0:
+		fmt.Fprintf(&b, "  Not read from any more, and to be filled: %s\n", strings.Join(s.Differ, ", "))
+	case len(s.Differences) > 0:
+		b.WriteString("  Nobody can tell which is right: choose, and have the other filled.\n")
+	}
+	return b.String()
 }

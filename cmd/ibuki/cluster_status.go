@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -137,7 +138,10 @@ type clusterReport struct {
 	Majority int              `json:"majority"` // so many gateways have to answer
 	Gateways []clusterGateway `json:"gateways"`
 	Servers  []clusterServer  `json:"servers"`
-	Says     []string         `json:"says"` // what follows, in words
+	// Compare is how the comparison of the servers stands; nil: the gateway that compares does
+	// not answer.
+	Compare *dispatch.CompareStatus `json:"compare,omitempty"`
+	Says    []string                `json:"says"` // what follows, in words
 }
 
 type clusterGateway struct {
@@ -177,6 +181,9 @@ func newClusterReport(said []gatewaySaid) *clusterReport {
 			g.Answers, g.Leased, g.Fault = true, log.Leased, log.Fault
 			g.Leads = log.Leader != "" && (log.Leader == s.address || len(said) == 1)
 			last = max(last, log.Last)
+			if log.Compare != nil && (r.Compare == nil || g.Leads) {
+				r.Compare = log.Compare
+			}
 		}
 		r.Gateways = append(r.Gateways, g)
 	}
@@ -248,6 +255,36 @@ func (r *clusterReport) judge(log *dispatch.LogStatus) {
 	for i := range r.Servers {
 		r.judgeServer(&r.Servers[i])
 	}
+	if r.Compare != nil {
+		r.judgeComparison(r.Compare)
+	}
+}
+
+// judgeComparison says what the last comparison of the servers has come to.
+func (r *clusterReport) judgeComparison(c *dispatch.CompareStatus) {
+	for i := range c.Last {
+		s := &c.Last[i]
+		ago := time.Since(s.Ended).Round(time.Second)
+		switch {
+		case s.Says != "" && s.Differ == nil:
+			r.say("%s: %s. Nobody can tell which is right: choose, and have the other filled.", s.Slice, s.Says)
+			r.Good = false
+		case s.Says != "":
+			r.say("%s: %s. Wrong: %s.", s.Slice, s.Says, strings.Join(s.Differ, ", "))
+			r.Good = false
+		case s.Fault != "":
+			r.say("%s: the servers were not compared to the end %v ago: %s.", s.Slice, ago, s.Fault)
+		default:
+			r.say("%s: the servers held the same %v ago: %s compared.", s.Slice, ago, counted(int(s.Records), "record"))
+		}
+	}
+	for i := range c.Under {
+		s := &c.Under[i]
+		r.say("%s: the servers are being compared: %s, at %s.", s.Slice, counted(int(s.Records), "record"), cmp.Or(s.Table, "the tables"))
+	}
+	if c.Rate == 0 && len(c.Last) == 0 {
+		r.say("The servers are not compared in the background: -compare-rate is 0.")
+	}
 }
 
 // lagging is how many entries a server that is written to may be behind without a word.
@@ -256,7 +293,8 @@ const lagging = 1000
 func (r *clusterReport) judgeServer(s *clusterServer) {
 	switch {
 	case s.State == "suspect":
-		r.say("%s has to be filled from another server: %s.", s.Address, strings.TrimSuffix(s.Why, "."))
+		why := strings.TrimPrefix(strings.TrimSuffix(s.Why, "."), "the database has to be filled: ")
+		r.say("%s has to be filled from another server: %s.", s.Address, why)
 	case s.State == "unknown":
 		r.say("%s: %s.", s.Address, s.Why)
 	case s.State != "up":

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -8,8 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/ibuki-dev/ibuki/compare"
 	"github.com/ibuki-dev/ibuki/dispatch"
+	"github.com/ibuki-dev/ibuki/gateway"
 )
 
 // saidBy is what a gateway of three says: its own server is the one with its number.
@@ -59,6 +64,15 @@ func TestClusterReport(t *testing.T) {
 			})}, false,
 			[]string{"n3:10041 has to be filled from another server: it was exchanged.",
 				"n2:10041 is not read from until it has caught up: it is 2 entries behind."}},
+		"compared": {[]gatewaySaid{saidBy(0, func(s *dispatch.Status) {
+			s.Log.Compare = &dispatch.CompareStatus{Rate: 1, Last: []dispatch.SliceComparison{{Slice: "Default", Ended: time.Now().Add(-time.Minute), Result: compare.Result{Progress: compare.Progress{Records: 7}}}},
+				Under: []dispatch.SliceComparison{{Slice: "Default"}}}
+		}), saidBy(1, nil), saidBy(2, nil)}, true,
+			[]string{"Default: the servers held the same 1m0s ago: 7 records compared.", "Default: the servers are being compared: 0 records, at the tables."}},
+		"two differ": {[]gatewaySaid{saidBy(0, nil), saidBy(1, func(s *dispatch.Status) {
+			s.Log.Compare = &dispatch.CompareStatus{Last: []dispatch.SliceComparison{{Slice: "Default", Says: "2 servers hold different data: table A, key 5 (differences: 1)"}}}
+		}), saidBy(2, nil)}, false,
+			[]string{"Default: 2 servers hold different data: table A, key 5 (differences: 1). Nobody can tell which is right"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newClusterReport(test.said)
@@ -97,4 +111,54 @@ func TestAskGateways(t *testing.T) {
 			t.Errorf("%s: %v, want %q", address, err, want)
 		}
 	}
+}
+
+// TestClusterCompare: what a gateway finds is printed, with what each server has, and the exit
+// code says whether all are equal; what it cannot do is said in one line.
+func TestClusterCompare(t *testing.T) {
+	var list []dispatch.SliceComparison
+	var fault error
+	var asked dispatch.CompareRequest
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := gateway.NewServer(gateway.Config{Status: func() any { return nil },
+		Compare: func(_ context.Context, q dispatch.CompareRequest, _ func(compare.Progress)) ([]dispatch.SliceComparison, error) {
+			asked = q
+			return list, fault
+		}})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	defer func() {
+		if err := errors.Join(s.Stop(t.Context()), <-served); err != nil {
+			t.Error(err)
+		}
+	}()
+	run := func(code int, want string, args ...string) {
+		t.Helper()
+		var out bytes.Buffer
+		e := &env{name: "ibuki", all: commands, cmd: clusterCommand, stdout: &out, stderr: new(bytes.Buffer)}
+		if got := runCluster(e, append([]string{"compare", "-gateway=" + l.Addr().String()}, args...)); got != code || !strings.Contains(out.String(), want) {
+			t.Errorf("exit code %d, want %d:\n%s\nwant\n%s", got, code, out.String(), want)
+		}
+	}
+	equal := dispatch.SliceComparison{Slice: "Default", Servers: []string{"a:1", "b:1"}}
+	equal.Tables, equal.Records = 2, 1
+	list = []dispatch.SliceComparison{equal}
+	run(0, "Default: 2 servers, 2 tables, 1 record, 0 terms: equal\n", "-full", "-rate=9", "A", "B")
+	if !asked.Full || asked.Rate != 9 || !slices.Equal(asked.Tables, []string{"A", "B"}) {
+		t.Errorf("asked for %+v", asked)
+	}
+	differs := equal
+	differs.Differences = []compare.Difference{{Kind: compare.Record, Table: "A", Key: "5", Values: []string{"[5]", ""}}}
+	list = []dispatch.SliceComparison{equal, differs}
+	run(1, "1 difference\n  table A, key 5\n    a:1: [5]\n    b:1: not there\n  Nobody can tell which is right")
+	run(1, `"differences": [`, "-json")
+	undecided := equal
+	undecided.Undecided = []string{"A: too much"}
+	list = []dispatch.SliceComparison{undecided}
+	run(1, "not decided: A: too much")
+	list, fault = nil, dispatch.ErrComparing
+	run(1, "Error comparing: the gateway is comparing already")
 }
