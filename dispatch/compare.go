@@ -68,7 +68,9 @@ type SliceComparison struct {
 type CompareRequest struct {
 	Tables []string // only these; nil: all
 	Full   bool     // also all that is found through indexes
-	Rate   int      // records a second; 0: as many as can be
+	// Rate is how many records a second are read; then servers are left alone as they are in
+	// the background. 0: as many as can be.
+	Rate int
 }
 
 // CompareStatus is how the comparison of replicas stands at the gateway that leads.
@@ -369,7 +371,11 @@ func (d *Dispatcher) Compare(ctx context.Context, q CompareRequest, report func(
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(d.ctx, cancel)()
-	return c.round(ctx, compare.Config{Tables: q.Tables, Full: q.Full, Rate: q.Rate, MaxDifferences: mostAsked, Report: report})
+	cfg := compare.Config{Tables: q.Tables, Full: q.Full, Rate: q.Rate, MaxDifferences: mostAsked, Report: report}
+	if q.Rate > 0 {
+		cfg.Rest = max(0, d.cfg.WriteLog.CompareRest)
+	}
+	return c.round(ctx, cfg)
 }
 
 // mostAsked is how many differences somebody gets who asks for a comparison.

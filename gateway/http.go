@@ -40,6 +40,8 @@ type Config struct {
 	WriteLog func(ctx context.Context, request []byte) (reply []byte, err error)
 	// Compare compares the servers: see dispatch.Dispatcher. nil: they are not compared.
 	Compare func(context.Context, dispatch.CompareRequest, func(compare.Progress)) ([]dispatch.SliceComparison, error)
+	// Cluster is how the servers stand, for /metrics; nil: there are no metrics.
+	Cluster func() dispatch.Status
 	// Status is what /status shows, as JSON; needed.
 	Status func() any
 
@@ -155,6 +157,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.json(ctx, s.cfg.Status())
 	case string(path) == logPath && s.cfg.WriteLog != nil:
 		s.logRequest(ctx)
+	case string(path) == "/metrics" && s.cfg.Cluster != nil:
+		status := s.cfg.Cluster()
+		ctx.SetContentType(metricsType)
+		ctx.SetBodyString(metrics(&status))
 	case string(path) == ComparePath && s.cfg.Compare != nil:
 		s.compare(ctx)
 	case string(path) == peerPath && s.cfg.Exchange != nil:

@@ -53,7 +53,8 @@ Options:
   -full                     With compare: also each record that is found for terms
                             that find more than 200; else only how many they are.
   -rate=0                   With compare: how many records a second are read of each
-                            server. 0: as many as can be.
+                            server, which then costs searches as little as in the
+                            background. 0: as many as can be.
 `,
 	run: runCluster,
 }

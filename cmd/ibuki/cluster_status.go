@@ -287,6 +287,36 @@ func (r *clusterReport) judgeComparison(c *dispatch.CompareStatus) {
 	}
 }
 
+// serverFaults says what is wrong with the Groonga servers of some hosts, as a gateway and those
+// that it names say; nothing if it does not answer, or keeps no log.
+func serverFaults(gateway string, hosts []string) []string {
+	said, err := askGateways(gateway)
+	if err != nil {
+		return nil
+	}
+	r := newClusterReport(said)
+	r.Says = nil
+	for i := range r.Servers {
+		if host, _, err := net.SplitHostPort(r.Servers[i].Address); err == nil && slices.Contains(hosts, host) {
+			r.judgeServer(&r.Servers[i])
+		}
+	}
+	if r.Compare == nil {
+		return r.Says
+	}
+	for i := range r.Compare.Last { // nobody knows which of its servers it is
+		s := &r.Compare.Last[i]
+		of := func(addr string) bool {
+			host, _, err := net.SplitHostPort(addr)
+			return err == nil && slices.Contains(hosts, host)
+		}
+		if s.Says != "" && s.Differ == nil && slices.ContainsFunc(s.Servers, of) {
+			r.say("%s: %s.", s.Slice, s.Says)
+		}
+	}
+	return r.Says
+}
+
 // lagging is how many entries a server that is written to may be behind without a word.
 const lagging = 1000
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -161,4 +162,31 @@ func TestClusterCompare(t *testing.T) {
 	run(1, "not decided: A: too much")
 	list, fault = nil, dispatch.ErrComparing
 	run(1, "Error comparing: the gateway is comparing already")
+}
+
+// TestServerFaults: what is wrong with the Groonga servers of a node is said with it, and of no
+// other node; where no gateway answers nothing is.
+func TestServerFaults(t *testing.T) {
+	said := saidBy(0, func(s *dispatch.Status) {
+		s.Peers, s.Log.Members = nil, s.Log.Members[:1]
+		s.Volumes[0].Position = &dispatch.Position{State: "suspect", Why: "the database has to be filled: it differs: table A, key 5"}
+		s.Volumes = s.Volumes[:1]
+		s.Log.Compare = &dispatch.CompareStatus{Last: []dispatch.SliceComparison{{Slice: "Other", Servers: []string{"n9:10041"}, Says: "2 servers hold different data: table B"}}}
+	})
+	text, err := json.Marshal(said.status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(text) }))
+	defer s.Close()
+	for host, want := range map[string]string{
+		"n1": "n1:10041 has to be filled from another server: it differs: table A, key 5.", "n9": "Other: 2 servers hold different data: table B.", "n2": "",
+	} {
+		if got := strings.Join(serverFaults(s.Listener.Addr().String(), []string{"other", host}), "\n"); got != want {
+			t.Errorf("%s: %q, want %q", host, got, want)
+		}
+	}
+	if got := serverFaults("127.0.0.1:1", []string{"n1"}); got != nil {
+		t.Errorf("no gateway: %q", got)
+	}
 }

@@ -225,7 +225,7 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 	if g.listener, err = net.Listen("tcp", f.http); err != nil {
 		return nil, err
 	}
-	served := gateway.Config{Doer: g.d, Exchange: g.d.Exchange, WriteLog: g.d.LogRequest(), Status: g.status, Log: g.log}
+	served := gateway.Config{Doer: g.d, Exchange: g.d.Exchange, WriteLog: g.d.LogRequest(), Status: g.status, Cluster: g.d.Status, Log: g.log}
 	if f.writeLog != "" {
 		served.Compare = g.d.Compare
 	}

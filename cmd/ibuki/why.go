@@ -28,6 +28,9 @@ Options:
 
   -since=1h                 How far back.
   -format=text              Form of the output: 'text' or 'json'.
+  -gateway=127.0.0.1:10040  HOST:PORT of a gateway with a log of writes: as text, what
+                            is wrong with the Groonga servers on that node is said as
+                            well. If none answers there, nothing is.
 ` + rpcHelp,
 	run: runWhy,
 }
@@ -36,6 +39,7 @@ func runWhy(e *env, args []string) int {
 	fs := e.flags()
 	since := fs.Duration("since", time.Hour, "")
 	format := fs.String("format", "text", "")
+	gateway := fs.String("gateway", defaultGateway, "")
 	agent := addRPCFlags(fs)
 	if fs.Parse(args) != nil {
 		return 1
@@ -62,14 +66,20 @@ func runWhy(e *env, args []string) int {
 	if err != nil {
 		return e.fail("Error retrieving members: %s", err)
 	}
-	status := ""
+	status, hosts := "", []string{node}
 	if i := slices.IndexFunc(members, func(m rpc.Member) bool { return m.Name == node }); i >= 0 {
 		status = members[i].Status
+		hosts = append(hosts, members[i].Addr.String())
 	}
 	out, err := formatOutput(diagnose.NewCase(node, status, histories, asked, time.Now().Add(-*since)).Report(), *format)
 	if err != nil {
 		return e.fail("Encoding error: %s", err)
 	}
 	e.say("%s", out)
+	if *format == "text" {
+		for _, line := range serverFaults(*gateway, hosts) {
+			e.say("%s", line)
+		}
+	}
 	return 0
 }

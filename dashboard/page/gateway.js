@@ -32,6 +32,7 @@ export class Gateway {
       ["Reads", `${number(s.cluster.reads)}, ${number(s.cluster.underway)} under way, half within ${millis(s.cluster.median_ms)}; ${number(s.cluster.hedges)} asked twice, ${number(s.cluster.refused)} refused`],
       s.cluster.sequencer ? ["Writes are put in order by", s.cluster.sequencer] : null,
       s.cluster.gateways?.length ? ["Other gateways", s.cluster.gateways.flatMap((p, i) => [i ? ", " : "", icon(p.reachable ? "alive" : "failed"), ` ${p.node || p.address} ${p.reachable ? "answers" : "does not answer"}`])] : null,
+      s.cluster.log?.compare ? ["Servers compared", this.compared(s.cluster.log.compare)] : null,
     ].filter(Boolean);
     this.box.replaceChildren(
       el("dl", { class: "facts" }, facts.map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)])),
@@ -45,6 +46,14 @@ export class Gateway {
   list(l) {
     const faults = [l.missing && "missing", l.fault && `broken (${l.fault})`, l.stale && "stale: the agent has stopped confirming it", l.alone && "names one node only"].filter(Boolean);
     return `${l.alive} of ${l.nodes} alive` + (faults.length ? "; " + faults.join(", ") : "");
+  }
+
+  compared(c) {
+    const last = (c.last ?? []).flatMap((s) => [
+      icon(s.says ? "failed" : s.fault ? "degraded" : "alive"),
+      ` ${s.slice}: ${s.says || (s.fault ? "not to the end: " + s.fault : "equal")}, at ${clock(new Date(s.ended))}. `,
+    ]);
+    return last.length ? last : (c.rate ? "not yet" : "only when somebody asks for it");
   }
 
   row(v) {

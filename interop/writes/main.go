@@ -11,6 +11,7 @@
 //	go run ./writes -earlier=/usr/local/bin/ibuki    # and beside that build with -buffer -sync=always
 //	go run ./writes -parts=log                       # servers that answer at once, beside etcd
 //	go run ./writes -parts=idle,killed,stopped,false # CPU at rest; how long writes pause; false elections
+//	go run ./writes -parts=compared -clients=4       # what comparing the servers costs searches
 //
 // It needs Linux, groonga and etcd.
 package main
@@ -62,7 +63,7 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"groonga", (*bench).groonga}, {"log", (*bench).logAlone}, {"idle", (*bench).idle},
-		{"killed", (*bench).killed}, {"stopped", (*bench).stopped}, {"false", (*bench).falseElections},
+		{"killed", (*bench).killed}, {"stopped", (*bench).stopped}, {"false", (*bench).falseElections}, {"compared", (*bench).compared},
 	}
 }
 
