@@ -41,11 +41,13 @@ const (
 	drift = 10
 	// checkpointEvery is after so many entries a state is kept to which the log can be cut.
 	checkpointEvery = 1024
-	maxCheckpoints  = 64
-	maxCommitted    = 4 << 20
-	maxUncommitted  = 64 << 20
-	maxAppend       = 1 << 20
-	maxInflight     = 256
+	// DefaultCheckpointBytes is after how many bytes of entries one is.
+	DefaultCheckpointBytes = 16 << 20
+	maxCheckpoints         = 64
+	maxCommitted           = 4 << 20
+	maxUncommitted         = 64 << 20
+	maxAppend              = 1 << 20
+	maxInflight            = 256
 	// standAgain is after how many ticks who stood for election on evidence stands again: the
 	// others may not have had it.
 	standAgain = 8
@@ -67,7 +69,10 @@ type Config struct {
 	ElectionTick int           // ticks without a leader before an election
 	Lease        time.Duration // how long a lease lasts
 	WriteWait    time.Duration // how long a write waits for a slow server of its slice
-	Logger       raft.Logger   // nil: nothing is logged
+	// CheckpointBytes is after so many bytes of entries the log can be cut: a small part of
+	// what it may have, or it would be full for good; 0 is DefaultCheckpointBytes.
+	CheckpointBytes int
+	Logger          raft.Logger // nil: nothing is logged
 }
 
 func (c Config) withDefaults() Config {
@@ -82,6 +87,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.WriteWait == 0 {
 		c.WriteWait = DefaultWriteWait
+	}
+	if c.CheckpointBytes == 0 {
+		c.CheckpointBytes = DefaultCheckpointBytes
 	}
 	if c.Logger == nil {
 		c.Logger = silent{}
@@ -103,7 +111,8 @@ type Machine struct {
 	state       *State
 	conf        *raftpb.ConfState
 	checkpoints []checkpoint
-	fresh       uint64 // entries applied since the last checkpoint
+	fresh       int    // entries applied since the last checkpoint
+	freshBytes  int    // their bytes
 	cut         uint64 // the log was cut here
 
 	leader   uint64
@@ -205,7 +214,7 @@ func (m *Machine) restore(snap *raftpb.Snapshot) error {
 	}
 	m.state, m.cut = s, s.Index
 	m.conf = snap.GetMetadata().GetConfState()
-	m.checkpoints, m.fresh = nil, 0
+	m.checkpoints, m.fresh, m.freshBytes = nil, 0, 0
 	return nil
 }
 

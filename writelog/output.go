@@ -136,7 +136,8 @@ func (m *Machine) commit(e *raftpb.Entry) Committed {
 		m.lead.committed(m, &c)
 	}
 	m.fresh++
-	if m.fresh >= checkpointEvery {
+	m.freshBytes += len(e.GetData())
+	if m.fresh >= checkpointEvery || m.freshBytes >= m.cfg.CheckpointBytes {
 		m.keep(e)
 	}
 	return c
@@ -175,7 +176,7 @@ func (m *Machine) keep(e *raftpb.Entry) {
 	if len(m.conf.VotersOutgoing) > 0 {
 		return // in the middle of a change
 	}
-	m.fresh = 0
+	m.fresh, m.freshBytes = 0, 0
 	if len(m.checkpoints) >= maxCheckpoints {
 		// Every other one goes: the log can then be cut less finely.
 		kept := m.checkpoints[:0]

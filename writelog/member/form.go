@@ -106,7 +106,7 @@ func (m *Member) form() error {
 			return m.ctx.Err()
 		case <-time.After(helloEvery):
 		case f := <-m.inbox:
-			_ = f // nothing is there yet that it could change
+			f(m.cfg.Now())
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -114,10 +115,11 @@ type View struct {
 	Founder bool   // it is one of those that the log began with
 	Leader  string // the gateway that leads; "" if none is known
 	Term    uint64
-	Index   uint64          // of the last entry taken over
-	Out     map[string]bool // the servers outside of the read set
-	Members []string        // the gateways of the log
-	Fault   string          // why nothing goes on; "" if it does
+	Index   uint64 // of the last entry taken over
+	// Out are the servers outside of the read set, with the index of the entry that said so.
+	Out     map[string]uint64
+	Members []string // the gateways of the log
+	Fault   string   // why nothing goes on; "" if it does
 
 	leader  uint64
 	changed chan struct{} // closed when another view has taken its place
@@ -135,9 +137,10 @@ type Member struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 
-	inbox chan func(now time.Duration)
-	view  atomic.Pointer[View]
-	lease atomic.Int64 // until when searches may be answered, by Config.Now
+	inbox   chan func(now time.Duration)
+	opening chan struct{} // holds one: a write opens the session
+	view    atomic.Pointer[View]
+	lease   atomic.Int64 // until when searches may be answered, by Config.Now
 
 	// Owned by the loop.
 	machine *writelog.Machine
@@ -153,7 +156,6 @@ type Member struct {
 	founders map[uint64]string
 	beyond   map[string]bool   // gateways that this one does not reach now
 	heard    map[uint64]string // the names of members that have sent something
-	opening  sync.Mutex
 	isOpen   atomic.Bool
 }
 
@@ -169,7 +171,7 @@ func Open(cfg Config) (*Member, error) {
 		return nil, err
 	}
 	m := &Member{
-		cfg: cfg, log: cfg.Log, store: l, inbox: make(chan func(time.Duration), 4096),
+		cfg: cfg, log: cfg.Log, store: l, inbox: make(chan func(time.Duration), 4096), opening: make(chan struct{}, 1),
 		waiters: make(map[writelog.WriteID][]chan writelog.Outcome), peers: make(map[uint64]*sender),
 		waiting: make(map[uint64]bool), heard: make(map[uint64]string), beyond: make(map[string]bool), boot: uint64(time.Now().UnixNano()),
 	}
@@ -214,7 +216,8 @@ func (m *Member) StaleFor() time.Duration {
 // Size is how many bytes the log has, and how many it may have.
 func (m *Member) Size() (size, most int64) { return m.store.Size(), m.cfg.MaxBytes }
 
-// do has the loop call a function.
+// do has the loop call a function. There is no machine while the member has formed no group,
+// and when it has failed; the function is called then too, since somebody may wait for it.
 func (m *Member) do(f func(now time.Duration)) bool {
 	select {
 	case m.inbox <- f:
@@ -226,12 +229,20 @@ func (m *Member) do(f func(now time.Duration)) bool {
 
 // Applied says what a server answered to the entry at an index.
 func (m *Member) Applied(server string, index uint64, a writelog.Answer) {
-	m.do(func(time.Duration) { m.machine.Applied(server, index, a) })
+	m.do(func(time.Duration) {
+		if m.machine != nil {
+			m.machine.Applied(server, index, a)
+		}
+	})
 }
 
 // Progress says how far a server is: see writelog.Machine.Progress.
 func (m *Member) Progress(server string, prefix, durable uint64, down bool) {
-	m.do(func(time.Duration) { m.machine.Progress(server, prefix, durable, down) })
+	m.do(func(time.Duration) {
+		if m.machine != nil {
+			m.machine.Progress(server, prefix, durable, down)
+		}
+	})
 }
 
 // Freeze has the loop stand still until a channel is closed, as that of a process that was
@@ -260,6 +271,9 @@ func (m *Member) gone(now time.Duration, name string) {
 	}
 }
 
+// checkpoints is how many places a full log can be cut at, at least.
+const checkpoints = 16
+
 // turn keeps the gateways apart that hear at about the same time that the leader is gone,
 // and gives all of them time to hear it: who has not still votes for nobody.
 func (m *Member) turn() time.Duration {
@@ -277,6 +291,7 @@ func (m *Member) run() {
 	machine, err := writelog.New(writelog.Config{
 		Self: m.id, Boot: m.boot, Storage: m.store, Slices: m.cfg.Slices, Reporters: m.cfg.Appliers,
 		Tick: m.cfg.Tick, Lease: m.cfg.Lease, WriteWait: m.cfg.WriteWait,
+		CheckpointBytes: int(min(writelog.DefaultCheckpointBytes, m.cfg.MaxBytes/checkpoints)),
 	})
 	if err != nil {
 		m.fail(err)
@@ -298,9 +313,17 @@ func (m *Member) fail(err error) {
 	v.Fault, v.Leader, v.leader, v.Formed = err.Error(), "", 0, false
 	m.publish(&v)
 	m.lease.Store(0)
+	m.machine = nil
+	for id, waiters := range m.waiters { // order-free: each by itself
+		for _, w := range waiters {
+			w <- writelog.Outcome{ID: id, Err: writelog.ErrUnconfirmed} // it holds one
+		}
+	}
+	clear(m.waiters)
 	for {
 		select {
-		case <-m.inbox: // nobody waits for it
+		case f := <-m.inbox:
+			f(m.cfg.Now())
 		case <-m.ctx.Done():
 			return
 		}
@@ -448,10 +471,7 @@ func (m *Member) look() {
 	}
 	v := &View{
 		Formed: true, Founder: m.founder(), Cluster: s.Cluster, Epoch: s.Epoch, Self: m.id, Term: m.machine.Term(), Index: s.Index,
-		Out: make(map[string]bool), leader: leader, Leader: s.Members[leader].Name,
-	}
-	for server := range s.Out { // order-free: into another map
-		v.Out[server] = true
+		Out: maps.Clone(s.Out), leader: leader, Leader: s.Members[leader].Name,
 	}
 	for _, of := range s.Members { // order-free: sorted below
 		v.Members = append(v.Members, of.Name)
@@ -467,13 +487,11 @@ func (m *Member) founder() bool {
 }
 
 func (m *Member) changedState(old *View, s *writelog.State) bool {
-	if len(old.Out) != len(s.Out) || len(old.Members) != len(s.Members) || old.Cluster != s.Cluster {
+	if len(old.Members) != len(s.Members) || old.Cluster != s.Cluster {
 		return true
 	}
-	for server := range s.Out { // order-free: any will do
-		if !old.Out[server] {
-			return true
-		}
+	if !maps.Equal(s.Out, old.Out) {
+		return true
 	}
 	for _, of := range s.Members { // order-free: any will do
 		if _, ok := slices.BinarySearchFunc(old.Members, of.Name, strings.Compare); !ok {

@@ -64,11 +64,13 @@ type group struct {
 	names []string
 	data  map[string]*data
 	begun time.Time
+	most  int64 // bytes of the logs; 0: as many as usual
 }
 
 // data is what a server has.
 type data struct {
 	mu     sync.Mutex
+	away   bool
 	prefix uint64
 	log    []string
 }
@@ -96,7 +98,7 @@ func (g *group) start(name string) *Member {
 	g.t.Helper()
 	cfg := Config{
 		Dir: g.dirs[name], Name: name, Transport: way{g.net, name}, Slices: [][]string{nil}, Appliers: make(map[string]string),
-		Now: func() time.Duration { return time.Since(g.begun) + time.Hour },
+		Now: func() time.Duration { return time.Since(g.begun) + time.Hour }, MaxBytes: g.most,
 	}
 	for _, other := range g.names {
 		if other != name {
@@ -127,6 +129,9 @@ func (g *group) start(name string) *Member {
 func (m *Member) apply(d *data, server string, upTo uint64, entries []writelog.Committed) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.away {
+		return
+	}
 	for _, c := range entries {
 		if c.Index <= d.prefix || c.Verdict != writelog.Execute {
 			continue
@@ -421,5 +426,76 @@ func TestOneGatewayAlone(t *testing.T) {
 		if got := g.equal(); !slices.Equal(got, []string{"a", "b"}) {
 			t.Errorf("it has %v", got)
 		}
+	})
+}
+
+// A log that is full takes writes again when the server that it was kept for has caught up,
+// also if a few large writes have filled it.
+func TestAFullLogIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &group{
+			t: t, begun: time.Now(), names: []string{"gw0"}, dirs: map[string]string{"gw0": t.TempDir()}, data: map[string]*data{"gw0": new(data)},
+			net: &network{members: make(map[string]*Member)}, most: 1 << 20,
+		}
+		m := g.start("gw0")
+		defer g.stopAll()
+		d := g.data["gw0"]
+		for round := range 3 {
+			g.must("gw0", "before")
+			d.mu.Lock()
+			d.away = true
+			d.mu.Unlock()
+			var err error
+			writes := 0
+			for ; err == nil && writes < 100; writes++ {
+				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+				_, err = m.Write(ctx, []writelog.Share{{Servers: []string{server("gw0")}, Command: make([]byte, 40<<10)}}, "")
+				cancel()
+				if errors.Is(err, context.DeadlineExceeded) { // it is in the log
+					err = nil
+				}
+			}
+			if !errors.Is(err, ErrFull) {
+				t.Fatalf("round %d: after %d writes: %v", round, writes, err)
+			}
+			d.mu.Lock()
+			d.away = false
+			d.mu.Unlock()
+			m.apply(d, server("gw0"), m.Last(), nil)
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// A write that comes before the gateways have met is refused or done, and waits for nothing
+// that nobody brings.
+func TestAWriteBeforeThereIsALog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &group{
+			t: t, begun: time.Now(), names: []string{"gw0", "gw1", "gw2"}, dirs: make(map[string]string), data: make(map[string]*data),
+			net: &network{members: make(map[string]*Member), cut: make(map[string]bool), frozen: make(map[string]chan struct{}), apart: make(map[string]bool)},
+		}
+		for _, name := range g.names {
+			g.dirs[name], g.data[name] = t.TempDir(), new(data)
+		}
+		defer g.stopAll()
+		g.start("gw0")
+		var writes sync.WaitGroup
+		for i := range 50 { // at any moment of the attempts to form a group
+			time.Sleep(17 * time.Millisecond)
+			writes.Go(func() {
+				begun := time.Now()
+				err := g.write("gw0", fmt.Sprint(i))
+				if took := time.Since(begun); took > 2*time.Second || err != nil && !errors.Is(err, ErrNoMajority) {
+					t.Errorf("write %d: %v after %v", i, err, took)
+				}
+			})
+			if i == 25 {
+				g.start("gw1")
+				g.start("gw2")
+			}
+		}
+		writes.Wait()
+		g.must("gw0", "last")
 	})
 }

@@ -138,6 +138,9 @@ func (s *sender) done(err error, refused, snapshot bool) {
 		return
 	}
 	s.m.do(func(now time.Duration) {
+		if s.m.machine == nil {
+			return
+		}
 		if snapshot {
 			s.m.machine.SnapshotSent(s.id, err == nil)
 		}

@@ -133,7 +133,7 @@ func (m *Member) ask(ctx context.Context, v *View, e *writelog.Entry) ([]writelo
 			case <-of.changed:
 			case <-time.After(lookEvery):
 			}
-			if now := m.View().Leader; now != "" && now != v.Leader || via == v.Leader && now == "" || !m.reaches(via) {
+			if now := m.View().Leader; now != "" && now != v.Leader || via == v.Leader && now == "" || !m.Reaches(via) {
 				cancel()
 				return
 			}
@@ -156,18 +156,19 @@ const lookEvery = 50 * time.Millisecond
 // wayTo is the gateway to ask: the leader, or while it is not known or the path to it is
 // cut another one, that passes the write on. "" is none.
 func (m *Member) wayTo(v *View) string {
-	if v.Leader == m.cfg.Name || v.Leader != "" && m.reaches(v.Leader) {
+	if v.Leader == m.cfg.Name || v.Leader != "" && m.Reaches(v.Leader) {
 		return v.Leader
 	}
 	for _, name := range v.Members {
-		if name != m.cfg.Name && name != v.Leader && m.reaches(name) {
+		if name != m.cfg.Name && name != v.Leader && m.Reaches(name) {
 			return name
 		}
 	}
 	return ""
 }
 
-func (m *Member) reaches(name string) bool {
+// Reaches reports whether another gateway took what was sent to it last.
+func (m *Member) Reaches(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return !m.beyond[name]
@@ -225,9 +226,13 @@ func (m *Member) session(ctx context.Context) error {
 	if m.opened() {
 		return nil
 	}
-	m.opening.Lock()
-	defer m.opening.Unlock()
 	begun := m.cfg.Now()
+	select {
+	case m.opening <- struct{}{}:
+		defer func() { <-m.opening }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for !m.opened() {
 		v := m.View()
 		if m.cfg.Now()-begun > leaderWait {
