@@ -3,8 +3,7 @@ package dispatch
 import "errors"
 
 // Faults of delivery: no server's answer is to be had. A front makes an
-// answer in Groonga's own form of them. A Buffer's ErrBufferFull is one too: a
-// replica is away and no more can be kept for it.
+// answer in Groonga's own form of them.
 var (
 	// ErrNoReplica: no live and complete replica of a slice.
 	ErrNoReplica = errors.New("no live replica of a slice answered")
@@ -18,11 +17,14 @@ var (
 	ErrAnswerTooLong = errors.New("answer is too long")
 	// ErrTimeout: no answer in all the time there was.
 	ErrTimeout = errors.New("no answer in time")
-	// ErrNoBuffer: without one, nothing can be kept for a replica that is away.
-	ErrNoBuffer = errors.New("this gateway has no buffer: it takes no writes")
-	// ErrUnconfirmed: a write is recorded and will be delivered, but no replica of a
-	// slice has it yet, so that nobody can say what comes of it.
-	ErrUnconfirmed = errors.New("the write is recorded for all replicas of a slice, but none has answered yet")
+	// ErrNoLog: the gateway takes no part in a log of writes.
+	ErrNoLog = errors.New("this gateway takes no writes: it was started without -log")
+	// ErrLogFull: the log has as many bytes as it may.
+	ErrLogFull = errors.New("the log of writes is full: a server or a gateway is away, and no more can be kept for it; the write was not done")
+	// ErrWriteTooLarge: no entry of the log may be that large.
+	ErrWriteTooLarge = errors.New("the write is too large for the log of writes")
+	// ErrUnconfirmed: a write was proposed, and nobody knows yet whether it will be done.
+	ErrUnconfirmed = errors.New("the write was proposed, and it is not known yet whether it will be done")
 	// ErrNoMajority: the log of writes has none, and the write was certainly not done.
 	ErrNoMajority = errors.New("no majority of the gateways can be reached: the write was not done")
 	// ErrNotSafe: servers that execute it one by one need not end equal.

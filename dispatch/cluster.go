@@ -80,8 +80,8 @@ func (d *Dispatcher) volume(a catalog.Address) *volume {
 	v := &volume{
 		addr: addr, address: a, maxAnswer: d.cfg.MaxAnswer,
 		pool: pool{addr: addr, timeout: d.cfg.DialTimeout, open: d.cfg.dial, waits: sock.Waits(addr)},
-		wake: make(chan struct{}, 1), more: make(chan struct{}, 1), inspecting: make(chan struct{}, 1),
-		since: time.Now(), heldBy: make(map[string]int64),
+		wake: make(chan struct{}, 1), inspecting: make(chan struct{}, 1),
+		since: time.Now(),
 	}
 	v.listed.Store(true)
 	d.byAddr[addr] = v

@@ -282,8 +282,7 @@ func (c *comparer) nonce(ctx context.Context, v *volume) (nonce string, err erro
 func (c *comparer) atPosition(ctx context.Context, volumes []*volume, cmd *groonga.Command) (list []groonga.Answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, positionWait)
 	defer cancel()
-	e := entry{command: cmd}
-	text := e.encode()
+	text := encodeCommand(cmd)
 	var shares []writelog.Share
 	for _, v := range volumes {
 		shares = append(shares, writelog.Share{Servers: []string{v.addr}, Command: text})
@@ -314,7 +313,7 @@ func (r *replicas) usable(v *volume) bool { return v.rank() == good }
 // Ask asks one of them now.
 func (r *replicas) Ask(ctx context.Context, i int, c *groonga.Command) (groonga.Answer, error) {
 	v := r.volumes[i]
-	if v.missing.Load() {
+	if v.lacks() {
 		return groonga.Answer{}, fmt.Errorf("%s: %w", v.addr, errNotReadFrom)
 	}
 	answer, err := r.c.l.d.inquire(ctx, v, c)
@@ -327,7 +326,7 @@ func (r *replicas) Ask(ctx context.Context, i int, c *groonga.Command) (groonga.
 // AskAt asks all of them at one place of the log.
 func (r *replicas) AskAt(ctx context.Context, c *groonga.Command) ([]groonga.Answer, error) {
 	for _, v := range r.volumes {
-		if v.missing.Load() {
+		if v.lacks() {
 			return nil, fmt.Errorf("%s: %w", v.addr, errNotReadFrom)
 		}
 	}

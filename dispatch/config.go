@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/catalog"
+	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/sock"
 )
@@ -22,6 +23,19 @@ type List interface {
 	Watch(ctx context.Context) <-chan *live.View
 }
 
+// Peer is another gateway of the same catalog.
+type Peer struct {
+	Name string // its node's name in the live-node list, if it is on one
+	Addr string // host:port of its HTTP front
+}
+
+// PeerClient asks other gateways.
+type PeerClient interface {
+	// Forward has another gateway answer a search. An error of this package's
+	// (answer.go) is what that one said.
+	Forward(ctx context.Context, addr string, c *groonga.Command) (groonga.Answer, error)
+}
+
 // Config are the settings of a Dispatcher. Zero means the default.
 type Config struct {
 	Catalog *catalog.Catalog // needed
@@ -29,16 +43,11 @@ type Config struct {
 	// Dataset is which one a command without a dataset is about: "Default", or the
 	// only one there is.
 	Dataset string
-	// WriteLog has writes go through a replicated log that the gateways share; Buffer and
-	// Dir are not used then. nil: they go through the Buffer.
+	// WriteLog has writes go through a replicated log, whose members are this gateway and
+	// its Peers; nil: writes are refused.
 	WriteLog *LogConfig
-	// Buffer keeps the writes; nil: writes are refused.
-	Buffer *Buffer
-	// Dir is where it is noted which servers are behind; "": nowhere.
-	Dir string
 	// Peers are the other gateways of the same catalog, and Self is this one among
-	// them. The first of all of them that is there, in the order of their names, puts
-	// the writes in sequence; so all have to have the same names for each other.
+	// them. All have to have the same names for each other.
 	Peers      []Peer
 	Self       string
 	PeerClient PeerClient // needed if there are Peers
@@ -48,19 +57,16 @@ type Config struct {
 	MaxCommands  int           // commands under way at a time: 4096
 	DialTimeout  time.Duration // 1 s
 	ReadTimeout  time.Duration // how long a read is tried: 60 s
-	WriteTimeout time.Duration // how long a write waits for the first replica: 60 s
+	WriteTimeout time.Duration // how long a write waits until it may be acknowledged: 60 s
 	// WriteWait is how long a write waits for a further replica when one has it: 300 ms.
 	// Then that replica gets it later, and is not read from until it has it. It is also how
-	// long a write waits for a replica if the list has none.
+	// long a write waits for a replica if none can be reached.
 	WriteWait time.Duration
 	// HedgeShare is how many further attempts there may be because of late answers,
 	// as a share of the reads: 0.01. Negative: none. A server that has fallen silent
 	// altogether is not counted: its reads all go elsewhere at once.
 	HedgeShare float64
-	// PeerPoll is how often a peer is asked how it stands: 250 ms.
-	PeerPoll time.Duration
-
-	Log *slog.Logger // nil: nothing is logged
+	Log        *slog.Logger // nil: nothing is logged
 
 	dial func(addr string, timeout time.Duration) (net.Conn, error) // nil: TCP
 }
@@ -84,7 +90,7 @@ func (c *Config) Validate() error {
 		value time.Duration
 	}{
 		{"DialTimeout", c.DialTimeout}, {"ReadTimeout", c.ReadTimeout}, {"WriteTimeout", c.WriteTimeout},
-		{"WriteWait", c.WriteWait}, {"PeerPoll", c.PeerPoll},
+		{"WriteWait", c.WriteWait},
 	} {
 		if d.value < 0 {
 			errs = append(errs, fmt.Errorf("dispatch: %s is negative", d.name))
@@ -114,7 +120,6 @@ func (c Config) withDefaults() Config {
 	span(&c.ReadTimeout, 60*time.Second)
 	span(&c.WriteTimeout, 60*time.Second)
 	span(&c.WriteWait, 300*time.Millisecond)
-	span(&c.PeerPoll, 250*time.Millisecond)
 	if c.WriteLog != nil {
 		own := *c.WriteLog
 		number(&own.CompareRate, DefaultCompareRate)

@@ -40,9 +40,7 @@ type Dispatcher struct {
 	refused  atomic.Uint64 // commands refused for overload
 	latency  latencies
 	watch    watchdog
-	writes   writer
-	peers    peers
-	logged   *logged // nil: writes go through the buffer
+	logged   *logged // the log of writes; nil: writes are refused
 
 	listVersion atomic.Uint64
 }
@@ -57,12 +55,6 @@ func New(cfg Config) (*Dispatcher, error) {
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.watch.d, d.watch.wake = d, make(chan struct{}, 1)
 	if err := d.build(); err != nil {
-		d.cancel()
-		return nil, err
-	}
-	d.writes.init(d)
-	d.peers.init(d)
-	if err := d.writes.restore(); err != nil {
 		d.cancel()
 		return nil, err
 	}
@@ -82,12 +74,6 @@ func New(cfg Config) (*Dispatcher, error) {
 	for _, v := range d.volumes {
 		d.start(func() { d.prober(v) })
 	}
-	d.peers.all(peerTimeout, func(*peerState) bool { return true }, nil)
-	if err := d.writes.recover(); err != nil {
-		d.Close()
-		return nil, err
-	}
-	d.peers.start()
 	d.start(d.starts)
 	return d, nil
 }
@@ -100,8 +86,7 @@ func (d *Dispatcher) start(f func()) {
 	}()
 }
 
-// Close ends all that is under way. Writes that were recorded stay in the buffer,
-// which is the caller's to close.
+// Close ends all that is under way.
 func (d *Dispatcher) Close() {
 	d.cancel()
 	for _, v := range d.volumes {
@@ -131,15 +116,9 @@ func (d *Dispatcher) follow(view *live.View) {
 			continue
 		}
 		d.log.Info("live-node list", "volume", v.addr, "alive", alive)
-		if alive {
-			d.peers.doubt(v)
-		}
 		v.listed.Store(alive)
 		if alive {
 			v.probeNow()
-			d.writes.wake(v)
-		} else {
-			d.writes.away()
 		}
 	}
 	if d.logged != nil && view.Version() != 0 {

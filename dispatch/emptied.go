@@ -68,7 +68,7 @@ func (d *Dispatcher) inspect(v *volume) error {
 	}
 	emptied, err := d.lacksAll(v)
 	if emptied && err == nil {
-		// What another gateway has under way is not known here until it is late.
+		// A table may be under way to it.
 		select {
 		case <-d.ctx.Done():
 			return ErrStopped
@@ -81,7 +81,6 @@ func (d *Dispatcher) inspect(v *volume) error {
 	}
 	v.started.Store(began)
 	if v.emptied.Swap(emptied) != emptied {
-		d.writes.judge(v)
 		if emptied {
 			d.log.Error("server is not used", "volume", v.addr, "error", errEmptied)
 		} else {
@@ -93,7 +92,6 @@ func (d *Dispatcher) inspect(v *volume) error {
 		v.fault = errEmptied.Error()
 		v.mu.Unlock()
 		if v.setState(down, time.Now(), "") {
-			d.writes.away()
 			v.probeNow()
 		}
 	}
@@ -108,14 +106,12 @@ func (v *volume) emptiedErr() error {
 }
 
 // errNobody: it cannot be told yet.
-var errNobody = errors.New("no other replica can be asked, or tables may be on their way")
+var errNobody = errors.New("no other replica can be asked")
 
 // emptiedTwice is how long after a server was found to have no tables it is looked at once more.
 const emptiedTwice = time.Second
 
-// lacksAll reports whether another replica has tables, and this one none of them. They are
-// asked in this order: a table that the other one has was on its way to this one before, so
-// that it is there, or waits.
+// lacksAll reports whether another replica has tables, and this one none of them.
 func (d *Dispatcher) lacksAll(v *volume) (bool, error) {
 	replicas := d.replicasOf(v)
 	asked := len(replicas) == 0
@@ -139,7 +135,6 @@ func (d *Dispatcher) lacksAll(v *volume) (bool, error) {
 	case len(all) == 0:
 		return false, nil
 	}
-	waits := d.writes.tablesWait(v)
 	own, err := d.tables(v)
 	if err != nil {
 		return false, err
@@ -148,9 +143,6 @@ func (d *Dispatcher) lacksAll(v *volume) (bool, error) {
 		lacks := true
 		for name := range others { // order-free: any will do
 			lacks = lacks && !own[name]
-		}
-		if lacks && waits {
-			return false, errNobody
 		}
 		if lacks {
 			return true, nil

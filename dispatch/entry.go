@@ -7,65 +7,51 @@ import (
 	"github.com/ibuki-dev/ibuki/groonga"
 )
 
-// entry is a write as it is kept in the buffer.
-type entry struct {
-	stamp   int64            // when it was put in sequence: orders the writes of several gateways
-	id      string           // of the share, for the one who waits here
-	command *groonga.Command // its ID names the write that it is a share of; "" if that came from a client here
-}
+// commandVersion begins a command as it is kept in the log.
+const commandVersion = 2
 
-const entryVersion = 1
+var errBadCommand = errors.New("a command in the log is of no known form")
 
-var errBadEntry = errors.New("a write in the buffer is of no known form")
-
-// encode renders an entry.
-func (e *entry) encode() []byte {
-	c := e.command
+// encodeCommand renders a command for the log: the version, whether it has a body, and its
+// dataset, content type and URI, each with its length before it, then the body.
+func encodeCommand(c *groonga.Command) []byte {
 	uri := c.AppendURI(nil)
-	b := make([]byte, 0, len(uri)+len(c.Body)+len(e.id)+len(c.Dataset)+len(c.ContentType)+64)
-	b = append(b, entryVersion)
-	b = binary.AppendUvarint(b, uint64(e.stamp))
+	b := make([]byte, 0, len(uri)+len(c.Body)+len(c.Dataset)+len(c.ContentType)+32)
 	hasBody := byte(0)
 	if c.Body != nil {
 		hasBody = 1
 	}
-	b = append(b, hasBody)
-	for _, s := range []string{e.id, c.ID, c.Dataset, c.ContentType} {
+	b = append(b, commandVersion, hasBody)
+	for _, s := range []string{c.Dataset, c.ContentType, string(uri)} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	b = binary.AppendUvarint(b, uint64(len(uri)))
-	b = append(b, uri...)
 	return append(b, c.Body...)
 }
 
-// decodeEntry reads what encode wrote. The command's body is part of b.
-func decodeEntry(b []byte) (*entry, error) {
-	if len(b) < 2 || b[0] != entryVersion {
-		return nil, errBadEntry
+// decodeCommand reads what encodeCommand wrote. The command's body is part of b.
+func decodeCommand(b []byte) (*groonga.Command, error) {
+	if len(b) < 2 || b[0] != commandVersion {
+		return nil, errBadCommand
 	}
-	stamp, n := binary.Uvarint(b[1:])
-	if n <= 0 || len(b) < 2+n {
-		return nil, errBadEntry
-	}
-	hasBody := b[1+n] == 1
-	b = b[2+n:]
-	var texts [5]string
+	hasBody := b[1] == 1
+	b = b[2:]
+	var texts [3]string
 	for i := range texts {
 		size, n := binary.Uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {
-			return nil, errBadEntry
+			return nil, errBadCommand
 		}
 		texts[i] = string(b[n : n+int(size)])
 		b = b[n+int(size):]
 	}
-	c, err := groonga.ParseURI(texts[4])
+	c, err := groonga.ParseURI(texts[2])
 	if err != nil {
-		return nil, errors.Join(errBadEntry, err)
+		return nil, errors.Join(errBadCommand, err)
 	}
-	c.ID, c.Dataset, c.ContentType = texts[1], texts[2], texts[3]
+	c.Dataset, c.ContentType = texts[0], texts[1]
 	if hasBody {
 		c.Body = b[:len(b):len(b)]
 	}
-	return &entry{stamp: int64(stamp), id: texts[0], command: c}, nil
+	return c, nil
 }

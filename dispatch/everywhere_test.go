@@ -20,7 +20,7 @@ func (g *fakeGroonga) answered() int {
 func TestOrdersGoToAllLiveServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, 3)
-		r.start() // without a buffer
+		r.start() // without a log
 		defer r.stop()
 		r.fake(2).kill()
 		r.must("status")
@@ -50,18 +50,18 @@ func TestOrdersGoToAllLiveServers(t *testing.T) {
 func TestUnknownCommandsAreWritesIfAServerHasThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, 2)
-		r.start() // without a buffer, which a write needs
+		r.start() // without a log, which a write needs
 		defer r.stop()
 		r.must("selct --table T")
 		_, err := r.do("of_a_plugin")
-		wantErr(t, err, ErrNoBuffer)
+		wantErr(t, err, ErrNoLog)
 	})
 }
 
 // Where there are several replicas a record is not addressed by number.
 func TestReplicasAreNotWrittenToByNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for replicas, want := range map[int]error{1: ErrNoBuffer, 2: groonga.ErrByNumber} {
+		for replicas, want := range map[int]error{1: ErrNoLog, 2: groonga.ErrByNumber} {
 			r := newRig(t, 1, replicas)
 			r.start()
 			_, err := r.do("delete --table T --id 5")
@@ -69,7 +69,7 @@ func TestReplicasAreNotWrittenToByNumber(t *testing.T) {
 			_, err = r.do(`load --table T --values '[{"_id":5,"n":1}]'`)
 			wantErr(t, err, want)
 			_, err = r.do("delete --table T --key 5")
-			wantErr(t, err, ErrNoBuffer)
+			wantErr(t, err, ErrNoLog)
 			r.stop()
 		}
 	})

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -188,26 +187,6 @@ func (g *fakeGroonga) load(c *groonga.Command) (code int, result string) {
 		t[fmt.Sprint(r["_key"])] = string(value)
 	}
 	return 0, fmt.Sprint(len(rows))
-}
-
-// keys are the keys of a table, sorted.
-func (g *fakeGroonga) keys(table string) []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var list []string
-	for k := range g.tables[table] {
-		list = append(list, k)
-	}
-	slices.Sort(list)
-	return list
-}
-
-// dump is all of the data, as text.
-func (g *fakeGroonga) dump() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	text, _ := json.Marshal(g.tables)
-	return string(text)
 }
 
 // rig is a dispatcher with its servers and its list.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2/maybe"
@@ -45,6 +46,7 @@ type logged struct {
 	appliers map[*volume]*volumeApplier
 	ready    chan struct{} // closed when the appliers are there
 	comparer *comparer
+	index    atomic.Uint64 // the last entry that is committed, as far as this gateway knows
 }
 
 // volumeApplier applies the log to one server.
@@ -127,6 +129,7 @@ func (d *Dispatcher) applierOf(v *volume, self string) string {
 // committed hands the entries to the appliers. It is the member's loop.
 func (l *logged) committed(upTo uint64, entries []writelog.Committed) {
 	<-l.ready
+	l.index.Store(upTo)
 	for v, a := range l.appliers { // order-free: each by itself
 		a.Feed(upTo, v.entriesOf(entries)...)
 	}
@@ -148,11 +151,11 @@ func (v *volume) appendShares(entries []applier.Entry, index, term uint64, share
 			if addr != v.addr {
 				continue
 			}
-			e, err := decodeEntry(s.Command)
+			command, err := decodeCommand(s.Command)
 			if err != nil {
 				panic(fmt.Sprintf("dispatch: entry %d: %v", index, err)) // this program has written it
 			}
-			return append(entries, applier.Entry{Index: index, Term: term, Command: e.command})
+			return append(entries, applier.Entry{Index: index, Term: term, Command: command})
 		}
 	}
 	return entries
@@ -160,14 +163,10 @@ func (v *volume) appendShares(entries []applier.Entry, index, term uint64, share
 
 // changed takes over what may be read from.
 func (l *logged) changed(view *member.View) {
-	w := &l.d.writes
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for _, v := range l.d.volumes {
-		if out := view.Out[v.addr]; out != v.out {
-			v.out = out
-			v.judge()
-			l.d.log.Info("read set", "volume", v.addr, "readFrom", !out)
+		out := view.Out[v.addr]
+		if was := v.out.Swap(out); (was != 0) != (out != 0) {
+			l.d.log.Info("read set", "volume", v.addr, "readFrom", out == 0)
 		}
 	}
 }
@@ -187,12 +186,15 @@ func (l *logged) write(ctx context.Context, ds *dataset, c *groonga.Command) (gr
 	if len(shares) == 0 { // a load of nothing still has an answer
 		shares = ds.everywhere(c)[:1]
 	}
+	if err := l.d.awaitReplicas(ctx, shares); err != nil {
+		return groonga.Answer{}, err
+	}
 	list := make([]writelog.Share, len(shares))
 	size := 0
 	for i, s := range shares {
-		e := entry{command: s.command.Clone()}
-		e.command.Dataset = ds.name
-		list[i].Command = e.encode()
+		command := s.command.Clone()
+		command.Dataset = ds.name
+		list[i].Command = encodeCommand(command)
 		size += len(list[i].Command)
 		for _, v := range s.volumes {
 			list[i].Servers = append(list[i].Servers, v.addr)
@@ -217,7 +219,7 @@ func (l *logged) write(ctx context.Context, ds *dataset, c *groonga.Command) (gr
 // logFault is a fault of the log's as one of delivery.
 func logFault(err error) error {
 	for _, f := range []struct{ of, is error }{
-		{member.ErrNoMajority, ErrNoMajority}, {member.ErrFull, ErrBufferFull}, {member.ErrStopped, ErrStopped},
+		{member.ErrNoMajority, ErrNoMajority}, {member.ErrFull, ErrLogFull}, {member.ErrStopped, ErrStopped},
 		{writelog.ErrBusy, ErrOverload}, {writelog.ErrAnswerGone, ErrAnswerGone}, {writelog.ErrDropped, ErrGivenUp},
 		{writelog.ErrUnconfirmed, ErrUnconfirmed}, {context.DeadlineExceeded, ErrUnconfirmed},
 	} {
@@ -235,10 +237,8 @@ func (l *logged) read(ctx context.Context, ds *dataset, c *groonga.Command) (gro
 		return l.readSet(ctx, ds, c)
 	}
 	if view := l.member.View(); view.Leader != "" && view.Leader != l.d.cfg.Self && !c.Forwarded && l.d.cfg.PeerClient != nil {
-		passed := *c
-		passed.ID = "search"
 		passing, cancel := context.WithTimeout(ctx, passOnFor)
-		answer, err := l.d.cfg.PeerClient.Forward(passing, view.Leader, &passed)
+		answer, err := l.d.cfg.PeerClient.Forward(passing, view.Leader, c)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return answer, err
@@ -309,7 +309,7 @@ func (a *volumeApplier) run() {
 	founding, partial := a.origin(view.Founder)
 	made, err := applier.New(applier.Config{
 		Server: a, Source: a, Events: a, Cluster: view.Cluster, Epoch: view.Epoch,
-		Boot: d.cfg.WriteLog.Boot, Nonce: fmt.Sprintf("%016x", view.Self) + d.writes.boot,
+		Boot: d.cfg.WriteLog.Boot, Nonce: fmt.Sprintf("%016x", view.Self) + boot(),
 		Founding: founding, Partial: partial,
 	})
 	if err != nil {
@@ -414,7 +414,11 @@ func (a *volumeApplier) Durable(index uint64) { a.report(func() { a.durable = in
 
 // State takes how it stands.
 func (a *volumeApplier) State(s applier.State, why string) {
-	a.report(func() { a.state, a.why = s, why })
+	changed := false
+	a.report(func() {
+		changed = a.state != s || a.why != why
+		a.state, a.why = s, why
+	})
 	if _, err := os.Stat(a.mark()); s == applier.Up && err != nil {
 		var text []byte
 		if why == applier.AsItWas {
@@ -424,7 +428,9 @@ func (a *volumeApplier) State(s applier.State, why string) {
 			a.l.d.log.Error("log of writes", "error", err)
 		}
 	}
-	a.l.d.log.Info("server and log", "volume", a.v.addr, "state", s.String(), "why", why)
+	if changed {
+		a.l.d.log.Info("server and log", "volume", a.v.addr, "state", s.String(), "why", why)
+	}
 }
 
 func (a *volumeApplier) report(change func()) {

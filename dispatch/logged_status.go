@@ -37,12 +37,22 @@ func (l *logged) status() *LogStatus {
 func (l *logged) volumeStatus(v *volume, s *VolumeStatus) {
 	a := l.appliers[v]
 	if a == nil {
+		if out := v.out.Load(); out != 0 {
+			s.Waiting = l.since(out)
+		}
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	s.Waiting = l.since(a.prefix)
 	s.Position = &Position{State: a.state.String(), Why: a.why, Applied: a.prefix, Durable: a.durable}
 	if a.state != 0 && s.Fault == "" && a.state.String() == "suspect" {
 		s.Fault = a.why
 	}
+}
+
+// since is how many entries there are after one.
+func (l *logged) since(index uint64) uint64 {
+	last := l.index.Load()
+	return last - min(index, last)
 }

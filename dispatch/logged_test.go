@@ -170,10 +170,6 @@ func (w logWay) Ask(ctx context.Context, addr string, request []byte) ([]byte, b
 	}
 }
 
-func (w logWay) Exchange(context.Context, string, PeerMessage) (PeerMessage, error) {
-	return PeerMessage{}, errors.New("there is a log")
-}
-
 func (w logWay) Forward(ctx context.Context, addr string, c *groonga.Command) (groonga.Answer, error) {
 	d, _, err := w.to(ctx, addr)
 	if err != nil {

@@ -83,7 +83,6 @@ func (d *Dispatcher) back(v *volume) {
 	if v.setState(up, time.Now(), "") && before == down {
 		d.log.Info("server answers again", "volume", v.addr)
 	}
-	d.writes.wake(v)
 }
 
 // probe asks once whether the server is there, and has its data.

@@ -178,7 +178,7 @@ func TestForbiddenAndUnknown(t *testing.T) {
 		_, err = r.d.Do(t.Context(), &groonga.Command{Name: "status", Dataset: "other"})
 		wantErr(t, err, ErrUnknownDataset)
 		_, err = r.do("load --table T --values []")
-		wantErr(t, err, ErrNoBuffer)
+		wantErr(t, err, ErrNoLog)
 	})
 }
 

@@ -24,7 +24,7 @@ func (h health) String() string { return [...]string{"up", "late", "down"}[h] }
 
 // volume is one Groonga server.
 type volume struct {
-	addr      string // host:port, as the catalog has it; also its name in the buffer
+	addr      string // host:port, as the catalog has it; also its name in the log of writes
 	address   catalog.Address
 	maxAnswer int
 	pool      pool
@@ -32,7 +32,7 @@ type volume struct {
 	outstanding atomic.Int32
 	health      atomic.Uint32 // a health
 	listed      atomic.Bool   // alive by the list
-	missing     atomic.Bool   // it lacks writes, or may: not to be read from; set by judge
+	out         atomic.Uint64 // of the read set, since this entry of the log of writes; 0: it is in
 	lastAnswer  atomic.Int64  // when it last answered, nanoseconds on the dispatcher's clock
 	answers     atomic.Uint64
 	failures    atomic.Uint64
@@ -48,19 +48,11 @@ type volume struct {
 	since   time.Time  // of health
 	wake    chan struct{}
 
-	// What it lacks: guarded by writer.mu.
-	out       bool             // of the read set, by the replicated log
-	behind    bool             // writes wait for it here
-	heldBy    map[string]int64 // by gateway: writes wait for it there, the oldest one's stamp
-	behindAt  time.Time
-	told      bool      // that it is behind is on disk, and the other gateways know
-	doubtedAt time.Time // since when it is back and the other gateways were not asked; zero: they were
-	head      int64     // the stamp of the oldest write that waits here; 0: not looked up
-
-	more       chan struct{} // wakes the sender
-	delivered  atomic.Uint64
-	mismatches atomic.Uint64 // answers to writes that differ from another replica's
+	delivered atomic.Uint64 // writes
 }
+
+// lacks reports whether it lacks writes, or may: it is not to be read from.
+func (v *volume) lacks() bool { return v.out.Load() != 0 || v.emptied.Load() }
 
 func (v *volume) state() health { return health(v.health.Load()) }
 
@@ -92,7 +84,7 @@ const (
 
 func (v *volume) rank() rank {
 	switch {
-	case v.missing.Load():
+	case v.lacks():
 		return noRank
 	case !v.listed.Load():
 		return absent

@@ -132,7 +132,8 @@ func (r *request) faultOf(err error) *fault {
 	case errors.Is(err, dispatch.ErrUnknownDataset):
 		return &fault{status: statusNotFound, name: "UnknownDataset", message: fmt.Sprintf("Unknown dataset: <%s>", r.dataset)}
 	case errors.Is(err, groonga.ErrNotSupported), errors.Is(err, dispatch.ErrForbidden), errors.Is(err, groonga.ErrBadCommand),
-		errors.Is(err, groonga.ErrTooLong), errors.Is(err, dispatch.ErrWriteTooLarge):
+		errors.Is(err, groonga.ErrTooLong), errors.Is(err, dispatch.ErrWriteTooLarge),
+		errors.Is(err, dispatch.ErrNotSafe):
 		return badRequest("BadRequest", "%v", err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, dispatch.ErrTimeout):
 		name := "Timeout"
@@ -140,10 +141,11 @@ func (r *request) faultOf(err error) *fault {
 			name = "SearchTimeout"
 		}
 		return &fault{status: statusInternal, name: name, message: "no answer within the time allowed"}
-	case errors.Is(err, dispatch.ErrBufferFull):
+	case errors.Is(err, dispatch.ErrLogFull):
 		return &fault{status: statusUnavailable, name: "BufferFull", message: err.Error()}
 	case errors.Is(err, dispatch.ErrNoReplica), errors.Is(err, dispatch.ErrOverload), errors.Is(err, dispatch.ErrStopped),
-		errors.Is(err, dispatch.ErrNoBuffer), errors.Is(err, dispatch.ErrUnconfirmed):
+		errors.Is(err, dispatch.ErrNoLog), errors.Is(err, dispatch.ErrUnconfirmed), errors.Is(err, dispatch.ErrNoMajority),
+		errors.Is(err, dispatch.ErrGivenUp), errors.Is(err, dispatch.ErrAnswerGone):
 		return &fault{status: statusUnavailable, name: "Unavailable", message: err.Error()}
 	}
 	return &fault{status: statusInternal, name: "InternalServerError", message: err.Error()}

@@ -144,8 +144,11 @@ func TestFaultsOfDelivery(t *testing.T) {
 		name   string
 	}{
 		{dispatch.ErrUnknownDataset, 404, "UnknownDataset"},
-		{dispatch.ErrBufferFull, 503, "BufferFull"},
+		{dispatch.ErrLogFull, 503, "BufferFull"},
 		{dispatch.ErrNoReplica, 503, "Unavailable"},
+		{dispatch.ErrNoMajority, 503, "Unavailable"},
+		{dispatch.ErrGivenUp, 503, "Unavailable"},
+		{dispatch.ErrNotSafe, 400, "BadRequest"},
 		{dispatch.ErrOverload, 503, "Unavailable"},
 		{groonga.ErrNotSupported, 400, "BadRequest"},
 		{dispatch.ErrTimeout, 500, "SearchTimeout"},

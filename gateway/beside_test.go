@@ -37,16 +37,11 @@ func newBeside(t *testing.T, n int, fact string) *beside {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	buffer, err := dispatch.OpenBuffer(dir, dispatch.BufferConfig{})
+	d, err := dispatch.New(dispatch.Config{Catalog: c, List: &live.List{}, WriteLog: &dispatch.LogConfig{Dir: t.TempDir(), Boot: "this one"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := dispatch.New(dispatch.Config{Catalog: c, List: &live.List{}, Dir: dir, Buffer: buffer})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close(); _ = buffer.Close() })
+	t.Cleanup(d.Close)
 	addr, _ := serve(t, Config{Doer: d, MaxChunk: 2 << 10})
 	return &beside{t, addr, groongatest.Start(t).Addr}
 }

@@ -24,7 +24,7 @@ import (
 
 // The headers between gateways.
 const (
-	headerWrite   = "X-Ibuki-Write"      // the name of a forwarded write
+	headerPassed  = "X-Ibuki-Passed"     // a search that another gateway has passed on
 	headerDataset = "X-Ibuki-Dataset"    // which dataset a command is about, also from clients
 	headerStale   = "X-Ibuki-Stale"      // in an answer: it may lack writes of the last so many seconds
 	headerRequest = "X-Ibuki-Request-Id" // a client's own id of a write: it is done once however often it is sent
@@ -34,8 +34,6 @@ const (
 // Config are the settings of a Server. Zero means the default.
 type Config struct {
 	Doer dispatch.Doer // needed
-	// Exchange answers other gateways; nil: there are none.
-	Exchange func(dispatch.PeerMessage) dispatch.PeerMessage
 	// WriteLog answers the gateways that share the log of writes; nil: there is no such log.
 	WriteLog func(ctx context.Context, request []byte) (reply []byte, err error)
 	// Compare compares the servers: see dispatch.Dispatcher. nil: they are not compared.
@@ -163,8 +161,6 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetBodyString(metrics(&status))
 	case string(path) == ComparePath && s.cfg.Compare != nil:
 		s.compare(ctx)
-	case string(path) == peerPath && s.cfg.Exchange != nil:
-		s.peer(ctx)
 	case string(path) == "/":
 		ctx.SetContentType("text/plain; charset=utf-8")
 		ctx.SetBodyString("This is ibuki's gateway before Groonga servers: commands are at /d/COMMAND, how it stands at /status.\nThe dashboard is the agent's (ibuki agent -http=ADDR); Groonga's own page is at each server.\n")
@@ -199,9 +195,8 @@ func (s *Server) command(ctx *fasthttp.RequestCtx) {
 	}
 	header := &ctx.Request.Header
 	c.Dataset = string(header.Peek(headerDataset))
-	if id := header.Peek(headerWrite); len(id) > 0 {
-		c.ID, c.Forwarded = string(id), true
-	} else if id := header.Peek(headerRequest); len(id) > 0 && s.cfg.WriteLog != nil {
+	c.Forwarded = len(header.Peek(headerPassed)) > 0
+	if id := header.Peek(headerRequest); len(id) > 0 && s.cfg.WriteLog != nil {
 		c.ID = string(id)
 	}
 	answer, err := s.do(ctx, c)
@@ -232,9 +227,6 @@ func (s *Server) do(ctx *fasthttp.RequestCtx, c *groonga.Command) (groonga.Answe
 			return groonga.Answer{}, err
 		}
 	}
-	if c.Forwarded {
-		return s.forwarded(c, body)
-	}
 	if c.Name == "load" && c.Form().Understood() {
 		records, ok, err := s.records(c, body)
 		if err != nil {
@@ -243,18 +235,6 @@ func (s *Server) do(ctx *fasthttp.RequestCtx, c *groonga.Command) (groonga.Answe
 		if ok {
 			return s.loaded(c, records, body != nil)
 		}
-	}
-	return s.cfg.Doer.Do(context.Background(), c)
-}
-
-// forwarded does a write of another gateway, which has looked at it.
-func (s *Server) forwarded(c *groonga.Command, body io.Reader) (groonga.Answer, error) {
-	if body != nil {
-		text, err := s.all(body)
-		if err != nil {
-			return groonga.Answer{}, err
-		}
-		c.Body = text
 	}
 	return s.cfg.Doer.Do(context.Background(), c)
 }

@@ -169,7 +169,7 @@ func TestFaultsAreEnvelopes(t *testing.T) {
 		name   string
 	}{
 		{dispatch.ErrNoReplica, 503, "-12", "no-replica"},
-		{fmt.Errorf("%w: 5 of 5 bytes", dispatch.ErrBufferFull), 503, "-27", "buffer-full"},
+		{fmt.Errorf("%w: 5 of 5 bytes", dispatch.ErrLogFull), 503, "-27", "buffer-full"},
 		{dispatch.ErrForbidden, 403, "-2", "forbidden"},
 		{fmt.Errorf("select: %w", groonga.ErrNotSupported), 400, "-38", "not-supported"},
 		{fmt.Errorf("a \"quoted\" fault\n"), 500, "-1", "unknown"},
@@ -416,33 +416,22 @@ func TestABadRecordCostsThatRecord(t *testing.T) {
 
 func TestStatusAndPeers(t *testing.T) {
 	doer := &scripted{}
-	heard := make(chan dispatch.PeerMessage, 1)
-	addr, _ := serve(t, Config{Doer: doer, Exchange: func(m dispatch.PeerMessage) dispatch.PeerMessage {
-		heard <- m
-		return dispatch.PeerMessage{Name: "there", Holds: map[string]int64{"v": 7}}
-	}})
+	addr, _ := serve(t, Config{Doer: doer})
 	if status, _, body := ask(t, "GET", "http://"+addr+"/status", "", nil); status != 200 || !strings.Contains(body, `"nodes": 3`) {
 		t.Errorf("/status: %d %s", status, body)
 	}
 	client := NewClient(1 << 20)
 	defer client.Close()
-	reply, err := client.Exchange(t.Context(), addr, dispatch.PeerMessage{Name: "here", Stamp: 5})
-	if err != nil || reply.Name != "there" || reply.Holds["v"] != 7 {
-		t.Errorf("%+v, %v", reply, err)
-	}
-	if m := <-heard; m.Name != "here" || m.Stamp != 5 {
-		t.Errorf("%+v", m)
-	}
-	c := &groonga.Command{Name: "load", Dataset: "D", ID: "x-1", Body: []byte(`[{"_key":"a"}]`)}
+	c := &groonga.Command{Name: "select", Dataset: "D"}
 	c.Set("table", "T")
 	answer, err := client.Forward(t.Context(), addr, c)
-	if err != nil || answer.Code != 0 || !strings.HasSuffix(string(answer.Body), ",1]") {
+	if err != nil || answer.Code != 0 || !strings.HasSuffix(string(answer.Body), `,"done"]`) {
 		t.Fatalf("%s, %v", answer.Body, err)
 	}
-	if got := doer.last(t); !got.Forwarded || got.ID != "x-1" || got.Dataset != "D" {
+	if got := doer.last(t); !got.Forwarded || got.Dataset != "D" || got.Get("table") != "T" {
 		t.Errorf("%+v", got)
 	}
-	doer.fail = dispatch.ErrBufferFull
+	doer.fail = dispatch.ErrLogFull
 	if _, err := client.Forward(t.Context(), addr, c); faultOf(err).name != "buffer-full" {
 		t.Errorf("%v", err)
 	}

@@ -35,7 +35,7 @@ type Command struct {
 	ContentType string
 	// ID names one write over all gateways; "" for one that came from a client.
 	ID string
-	// Forwarded: another gateway sends it, for this one to put it in sequence.
+	// Forwarded: another gateway has passed it on, and it is not passed on once more.
 	Forwarded bool
 
 	query string // the arguments as they came, escaped; "" if they are to be written anew

@@ -93,7 +93,7 @@ func (c *cluster) gatewayOf(n *node) *node {
 	return &node{
 		name: n.name + ".gateway", part: "gateway", place: n.place, state: stateDown, since: c.began, log: c.file(n, ".gateway.log"),
 		args: []string{
-			"gateway", "-catalog=" + c.catalogFile(), "-live-nodes=" + c.listFile(n), "-buffer=" + c.file(n, ".buffer"),
+			"gateway", "-catalog=" + c.catalogFile(), "-live-nodes=" + c.listFile(n), "-log=" + c.file(n, ".writes"),
 			"-http=" + addrAt(n, gatewayPort), "-droonga=" + addrAt(n, droongaPort), "-node=" + n.place.host,
 		},
 	}

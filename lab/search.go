@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/terminal"
@@ -37,6 +38,7 @@ type search struct {
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 	client *http.Client
+	asked  atomic.Uint64 // commands, which it names
 
 	mu       sync.Mutex
 	bad      []time.Time // until when each gateway is not asked first
@@ -46,7 +48,7 @@ type search struct {
 	moved    int // asked another gateway
 	slowest  time.Duration
 	records  []int // on each server; -1: it does not say
-	waiting  []int // for each server, in all gateways that say
+	waiting  []int // entries that each server lacks, as any gateway says
 	lastErr  error
 }
 
@@ -133,7 +135,7 @@ func (s *search) prepare() error {
 func (s *search) ready() error {
 	for _, n := range s.c.nodes {
 		for _, u := range []string{"http://" + addrAt(n, groongaPort) + "/d/status", "http://" + addrAt(n, gatewayPort) + "/d/status"} {
-			if _, err := s.get(u, nil, time.Second); err != nil {
+			if _, err := s.get(u, "", nil, time.Second); err != nil {
 				return err
 			}
 		}
@@ -166,9 +168,11 @@ func (s *search) load(rows []map[string]any) error {
 	return err
 }
 
-// ask has a command answered by the i-th gateway, or by another if that does not.
+// ask has a command answered by the i-th gateway, or by another if that does not. It has an
+// id, so that a write whose answer is late is not done twice.
 func (s *search) ask(i int, command string, body []byte) ([]byte, error) {
 	began := time.Now()
+	id := fmt.Sprintf("%s-%d", s.c.mark, s.asked.Add(1))
 	n := len(s.c.nodes)
 	var err error
 	for try := range 2 * n {
@@ -180,7 +184,7 @@ func (s *search) ask(i int, command string, body []byte) ([]byte, error) {
 			continue
 		}
 		var answer []byte
-		if answer, err = s.get("http://"+addrAt(s.c.nodes[g], gatewayPort)+"/d/"+command, body, patience); err == nil {
+		if answer, err = s.get("http://"+addrAt(s.c.nodes[g], gatewayPort)+"/d/"+command, id, body, patience); err == nil {
 			s.took(time.Since(began))
 			return answer, nil
 		}
@@ -205,8 +209,8 @@ func (s *search) took(d time.Duration) {
 	s.mu.Unlock()
 }
 
-// get is one request; an answer that is not a success is an error.
-func (s *search) get(u string, body []byte, patience time.Duration) ([]byte, error) {
+// get is one request, with an id if it is given one; an answer that is not a success is an error.
+func (s *search) get(u, id string, body []byte, patience time.Duration) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
 	method := http.MethodGet
@@ -219,6 +223,9 @@ func (s *search) get(u string, body []byte, patience time.Duration) ([]byte, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if id != "" {
+		req.Header.Set("X-Ibuki-Request-Id", id)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
@@ -270,7 +277,7 @@ func (s *search) count() {
 	for i, node := range s.c.nodes {
 		all.Go(func() { records[i] = s.recordsAt(node) })
 		all.Go(func() {
-			text, err := s.get("http://"+addrAt(node, gatewayPort)+"/status", nil, patience)
+			text, err := s.get("http://"+addrAt(node, gatewayPort)+"/status", "", nil, patience)
 			var status gatewayStatus
 			if err != nil || json.Unmarshal(text, &status) != nil {
 				return
@@ -280,7 +287,7 @@ func (s *search) count() {
 			for _, v := range status.Cluster.Volumes {
 				for j, o := range s.c.nodes {
 					if v.Node == o.place.host {
-						waiting[j] += v.Waiting
+						waiting[j] = max(waiting[j], v.Waiting)
 					}
 				}
 			}
@@ -294,7 +301,7 @@ func (s *search) count() {
 
 // recordsAt is how many records one server has, -1 if it does not say.
 func (s *search) recordsAt(n *node) int {
-	text, err := s.get("http://"+addrAt(n, groongaPort)+"/d/select?table=Items&limit=0&output_columns=_id&cache=no", nil, patience)
+	text, err := s.get("http://"+addrAt(n, groongaPort)+"/d/select?table=Items&limit=0&output_columns=_id&cache=no", "", nil, patience)
 	var doc []json.RawMessage
 	var body [][][]json.RawMessage
 	if err != nil || json.Unmarshal(text, &doc) != nil || len(doc) < 2 || json.Unmarshal(doc[1], &body) != nil || len(body) == 0 {

@@ -12,7 +12,6 @@ import (
 // commands are all subcommands. Each is a variable in a file of its own.
 var commands = []*command{
 	agentCommand,
-	bufferCommand,
 	catalogCommand,
 	clusterCommand,
 	completionCommand,
@@ -42,6 +41,7 @@ var commands = []*command{
 	topCommand,
 	versionCommand,
 	whyCommand,
+	writeLogCommand,
 }
 
 // env is what a subcommand may touch of the process.

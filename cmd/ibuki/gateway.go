@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -32,8 +33,9 @@ Usage: {prog} gateway -catalog=FILE -live-nodes=FILE [options]
   Answers clients of Groonga and has the servers of a cluster do the work: each
   search goes to one live replica of each slice, each write to all replicas.
   Which servers there are is in the catalog; which of them are alive is in the
-  file that the agent of this machine writes. A write that a replica misses is
-  kept until it is back.
+  file that the agent of this machine writes. Writes go through a log that the
+  gateways share: one is done when a majority of them has it on disk, and a
+  replica that misses it gets it when it is back.
 
 Options:
 
@@ -43,15 +45,8 @@ Options:
                             there is none yet, all nodes are held to be alive.
   -http=:10040              Where Groonga's HTTP interface is offered, and /status.
   -droonga=ADDR             Where Droonga's message protocol is offered.
-  -buffer=DIR               Where writes are kept. Without it writes are refused.
-  -buffer-size=1073741824   How many bytes may be kept. Then writes are refused.
-  -sync=always              When kept writes are forced to the disk: 'always',
-                            'interval' (every 200 ms) or 'never'. It only matters
-                            if the machine itself stops.
-  -log=DIR                  Where this gateway's part of the replicated log of writes
-                            is kept, instead of -buffer: writes are done by a
-                            majority of the gateways, in one order, and none that
-                            was acknowledged is lost. See docs/write-log.md.
+  -log=DIR                  Where this gateway's part of the log of writes is kept.
+                            Without it writes are refused. See docs/write-log.md.
   -log-size=1073741824      How many bytes the log may have. Then writes are refused.
   -compare-rate=1000        How many records a second are read of each server, in the
                             background, to compare it with the others of its slice.
@@ -74,26 +69,25 @@ Options:
 // gatewayFlags are the settings of the command line.
 type gatewayFlags struct {
 	catalog, list, http, droonga string
-	buffer, sync, dataset, node  string
-	writeLog                     string
+	writeLog, dataset, node      string
 	logSize                      int64
 	compareRate                  int
 	logLevel                     string
-	size                         int64
 	writeWait                    time.Duration
 	peers                        listFlag
 }
 
 func runGateway(e *env, args []string) int {
+	if slices.ContainsFunc(args, isBufferFlag) {
+		return e.usage("-buffer is no more: writes are kept in a log that the gateways share, by -log=DIR. " +
+			"Read \"From -buffer to -log\" in docs/write-log.md before you start this gateway.")
+	}
 	var f gatewayFlags
 	fs := e.flags()
 	fs.StringVar(&f.catalog, "catalog", "", "")
 	fs.StringVar(&f.list, "live-nodes", "", "")
 	fs.StringVar(&f.http, "http", ":10040", "")
 	fs.StringVar(&f.droonga, "droonga", "", "")
-	fs.StringVar(&f.buffer, "buffer", "", "")
-	fs.Int64Var(&f.size, "buffer-size", 1<<30, "")
-	fs.StringVar(&f.sync, "sync", "always", "")
 	fs.StringVar(&f.writeLog, "log", "", "")
 	fs.Int64Var(&f.logSize, "log-size", 1<<30, "")
 	fs.IntVar(&f.compareRate, "compare-rate", dispatch.DefaultCompareRate, "")
@@ -114,8 +108,6 @@ func runGateway(e *env, args []string) int {
 		return e.usage("A live-node list must be specified.")
 	case f.compareRate < 0:
 		return e.usage("-compare-rate is negative.")
-	case f.writeLog != "" && f.buffer != "":
-		return e.usage("-log and -buffer are two ways to keep writes: give one of them.")
 	}
 	tuneGateway()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -125,6 +117,13 @@ func runGateway(e *env, args []string) int {
 		return e.fail("Error: %s", err)
 	}
 	return g.serve(ctx, e)
+}
+
+// isBufferFlag reports whether an argument is -buffer or -buffer-size, which gateways had
+// before they shared a log.
+func isBufferFlag(arg string) bool {
+	name, _, _ := strings.Cut(strings.Replace(arg, "--", "-", 1), "=")
+	return name == "-buffer" || name == "-buffer-size"
 }
 
 // bootID names this start of the host: after another one, what a server had not yet forced
@@ -154,7 +153,6 @@ func tuneGateway() {
 type gatewayProcess struct {
 	flags    *gatewayFlags
 	log      *slog.Logger
-	buffer   *dispatch.Buffer
 	list     *livefile.List
 	d        *dispatch.Dispatcher
 	client   *gateway.Client
@@ -181,7 +179,7 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 		return nil, fmt.Errorf("%s: %w", f.catalog, err)
 	}
 	cfg := dispatch.Config{
-		Catalog: c, Dataset: f.dataset, Dir: f.buffer, WriteWait: f.writeWait, PeerClient: g.client, Log: g.log,
+		Catalog: c, Dataset: f.dataset, WriteWait: f.writeWait, PeerClient: g.client, Log: g.log,
 	}
 	if cfg.Self, cfg.Peers, err = f.gateways(c); err != nil {
 		return nil, err
@@ -197,16 +195,6 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 		if f.compareRate == 0 {
 			cfg.WriteLog.CompareRate = -1
 		}
-	}
-	if f.buffer != "" {
-		policy, err := dispatch.ParseSyncPolicy(f.sync)
-		if err != nil {
-			return nil, fmt.Errorf("-sync: %w", err)
-		}
-		if g.buffer, err = dispatch.OpenBuffer(f.buffer, dispatch.BufferConfig{MaxBytes: f.size, Sync: policy}); err != nil {
-			return nil, err
-		}
-		cfg.Buffer = g.buffer
 	}
 	g.list, err = livefile.Watch(ctx, f.list, livefile.Config{Report: g.reportList})
 	if err != nil {
@@ -225,7 +213,7 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 	if g.listener, err = net.Listen("tcp", f.http); err != nil {
 		return nil, err
 	}
-	served := gateway.Config{Doer: g.d, Exchange: g.d.Exchange, WriteLog: g.d.LogRequest(), Status: g.status, Cluster: g.d.Status, Log: g.log}
+	served := gateway.Config{Doer: g.d, WriteLog: g.d.LogRequest(), Status: g.status, Cluster: g.d.Status, Log: g.log}
 	if f.writeLog != "" {
 		served.Compare = g.d.Compare
 	}
@@ -290,11 +278,6 @@ func (g *gatewayProcess) close() {
 		g.listener.Close()
 	}
 	g.client.Close()
-	if g.buffer != nil {
-		if err := g.buffer.Close(); err != nil {
-			g.log.Error("buffer", "error", err)
-		}
-	}
 }
 
 // gatewayStatus is what /status shows.
@@ -302,7 +285,6 @@ type gatewayStatus struct {
 	Version string          `json:"version"`
 	Uptime  float64         `json:"uptime_seconds"`
 	List    gatewayList     `json:"live_nodes"`
-	Buffer  *gatewayBuffer  `json:"buffer,omitempty"`
 	Cluster dispatch.Status `json:"cluster"`
 }
 
@@ -320,12 +302,6 @@ type gatewayList struct {
 	Nodes     int        `json:"nodes"`
 }
 
-// gatewayBuffer is how the buffer stands, in bytes.
-type gatewayBuffer struct {
-	Size int64 `json:"size"`
-	Most int64 `json:"most"`
-}
-
 func (g *gatewayProcess) status() any {
 	h, view := g.list.Health(), g.list.Current()
 	s := gatewayStatus{
@@ -340,10 +316,6 @@ func (g *gatewayProcess) status() any {
 	}
 	if h.Loaded {
 		s.List.Written, s.List.Confirmed = &h.Written, &h.Confirmed
-	}
-	if g.buffer != nil {
-		s.Buffer = new(gatewayBuffer)
-		s.Buffer.Size, s.Buffer.Most = g.buffer.Size()
 	}
 	return s
 }

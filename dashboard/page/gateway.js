@@ -1,6 +1,6 @@
-// The gateway beside the agent: its servers, and the writes that wait for them.
+// The gateway beside the agent: its servers, and how far the log of writes is on them.
 
-import { ago, byID, bytes, clock, el, icon, millis, number, put, show } from "./dom.js";
+import { byID, bytes, clock, el, icon, millis, number, put, show } from "./dom.js";
 
 const ICONS = { active: "alive", inactive: "degraded", dead: "failed" };
 
@@ -24,13 +24,13 @@ export class Gateway {
     }
     const s = g.status;
     const volumes = s.cluster?.volumes ?? [];
-    const waiting = volumes.reduce((n, v) => n + v.waiting, 0);
+    const log = s.cluster.log;
     const facts = [
-      ["Writes that wait", waiting ? `${number(waiting)} (${bytes(volumes.reduce((n, v) => n + v.waiting_bytes, 0))})` : "none"],
-      s.buffer ? ["Buffer", [`${bytes(s.buffer.size)} of ${bytes(s.buffer.most)} `, el("meter", { min: 0, max: s.buffer.most, value: s.buffer.size, high: s.buffer.most * 0.8, "aria-label": "Buffer in use" })]] : ["Buffer", "none: searches only"],
+      log ? ["Log of writes", this.log(log)] : ["Log of writes", "none: searches only"],
+      log?.fault ? ["No write is done", el("span", { class: "bad" }, icon("failed"), " " + log.fault)] : null,
+      log?.leader ? ["Leader", log.leader] : null,
       ["List of live nodes", this.list(s.live_nodes ?? {})],
       ["Reads", `${number(s.cluster.reads)}, ${number(s.cluster.underway)} under way, half within ${millis(s.cluster.median_ms)}; ${number(s.cluster.hedges)} asked twice, ${number(s.cluster.refused)} refused`],
-      s.cluster.sequencer ? ["Writes are put in order by", s.cluster.sequencer] : null,
       s.cluster.gateways?.length ? ["Other gateways", s.cluster.gateways.flatMap((p, i) => [i ? ", " : "", icon(p.reachable ? "alive" : "failed"), ` ${p.node || p.address} ${p.reachable ? "answers" : "does not answer"}`])] : null,
       s.cluster.log?.compare ? ["Servers compared", this.compared(s.cluster.log.compare)] : null,
     ].filter(Boolean);
@@ -38,9 +38,13 @@ export class Gateway {
       el("dl", { class: "facts" }, facts.map(([k, v]) => [el("dt", {}, k), el("dd", {}, v)])),
       el("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Servers of the gateway" }, el("table", { class: "data" },
         el("caption", { class: "quiet" }, "Servers"),
-        el("thead", {}, el("tr", {}, ["Server", "State", "Waiting", "Since", "Kept elsewhere", "Reads", "Half within", "99 of 100"].map((t, i) => el("th", { scope: "col", class: [2, 5, 6, 7].includes(i) ? "n" : null }, t)))),
+        el("thead", {}, el("tr", {}, ["Server", "State", "Entries to apply", "Writes", "Reads", "Half within", "99 of 100"].map((t, i) => el("th", { scope: "col", class: i > 1 ? "n" : null }, t)))),
         el("tbody", {}, volumes.map((v) => this.row(v))))),
     );
+  }
+
+  log(l) {
+    return [`${bytes(l.bytes)} of ${bytes(l.most)} `, el("meter", { min: 0, max: l.most, value: l.bytes, high: l.most * 0.8, "aria-label": "Log in use" })];
   }
 
   list(l) {
@@ -57,14 +61,11 @@ export class Gateway {
   }
 
   row(v) {
-    const detail = [v.server !== "up" ? "server " + v.server : "", v.listed ? "" : "not alive by the list", v.behind ? "behind" : "", v.fault ?? ""].filter(Boolean).join(", ");
-    const since = v.waiting_since ? ago(this.model.now() - Date.parse(v.waiting_since)) : "–";
+    const detail = [v.server !== "up" ? "server " + v.server : "", v.listed ? "" : "not alive by the list", v.behind ? "lacks writes" : "", v.position && v.position.state !== "up" ? v.position.state : "", v.fault ?? ""].filter(Boolean).join(", ");
     return el("tr", {},
       el("th", { scope: "row" }, v.address, v.slices?.length ? el("span", { class: "note" }, " " + v.slices.join(", ")) : null),
       el("td", {}, icon(ICONS[v.state] ?? "left"), " ", v.state, detail && v.state !== "active" ? el("span", { class: "note" }, " " + detail) : null),
-      el("td", { class: "n" }, v.waiting ? `${number(v.waiting)} (${bytes(v.waiting_bytes)})` : "0"),
-      el("td", {}, since),
-      el("td", {}, Array.isArray(v.held_by) && v.held_by.length ? v.held_by.join(", ") : "–"),
+      el("td", { class: "n" }, v.position ? number(v.waiting) : "–"), el("td", { class: "n" }, number(v.delivered)),
       el("td", { class: "n" }, number(v.answers)), el("td", { class: "n" }, millis(v.median_ms)), el("td", { class: "n" }, millis(v.p99_ms)));
   }
 }

@@ -32,13 +32,14 @@ const logBytes = "128m"
 type hosts struct {
 	world
 	network *netns.Network
-	keep    string // the gateways' flag: log or buffer
+	keep    string // the gateways' flag: log, or, of an earlier build, buffer
 	ended   int    // servers that ended by themselves
 	filled  int    // servers that had to be filled
 	fillAt  time.Time
 }
 
-// newHosts starts a cluster whose gateways keep writes with -log or with -buffer.
+// newHosts starts a cluster whose gateways keep writes with -log, or are of an earlier build and
+// keep them with -buffer.
 func newHosts(t *testing.T, keep string) *hosts {
 	t.Helper()
 	need(t, "groonga", "iptables", "mount")
@@ -124,7 +125,11 @@ func (h *hosts) agent(i int) *process {
 
 // keeper is the gateway of a host.
 func (h *hosts) keeper(i int) *process {
-	return h.process(fmt.Sprint("gateway", i), ibuki(), "gateway", "-catalog="+h.file("catalog.json"), "-live-nodes="+h.listFile(i),
+	program := ibuki()
+	if h.keep == "buffer" {
+		program = *before
+	}
+	return h.process(fmt.Sprint("gateway", i), program, "gateway", "-catalog="+h.file("catalog.json"), "-live-nodes="+h.listFile(i),
 		"-http="+h.frontOf(i), "-"+h.keep+"="+h.kept(i)+"/writes")
 }
 

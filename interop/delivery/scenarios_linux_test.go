@@ -12,7 +12,10 @@ import (
 	"time"
 )
 
-var scenarios = flag.Bool("scenarios", false, "TestScenarios: play all of them, with -log and with -buffer, some minutes long")
+var (
+	scenarios = flag.Bool("scenarios", false, "TestScenarios: play all of them, some minutes long")
+	before    = flag.String("before", "", "TestScenarios: an ibuki of before the log, to play them with its -buffer too")
+)
 
 // figures are what a scenario comes to.
 type figures struct {
@@ -28,7 +31,7 @@ func (f figures) String() string {
 		f.done, f.lost, f.overtaken, f.differing, f.refused.Round(10*time.Millisecond))
 }
 
-// judge reports what a scenario came to. What the buffers come to is only reported.
+// judge reports what a scenario came to. What an earlier build comes to is only reported.
 func (f figures) judge(t *testing.T, keep string) {
 	t.Helper()
 	t.Logf("-%s: %v", keep, f)
@@ -37,15 +40,19 @@ func (f figures) judge(t *testing.T, keep string) {
 	}
 }
 
-// TestScenarios plays what lost, overtook or split writes, with the log and, if asked for, with
-// the buffers that it takes the place of.
+// TestScenarios plays what lost, overtook or split writes before there was a log, and, if asked
+// for, plays it with an ibuki of that time too.
 func TestScenarios(t *testing.T) {
 	t.Run("stopped gateway, truncate", func(t *testing.T) { newHosts(t, "log").stoppedGateway().judge(t, "log") })
 	if !*scenarios {
 		return
 	}
-	t.Run("with buffers: stopped gateway, truncate", func(t *testing.T) { newHosts(t, "buffer").stoppedGateway().judge(t, "buffer") })
-	for _, keep := range []string{"log", "buffer"} {
+	keeps := []string{"log"}
+	if *before != "" {
+		keeps = append(keeps, "buffer")
+		t.Run("with buffers: stopped gateway, truncate", func(t *testing.T) { newHosts(t, "buffer").stoppedGateway().judge(t, "buffer") })
+	}
+	for _, keep := range keeps {
 		t.Run(keep, func(t *testing.T) {
 			for _, c := range networkScenarios {
 				t.Run(c.name, func(t *testing.T) {

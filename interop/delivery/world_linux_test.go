@@ -163,7 +163,7 @@ func (w *world) agent(i int) *process {
 
 func (w *world) gateway(i int) *process {
 	return w.process(fmt.Sprint("gateway", i), ibuki(), "gateway", "-catalog="+w.file("catalog.json"), "-live-nodes="+w.listFile(i),
-		"-http="+w.front(i), "-buffer="+w.file(fmt.Sprint("buffer", i)))
+		"-http="+w.front(i), "-log="+w.file(fmt.Sprint("writes", i)))
 }
 
 // asking is who asks servers and gateways how they stand.
@@ -190,6 +190,10 @@ func (w *world) must(node int, name string, args ...string) string {
 	w.t.Helper()
 	text, err := get(w.front(node), command(name, args...))
 	if err != nil {
+		for i := range w.gateways {
+			status, err := get(w.front(i), "/status")
+			w.t.Logf("gateway %d: %v %s", i, err, status)
+		}
 		w.t.Fatalf("%s %v: %v", name, args, err)
 	}
 	return text
@@ -216,7 +220,6 @@ type standing struct {
 			Address string `json:"address"`
 			State   string `json:"state"`
 			Waiting int    `json:"waiting"`
-			Wrong   int    `json:"mismatches"`
 		} `json:"volumes"`
 	} `json:"cluster"`
 }

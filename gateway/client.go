@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,27 +9,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/ibuki-dev/ibuki/dispatch"
 	"github.com/ibuki-dev/ibuki/groonga"
 )
-
-// peerPath is where gateways tell each other how they stand.
-const peerPath = "/ibuki/peer"
-
-// maxPeerMessage bounds what one gateway takes from another, in bytes.
-const maxPeerMessage = 4 << 20
-
-// peer answers another gateway.
-func (s *Server) peer(ctx *fasthttp.RequestCtx) {
-	var m dispatch.PeerMessage
-	if err := json.Unmarshal(ctx.PostBody(), &m); err != nil {
-		ctx.Error("no message of a gateway", fasthttp.StatusBadRequest)
-		return
-	}
-	s.json(ctx, s.cfg.Exchange(m))
-}
 
 // Client talks to other gateways. It is a dispatch.PeerClient.
 type Client struct {
@@ -48,32 +29,14 @@ func NewClient(maxAnswer int64) *Client {
 // Close gives up the connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Exchange tells another gateway how this one stands: see dispatch.PeerClient.
-func (c *Client) Exchange(ctx context.Context, addr string, m dispatch.PeerMessage) (reply dispatch.PeerMessage, err error) {
-	text, err := json.Marshal(m)
-	if err != nil {
-		return reply, err
-	}
-	_, body, err := c.post(ctx, "POST", "http://"+addr+peerPath, text, nil, maxPeerMessage)
-	if err == nil {
-		err = json.Unmarshal(body, &reply)
-	}
-	return reply, err
-}
-
-// Forward has another gateway do a write: see dispatch.PeerClient.
+// Forward has another gateway answer a search: see dispatch.PeerClient.
 func (c *Client) Forward(ctx context.Context, addr string, cmd *groonga.Command) (groonga.Answer, error) {
 	header := make(http.Header)
-	header.Set(headerWrite, cmd.ID)
+	header.Set(headerPassed, "search")
 	if cmd.Dataset != "" {
 		header.Set(headerDataset, cmd.Dataset)
 	}
-	if cmd.ContentType != "" {
-		header.Set("Content-Type", cmd.ContentType)
-	} else if cmd.Body != nil {
-		header.Set("Content-Type", "application/json")
-	}
-	resp, body, err := c.post(ctx, cmd.Method(), "http://"+addr+cmd.URI(), cmd.Body, header, c.maxAnswer)
+	resp, body, err := c.get(ctx, "http://"+addr+cmd.URI(), header)
 	if err != nil {
 		return groonga.Answer{}, err
 	}
@@ -88,28 +51,23 @@ func (c *Client) Forward(ctx context.Context, addr string, cmd *groonga.Command)
 	return answer, nil
 }
 
-func (c *Client) post(ctx context.Context, method, url string, text []byte, header http.Header, most int64) (*http.Response, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(text))
+func (c *Client) get(ctx context.Context, url string, header http.Header) (*http.Response, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, nil, err
 	}
-	if header != nil {
-		req.Header = header
-	}
+	req.Header = header
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxAnswer+1))
 	if err != nil {
 		return nil, nil, err
 	}
-	if int64(len(body)) > most {
-		return nil, nil, fmt.Errorf("%w: more than %d bytes", dispatch.ErrAnswerTooLong, most)
-	}
-	if header == nil && resp.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("%s: %s", url, resp.Status)
+	if int64(len(body)) > c.maxAnswer {
+		return nil, nil, fmt.Errorf("%w: more than %d bytes", dispatch.ErrAnswerTooLong, c.maxAnswer)
 	}
 	return resp, body, nil
 }
