@@ -264,3 +264,64 @@ func TestDecisionsAreNumbered(t *testing.T) {
 		}
 	}
 }
+
+// TestDifferencesAreRun: each row of "Different on purpose" names tests that there are. Of
+// TestDifferences it names a subtest, and each of these has a row.
+func TestDifferencesAreRun(t *testing.T) {
+	text := prose(t, "docs/serf-compat.md")
+	_, text, _ = strings.Cut(text, "## Different on purpose")
+	text, _, _ = strings.Cut(text, "\n## ")
+	tests, seen := declaredTests(t), make(map[string]bool)
+	rows := 0
+	for line := range strings.Lines(text) {
+		cells := strings.Split(strings.ReplaceAll(line, `\|`, "/"), "|")
+		if len(cells) != 6 || strings.HasPrefix(line, "| what ") || strings.HasPrefix(line, "| --- ") {
+			continue
+		}
+		rows++
+		named := codeSpan.FindAllString(cells[4], -1)
+		if len(named) == 0 {
+			t.Errorf("no test: %s", line)
+		}
+		for _, name := range named {
+			if name = strings.Trim(name, "`"); !tests[name] {
+				t.Errorf("there is no %s", name)
+			}
+			seen[name] = true
+		}
+	}
+	if rows < 20 {
+		t.Errorf("only %d rows: the test does not read the table", rows)
+	}
+	for name := range tests { // order-free: each is an error of its own
+		if strings.HasPrefix(name, "TestDifferences/") && !seen[name] {
+			t.Errorf("%s has no row", name)
+		}
+	}
+}
+
+// declaredTests are the names of all tests, and of the subtests of TestDifferences.
+func declaredTests(t *testing.T) map[string]bool {
+	names := make(map[string]bool)
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	row := regexp.MustCompile(`(?m)^\t\{"([^"]+)", \w+, `)
+	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range declared.FindAllSubmatch(text, -1) {
+			names[string(m[1])] = true
+		}
+		if filepath.ToSlash(path) == "interop/differences_test.go" {
+			for _, m := range row.FindAllSubmatch(text, -1) {
+				names["TestDifferences/"+string(m[1])] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
