@@ -67,21 +67,12 @@ func (p *pass) inParts(ctx context.Context, t *table, parts uint64) (overflow bo
 		switch {
 		case err != nil:
 			return false, err
-		case left.overflow:
-			return true, nil
 		case len(left.pending) == 0:
 			continue
-		case t.keyless && sameDigests(whole) && parts == 1:
-			p.loose[t.name] = true
-			return false, nil // the same records under other ids
-		}
-		if t.keyless && !left.mostly(whole) {
-			p.loose[t.name] = true
-			if whole[0].bytes > longestRow {
-				p.Undecided = append(p.Undecided, fmt.Sprintf("%s: it has no keys, its ids differ, and its records are longer than %d bytes", t.name, longestRow))
-				return false, nil
-			}
-			return false, p.keyless(ctx, t)
+		case t.keyless && !left.mostly(whole):
+			return false, p.keyless(ctx, t, whole)
+		case left.overflow:
+			return true, nil
 		}
 		if err := p.records(ctx, t, left); err != nil {
 			return false, err
@@ -92,7 +83,7 @@ func (p *pass) inParts(ctx context.Context, t *table, parts uint64) (overflow bo
 
 // mostly reports whether most records were the same under the same ids.
 func (p *pool) mostly(whole []digest) bool {
-	return uint64(len(p.pending)) < whole[0].count/2+atOnce && !p.overflow
+	return !p.overflow && !sameDigests(whole) && uint64(len(p.pending)) < whole[0].count/2+atOnce
 }
 
 func sameDigests(list []digest) bool {
@@ -288,8 +279,18 @@ func (t *table) columnOf(texts []string) string {
 	return ""
 }
 
-// keyless compares a table without keys whose records have other ids on other servers.
-func (p *pass) keyless(ctx context.Context, t *table) error {
+// keyless compares a table without keys whose records have other ids on other servers. whole
+// is what was read of it while writes went on.
+func (p *pass) keyless(ctx context.Context, t *table, whole []digest) error {
+	p.loose[t.name] = true
+	if sameDigests(whole) {
+		return nil
+	}
+	const because = "it has no keys, its ids differ, and it"
+	if whole[0].bytes > longestRow {
+		p.Undecided = append(p.Undecided, fmt.Sprintf("%s: %s is longer than %d bytes", t.name, because, longestRow))
+		return nil
+	}
 	values := make([]string, p.n)
 	for range confirmations {
 		answers, err := p.at(ctx, selectCommand(t.name, t.read(), "limit", strconv.Itoa(mostWhole)))
@@ -302,7 +303,7 @@ func (p *pass) keyless(ctx context.Context, t *table) error {
 				return err
 			}
 			if pg.hits > mostWhole {
-				p.Undecided = append(p.Undecided, fmt.Sprintf("%s: it has no keys, its ids differ, and it has more than %d records", t.name, mostWhole))
+				p.Undecided = append(p.Undecided, fmt.Sprintf("%s: %s has more than %d records", t.name, because, mostWhole))
 				return nil
 			}
 			rows, err := pg.rows()
