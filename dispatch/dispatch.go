@@ -146,7 +146,7 @@ func (d *Dispatcher) Do(ctx context.Context, c *groonga.Command) (groonga.Answer
 	if kind == groonga.Forbidden {
 		return groonga.Answer{}, ErrForbidden
 	}
-	if err := d.check(ctx, ds, c); err != nil {
+	if c, err = d.prepare(ctx, ds, c); err != nil {
 		return groonga.Answer{}, err
 	}
 	switch kind {

@@ -10,10 +10,6 @@ import (
 	"github.com/ibuki-dev/ibuki/groonga"
 )
 
-// keyRecord is what a record of that key is placed by. On a command line every key
-// is text; numbers are placed by their digits, which are the same.
-func keyRecord(key string) catalog.Record { return catalog.Key(key) }
-
 // holders are the servers of a record, in all layouts.
 func (ds *dataset) holders(r catalog.Record) ([]*volume, error) {
 	parts, err := ds.place(r)
@@ -68,13 +64,10 @@ func (ds *dataset) loadShares(c *groonga.Command) ([]share, error) {
 	if err != nil {
 		return nil, err
 	}
-	if records.ByID() {
-		return nil, groonga.ErrLoadByID
-	}
 	groups := make(map[string]*group)
 	var order []*group
 	for i, r := range records.Rows {
-		parts, err := ds.partsOf(records, r)
+		parts, err := ds.partsOf(records, c.Keys, r)
 		if err != nil {
 			return nil, err
 		}
@@ -102,22 +95,17 @@ type group struct {
 }
 
 // partsOf finds the part of a record in each layout.
-func (ds *dataset) partsOf(list *groonga.RecordList, row json.RawMessage) ([]int, error) {
+func (ds *dataset) partsOf(list *groonga.RecordList, keys groonga.Keys, row json.RawMessage) ([]int, error) {
 	record := list.Record(row)
 	key, keyed := record["_key"]
 	if !keyed {
 		return ds.spread(row), nil
 	}
-	switch key := key.(type) {
-	case json.Number:
-		digits, err := groonga.IntegerKey(key)
-		if err != nil {
-			return nil, err
-		}
-		record["_key"] = digits
-	case bool:
-		return nil, fmt.Errorf("a load with the key %v: %w: write it as the table's type has it", key, groonga.ErrNotSupported)
+	text, err := keys.Place(key)
+	if err != nil {
+		return nil, err
 	}
+	record["_key"] = text
 	return ds.place(record)
 }
 
@@ -129,11 +117,11 @@ func combineWrites(c *groonga.Command, shares []share, answers []groonga.Answer)
 		return answers[0]
 	}
 	if c.Name == "load" && shares[0].rows != nil {
-		rows := make([][]int, len(shares))
+		rows, parts := make([][]int, len(shares)), make([]*groonga.Command, len(shares))
 		for i, s := range shares {
-			rows[i] = s.rows
+			rows[i], parts[i] = s.rows, s.command
 		}
-		if whole, err := groonga.CombineLoads(c, answers, rows); err == nil {
+		if whole, err := groonga.CombineLoads(c, parts, answers, rows); err == nil {
 			return whole
 		}
 	}

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/ibuki-dev/ibuki/groonga"
@@ -64,6 +65,9 @@ func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *groonga.Comman
 				first = a
 			}
 		}
+		if first.Code != 0 {
+			return d.failure(ctx, l, c, first)
+		}
 		if plan.Again(docs) {
 			continue
 		}
@@ -71,6 +75,31 @@ func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *groonga.Comman
 		first.ContentType = plan.ContentType()
 		return first, err
 	}
+}
+
+// failure has the slices say what is wrong with a command, in the client's words and form:
+// they were asked another one. What Groonga says of a bad expression depends on whether the
+// window has any records, which differ from slice to slice.
+func (d *Dispatcher) failure(ctx context.Context, l *layout, c *groonga.Command, failed groonga.Answer) (groonga.Answer, error) {
+	refused := fmt.Errorf("%w: a server says: %s", groonga.ErrNotSupported, groonga.Message(failed.Body))
+	windowed := c.Get("offset") != "" && c.Get("offset") != "0" || strings.HasPrefix(c.Get("limit"), "-")
+	if windowed && strings.Contains(groonga.Message(failed.Body), "Syntax error") {
+		return groonga.Answer{}, refused
+	}
+	answers, err := d.askAll(ctx, l, c)
+	if err != nil {
+		return groonga.Answer{}, err
+	}
+	plain, err := d.askAll(ctx, l, c.Asked())
+	if err != nil {
+		return groonga.Answer{}, err
+	}
+	for i, a := range answers {
+		if a.Code == 0 || a.Code != answers[0].Code || groonga.Message(plain[i].Body) != groonga.Message(plain[0].Body) {
+			return groonga.Answer{}, refused
+		}
+	}
+	return answers[0], nil
 }
 
 // askAll asks each part the same and returns the answers in the order of the parts.

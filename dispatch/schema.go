@@ -15,20 +15,32 @@ const schemaAge = time.Second
 type schemaCache struct {
 	turn   chan struct{} // holds one: somebody asks, or looks
 	schema groonga.Schema
+	keys   map[string]tableKeys
 	asked  time.Time
 }
 
-func newSchemaCache() *schemaCache { return &schemaCache{turn: make(chan struct{}, 1)} }
+// tableKeys is how the table with that number makes its keys.
+type tableKeys struct {
+	id   int
+	keys groonga.Keys
+}
+
+func newSchemaCache() *schemaCache {
+	return &schemaCache{turn: make(chan struct{}, 1), keys: make(map[string]tableKeys)}
+}
 
 // schema asks a server for a dataset's tables, unless that was done just now.
 func (d *Dispatcher) schema(ctx context.Context, ds *dataset) (groonga.Schema, error) {
-	s := ds.schema
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return groonga.Schema{}, ctx.Err()
+	if err := ds.schema.take(ctx); err != nil {
+		return groonga.Schema{}, err
 	}
-	defer func() { <-s.turn }()
+	defer ds.schema.give()
+	return d.schemaHeld(ctx, ds)
+}
+
+// schemaHeld is schema for whoever has the turn.
+func (d *Dispatcher) schemaHeld(ctx context.Context, ds *dataset) (groonga.Schema, error) {
+	s := ds.schema
 	if !s.asked.IsZero() && time.Since(s.asked) < schemaAge {
 		return s.schema, nil
 	}
@@ -44,36 +56,45 @@ func (d *Dispatcher) schema(ctx context.Context, ds *dataset) (groonga.Schema, e
 	return schema, err
 }
 
+// take takes the turn.
+func (s *schemaCache) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *schemaCache) give() { <-s.turn }
+
 // forget has the schema asked for again.
 func (s *schemaCache) forget() {
 	s.turn <- struct{}{}
 	s.asked = time.Time{}
-	<-s.turn
+	s.give()
 }
 
-// check refuses what several servers cannot do alike.
-func (d *Dispatcher) check(ctx context.Context, ds *dataset, c *groonga.Command) error {
-	if ds.sliced() {
-		return d.checkCut(ctx, ds, c)
+// keys asks how a table makes its keys, unless that is known.
+func (d *Dispatcher) keys(ctx context.Context, ds *dataset, table string) (groonga.Keys, error) {
+	s := ds.schema
+	if err := s.take(ctx); err != nil {
+		return groonga.Keys{}, err
 	}
-	if len(ds.volumes) > 1 {
-		byNumber, err := c.ByNumber()
-		if byNumber && err == nil {
-			err = groonga.ErrByNumber
-		}
-		return err
+	defer s.give()
+	schema, err := d.schemaHeld(ctx, ds)
+	if err != nil {
+		return groonga.Keys{}, err
 	}
-	return nil
-}
-
-// checkCut refuses what servers that share the data cannot do rightly.
-func (d *Dispatcher) checkCut(ctx context.Context, ds *dataset, c *groonga.Command) error {
-	cut := groonga.Cut{Fact: ds.fact}
-	if c.Name == "select" || c.Name == "delete" {
-		var err error
-		if cut.Schema, err = d.schema(ctx, ds); err != nil {
-			return err
-		}
+	id := schema.ID(table)
+	if known, ok := s.keys[table]; ok && known.id == id || id == 0 {
+		return known.keys, nil
 	}
-	return cut.Check(c)
+	answer, err := d.ask(ctx, ds.readable().all, groonga.KeysCommand(table))
+	if err != nil {
+		return groonga.Keys{}, err
+	}
+	keys := groonga.ReadKeys(answer.Body, table)
+	s.keys[table] = tableKeys{id, keys}
+	return keys, nil
 }

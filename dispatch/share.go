@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ibuki-dev/ibuki/catalog"
 	"github.com/ibuki-dev/ibuki/groonga"
 )
 
@@ -28,7 +29,11 @@ func (ds *dataset) shares(c *groonga.Command) ([]share, error) {
 		return ds.loadShares(c)
 	case "delete":
 		if key, ok := c.Lookup("key"); ok {
-			volumes, err := ds.holders(keyRecord(key))
+			text, err := c.Keys.Place(key)
+			if err != nil {
+				return nil, err
+			}
+			volumes, err := ds.holders(catalog.Key(text))
 			return []share{{c, volumes, nil}}, err
 		}
 		if _, ok := c.Lookup("id"); ok {

@@ -35,6 +35,8 @@ type Command struct {
 	ContentType string
 	// ID names one write over all gateways; "" for one that came from a client.
 	ID string
+	// Keys are those of its table, for a load or a delete whose records are placed by them.
+	Keys Keys
 	// Forwarded: another gateway has passed it on, and it is not passed on once more.
 	Forwarded bool
 

@@ -22,6 +22,15 @@ func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrNotSupported, fmt.Sprintf(format, args...))
 }
 
+// NeedsSchema reports whether Check has to know the schema for that command.
+func NeedsSchema(command string) bool {
+	switch command {
+	case "select", "delete", "load", "column_create", "table_create", "column_copy", "table_copy", "table_tokenize", "object_inspect":
+		return true
+	}
+	return false
+}
+
 // Check refuses a command that the servers cannot do rightly, each for its slice.
 func (k Cut) Check(c *Command) error {
 	switch c.Name {
@@ -31,6 +40,12 @@ func (k Cut) Check(c *Command) error {
 		return k.checkDelete(c)
 	case "load":
 		return k.checkLoad(c)
+	case "column_create", "table_create":
+		return k.checkCreate(c)
+	case "table_tokenize":
+		return k.checkSpread(c.Get("table"))
+	case "column_create_similar":
+		return refuse("column_create_similar: use column_create")
 	case "table_copy":
 		if from, to := c.Get("from_name"), c.Get("to_name"); k.Fact != "" && k.whole(from) != k.whole(to) {
 			return refuse("to copy %s to %s, one of which is cut into slices and the other whole on each", from, to)
@@ -39,6 +54,7 @@ func (k Cut) Check(c *Command) error {
 		if from, to := c.Get("from_table"), c.Get("to_table"); from != to && (k.Fact == "" || k.whole(from) != k.whole(to)) {
 			return refuse("to copy a column of %s to %s, whose records are on other slices", from, to)
 		}
+		return k.checkColumnCopy(c)
 	case "logical_select", "logical_range_filter", "logical_count", "logical_shard_list", "logical_table_remove":
 		if k.Fact == "" || strings.HasPrefix(k.Fact, c.Get("logical_table")) {
 			return refuse("the command %s", c.Name)
@@ -50,8 +66,8 @@ func (k Cut) Check(c *Command) error {
 	case "index_column_diff":
 		return refuse("the command index_column_diff: ask each server")
 	case "object_inspect":
-		table, _, _ := strings.Cut(c.Get("name"), ".")
-		if !k.whole(table) {
+		table, column, _ := strings.Cut(c.Get("name"), ".")
+		if o, _ := k.Schema.column(table, column); !k.whole(table) || o.isIndex() && k.cutIndex(o) || k.checkSpread(table) != nil {
 			return refuse("object_inspect of what is cut into slices: ask each server")
 		}
 	}
@@ -70,6 +86,9 @@ var expressionParts = map[string]bool{"keys": true, "calc_target": true, "sort_k
 
 func (k Cut) checkSelect(c *Command) error {
 	table := c.Get("table")
+	if err := k.checkSpread(table); err != nil {
+		return err
+	}
 	if into := c.Get("load_table"); into != "" && !(k.whole(table) && k.whole(into)) {
 		return refuse("to store the result, load_table: each slice would store its own part")
 	}
@@ -92,6 +111,9 @@ func (k Cut) checkSelect(c *Command) error {
 		if err != nil {
 			return err
 		}
+	}
+	if c.Get("post_filter") != "" && !k.whole(table) && (integer(c, "offset", 0) != 0 || integer(c, "limit", 10) < 0) {
+		return refuse("post_filter with an offset or a negative limit: Groonga counts it from the records that were there before")
 	}
 	if _, given := c.Lookup("output_columns"); !given && c.Get("limit") != "0" {
 		if err := k.checkColumns(table, "*"); err != nil {
@@ -223,6 +245,12 @@ func (k Cut) cutIndex(c schemaObject) bool {
 // refer to.
 func (k Cut) checkGroups(c *Command) error {
 	for _, a := range c.Args {
+		if strings.HasPrefix(a.Name, "drilldown") && strings.HasSuffix(a.Name, "calc_target") {
+			types := strings.ToUpper(c.Get(strings.TrimSuffix(a.Name, "calc_target") + "calc_types"))
+			if o, _ := k.Schema.column(c.Get("table"), a.Value); o.isVector() && (strings.Contains(types, "MIN") || strings.Contains(types, "MAX")) {
+				return refuse("MIN or MAX of %s, which is a vector: a group that has no values on one slice says 0", a.Value)
+			}
+		}
 		if a.Name != "drilldown_output_columns" && !strings.HasSuffix(a.Name, "].output_columns") || !strings.HasPrefix(a.Name, "drilldown") {
 			continue
 		}
@@ -247,13 +275,90 @@ func (k Cut) checkGroups(c *Command) error {
 
 func (k Cut) checkDelete(c *Command) error {
 	table := c.Get("table")
+	if err := k.checkSpread(table); err != nil {
+		return err
+	}
 	if _, ok := c.Lookup("id"); ok {
 		return refuse("delete by id: each slice numbers its records by itself")
 	}
 	if n, err := strconv.ParseInt(c.Get("limit"), 10, 32); err == nil && n >= 0 && !k.whole(table) {
 		return refuse("delete with a limit: each slice would delete as many")
 	}
+	if fullText.MatchString(c.Get("filter")) && !k.whole(table) {
+		return refuse("delete by a search for words: a slice that has none of them would look for them less strictly. Delete by the keys that a select finds")
+	}
 	return k.checkColumns(table, c.Get("filter"))
+}
+
+// checkSpread refuses a table of which servers have made records by themselves, each where a
+// record of its slice refers to them or has a word that is indexed.
+func (k Cut) checkSpread(table string) error {
+	for name, o := range k.Schema.objects { // order-free: any one is a reason
+		of, _, ok := strings.Cut(name, ".")
+		switch {
+		case !ok:
+		case o.isIndex() && of == table && k.cutIndex(o) && !k.indexesReferences(o, table):
+			return refuse("the table %s, whose records are the words of what is cut into slices", table)
+		case !o.isIndex() && k.Fact == "" && of != table && o.Range.Name == table:
+			return k.refuseReference(fmt.Sprintf("the table %s, to which %s refers", table, name))
+		}
+	}
+	return nil
+}
+
+// indexesReferences reports whether an index is of columns that refer to its table, whose
+// records it does not make.
+func (k Cut) indexesReferences(o schemaObject, table string) bool {
+	for _, s := range o.Sources {
+		source := k.Schema.objects[s.Name]
+		if source.Range.Name != table || source.isIndex() || !strings.Contains(s.Name, ".") {
+			return false
+		}
+	}
+	return len(o.Sources) > 0
+}
+
+// checkCreate refuses columns and keys that refer to what is cut.
+func (k Cut) checkCreate(c *Command) error {
+	if c.Name == "table_create" {
+		for _, name := range []string{"key_type", "value_type"} {
+			if to := c.Get(name); k.Schema.isTable(to) && (!k.whole(to) || !k.whole(c.Get("name"))) {
+				return k.refuseReference("a table with the " + name + " " + to)
+			}
+		}
+		return nil
+	}
+	if to := c.Get("type"); k.Schema.isTable(to) && !k.whole(to) && !strings.Contains(c.Get("flags"), "COLUMN_INDEX") {
+		if k.Fact != "" {
+			return refuse("a column that refers to %s: its records are cut into slices, and the one that is meant may be on another", to)
+		}
+		return k.refuseReference("a column that refers to " + to)
+	}
+	return nil
+}
+
+// numericTypes are the types of which each value can be made one of each other.
+var numericTypes = map[string]bool{
+	"Int8": true, "Int16": true, "Int32": true, "Int64": true, "UInt8": true, "UInt16": true, "UInt32": true, "UInt64": true,
+	"Float": true, "Float32": true, "Bool": true, "Time": true,
+}
+
+// checkColumnCopy refuses a copy that ends at the first value that cannot be copied: each
+// server would do a part of its own. Copies make the records that they refer to, too.
+func (k Cut) checkColumnCopy(c *Command) error {
+	if k.whole(c.Get("to_table")) && k.whole(c.Get("from_table")) {
+		return nil
+	}
+	from, ok1 := k.Schema.column(c.Get("from_table"), c.Get("from_name"))
+	to, ok2 := k.Schema.column(c.Get("to_table"), c.Get("to_name"))
+	a, b := from.Range.Name, to.Range.Name
+	switch {
+	case !ok1 || !ok2:
+		return nil
+	case from.isVector() == to.isVector() && (a == b || numericTypes[a] && (numericTypes[b] || !to.isVector() && !k.Schema.isTable(b))):
+		return nil
+	}
+	return refuse("to copy a column of type %s to one of type %s of what is cut into slices", a, b)
 }
 
 func (k Cut) checkLoad(c *Command) error {
@@ -262,14 +367,12 @@ func (k Cut) checkLoad(c *Command) error {
 			return ErrLoadByID
 		}
 	}
-	if k.whole(c.Get("table")) { // else whoever shares the records out looks at them
-		records, err := Records(c)
-		if err != nil {
-			return err
-		}
-		if records.ByID() {
-			return ErrLoadByID
-		}
+	byNumber, err := c.ByNumber()
+	if err != nil {
+		return err
+	}
+	if byNumber {
+		return ErrLoadByID
 	}
 	for _, name := range []string{"each", "ifexists"} {
 		if err := k.checkColumns(c.Get("table"), c.Get(name)); err != nil {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"strconv"
 	"strings"
 )
 
@@ -169,17 +167,4 @@ func (l *RecordList) Command(c *Command, rows []json.RawMessage) *Command {
 	}
 	next.Body = append(bytes.TrimSuffix(b, []byte(",\n")), ']')
 	return next
-}
-
-// IntegerKey is a number by whose digits a record is placed. 7.0 is the key 7, as of
-// Groonga's tables of integers; a fraction would be cut off in some tables and not in others.
-func IntegerKey(n json.Number) (json.Number, error) {
-	if !strings.ContainsAny(string(n), ".eE") {
-		return n, nil
-	}
-	f, err := n.Float64()
-	if err != nil || f != math.Trunc(f) || math.Abs(f) >= 1<<63 {
-		return "", fmt.Errorf("a load with the key %s: %w: keys that are fractions", n, ErrNotSupported)
-	}
-	return json.Number(strconv.FormatInt(int64(f), 10)), nil
 }

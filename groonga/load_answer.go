@@ -3,8 +3,9 @@ package groonga
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
+	"regexp"
 	"strconv"
+	"strings"
 )
 
 // LoadResult is what came of a load, of which several servers or several steps did a
@@ -13,6 +14,9 @@ type LoadResult struct {
 	Header
 	Status int // HTTP's
 	Loaded int // records
+	// plain: the header is that of command_version 1 although the body is not: so Groonga says
+	// of what is posted to a table that is none.
+	plain bool
 	// IDs and Errors are told of each record if they were asked for; nil: they were not.
 	IDs, Errors []json.RawMessage
 }
@@ -25,7 +29,7 @@ func ReadLoad(a Answer) (r LoadResult, err error) {
 		return r, err
 	}
 	r = LoadResult{Header: doc.head(), Status: a.Status}
-	if !doc.object {
+	if !doc.object && (len(doc.body) == 0 || doc.body[0] != '{') {
 		if len(doc.body) > 0 {
 			r.Loaded, err = strconv.Atoi(string(doc.body))
 		}
@@ -34,6 +38,7 @@ func ReadLoad(a Answer) (r LoadResult, err error) {
 	if len(doc.body) == 0 {
 		return r, nil
 	}
+	r.plain = !doc.object
 	body, ok := splitObject(doc.body)
 	if !ok {
 		return r, errAnswer
@@ -64,7 +69,7 @@ func (r *LoadResult) Add(next LoadResult) {
 	r.IDs = append(r.IDs, next.IDs...)
 	r.Errors = append(r.Errors, next.Errors...)
 	if next.Code != 0 {
-		r.Code, r.Fault, r.Status = next.Code, next.Fault, next.Status
+		r.Code, r.Fault, r.Status, r.plain = next.Code, next.Fault, next.Status, next.plain
 	}
 }
 
@@ -103,6 +108,9 @@ func (r *LoadResult) Answer(f Form) Answer {
 			body.set("errors", errs)
 		}
 	}
+	if r.plain {
+		f.Version = 1
+	}
 	a.ContentType, a.Body = f.Write(r.Header, body)
 	if a.Status == 0 {
 		a.Status = 200
@@ -110,9 +118,9 @@ func (r *LoadResult) Answer(f Form) Answer {
 	return a
 }
 
-// CombineLoads makes one answer of those to the parts of a load. rows are which of the
+// CombineLoads makes one answer of those to the parts of a load c. rows are which of the
 // client's records each part had, in their order.
-func CombineLoads(c *Command, answers []Answer, rows [][]int) (Answer, error) {
+func CombineLoads(c *Command, parts []*Command, answers []Answer, rows [][]int) (Answer, error) {
 	results := make([]LoadResult, len(answers))
 	heads := make([]answer, len(answers))
 	for i, a := range answers {
@@ -124,7 +132,7 @@ func CombineLoads(c *Command, answers []Answer, rows [][]int) (Answer, error) {
 			return Answer{}, err
 		}
 	}
-	whole := combineLoads(results, rows)
+	whole := combineLoads(parts, results, rows)
 	whole.Start, whole.Elapsed = times(heads)
 	one := whole.Answer(c.Form())
 	one.Volume = answers[0].Volume
@@ -132,16 +140,19 @@ func CombineLoads(c *Command, answers []Answer, rows [][]int) (Answer, error) {
 }
 
 // combineLoads makes one result of those to the parts of a load.
-func combineLoads(results []LoadResult, rows [][]int) LoadResult {
+func combineLoads(parts []*Command, results []LoadResult, rows [][]int) LoadResult {
 	whole := LoadResult{Header: results[0].Header, Status: results[0].Status}
 	whole.Code, whole.Fault = 0, nil
 	total, last := 0, -1
 	for i, r := range results {
 		whole.Loaded += r.Loaded
 		total += len(rows[i])
-		if n := len(rows[i]); r.Code != 0 && n > 0 && rows[i][n-1] > last {
-			last = rows[i][n-1]
-			whole.Code, whole.Fault, whole.Status = r.Code, r.Fault, r.Status
+		if r.Code == 0 || len(rows[i]) == 0 {
+			continue
+		}
+		if at := rows[i][faultyRow(parts[i], r.Fault, len(rows[i]))]; at > last {
+			last = at
+			whole.Code, whole.Fault, whole.Status, whole.plain = r.Code, r.Fault, r.Status, r.plain
 		}
 	}
 	whole.IDs = interleave(results, rows, total, func(r LoadResult) []json.RawMessage { return r.IDs })
@@ -153,14 +164,14 @@ func combineLoads(results []LoadResult, rows [][]int) LoadResult {
 // not tell it of each of its records, one list comes after the other.
 func interleave(results []LoadResult, rows [][]int, total int, of func(LoadResult) []json.RawMessage) []json.RawMessage {
 	all := make([]json.RawMessage, total)
-	var joined []json.RawMessage
+	joined := []json.RawMessage{}
 	each := true
 	for i, r := range results {
 		list := of(r)
 		if list == nil {
 			return nil
 		}
-		joined = slices.Concat([]json.RawMessage{}, joined, list)
+		joined = append(joined, list...)
 		if each = each && len(list) == len(rows[i]); !each {
 			continue
 		}
@@ -172,4 +183,36 @@ func interleave(results []LoadResult, rows [][]int, total int, of func(LoadResul
 		return joined
 	}
 	return all
+}
+
+// What Groonga says of a record that it does not take, or not wholly.
+var (
+	noColumn     = regexp.MustCompile(`nonexistent column: <([^>]*)>`)
+	noIdentifier = regexp.MustCompile(`neither <_key> nor <_id>`)
+	noCast       = regexp.MustCompile(`<[^.>]+\.([^>]+)>: failed to cast`)
+)
+
+// faultyRow is the last of a load's records that a fault may be about. It tells which of the
+// faults that several servers have is the last one, which Groonga answers.
+func faultyRow(c *Command, f *Fault, rows int) int {
+	list, err := Records(c)
+	if err != nil || f == nil || len(list.Rows) != rows {
+		return rows - 1
+	}
+	column, missing := "", false
+	if m := noColumn.FindStringSubmatch(f.Message); m != nil {
+		column = m[1]
+	} else if m := noCast.FindStringSubmatch(f.Message); m != nil {
+		column = m[1]
+	} else if missing = noIdentifier.MatchString(f.Message); missing {
+		column = "_key"
+	}
+	isCast := noCast.MatchString(f.Message)
+	for i := rows - 1; i >= 0 && column != ""; i-- {
+		value := field(list.fields(list.Rows[i]), column)
+		if there := value != nil; there != missing && (!isCast || strings.Contains(f.Message, "<"+string(value)+">")) {
+			return i
+		}
+	}
+	return rows - 1
 }

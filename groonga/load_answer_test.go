@@ -99,17 +99,18 @@ func TestLoadsOfSeveralServersAreOne(t *testing.T) {
 		{Header: Header{Code: -22, Fault: bad}, Status: 400, Loaded: 1, IDs: raw("7", "0"), Errors: raw("c", "d")},
 		{Status: 200, Loaded: 1, IDs: raw("9"), Errors: raw("e")},
 	}
-	whole := combineLoads(results, [][]int{{0, 3}, {2, 4}, {1}})
+	parts := []*Command{{}, {}, {}}
+	whole := combineLoads(parts, results, [][]int{{0, 3}, {2, 4}, {1}})
 	if whole.Loaded != 3 || whole.Code != -22 || whole.Status != 400 || whole.Fault != bad ||
 		!slices.EqualFunc(whole.IDs, raw("1", "9", "7", "0", "0"), sameText) || !slices.EqualFunc(whole.Errors, raw("a", "e", "c", "b", "d"), sameText) {
 		t.Errorf("%+v", whole)
 	}
 	results[1].IDs = raw()
-	if whole = combineLoads(results, [][]int{{0, 3}, {2, 4}, {1}}); !slices.EqualFunc(whole.IDs, raw("1", "0", "9"), sameText) {
+	if whole = combineLoads(parts, results, [][]int{{0, 3}, {2, 4}, {1}}); !slices.EqualFunc(whole.IDs, raw("1", "0", "9"), sameText) {
 		t.Errorf("%s", whole.IDs)
 	}
 	results[2].IDs = nil
-	if whole = combineLoads(results, [][]int{{0, 3}, {2, 4}, {1}}); whole.IDs != nil {
+	if whole = combineLoads(parts, results, [][]int{{0, 3}, {2, 4}, {1}}); whole.IDs != nil {
 		t.Errorf("%s", whole.IDs)
 	}
 }
@@ -126,5 +127,29 @@ func TestReturnCodes(t *testing.T) {
 	}
 	if got := ReturnCode(400, []byte("-22\t1")); got != -1 {
 		t.Errorf("of the status alone: %d", got)
+	}
+}
+
+func TestTheLastFaultOfAllPartsIsAnswered(t *testing.T) {
+	parts := []*Command{
+		{Name: "load", Body: []byte(`[{"_key":"a","nosuch":1},{"_key":"b"}]`)},
+		{Name: "load", Body: []byte(`[{"_key":"c","n":"x"},{"n":1},{"_key":"d"}]`)},
+	}
+	fault := func(message string) LoadResult {
+		return LoadResult{Header: Header{Code: -22, Fault: &Fault{Message: message}}}
+	}
+	const column, key, cast = "[table][load][T] nonexistent column: <nosuch>", "[table][load][T] neither <_key> nor <_id> is specified", "<T.n>: failed to cast to <Int32>: <\"x\">"
+	for _, c := range []struct {
+		second string
+		rows   [][]int
+		want   string
+	}{
+		{key, [][]int{{3, 4}, {0, 1, 2}}, column}, {key, [][]int{{0, 4}, {1, 2, 3}}, key}, {cast, [][]int{{3, 4}, {2, 5, 6}}, column},
+		{cast, [][]int{{0, 1}, {2, 3, 4}}, cast}, {"another", [][]int{{3, 4}, {0, 1, 5}}, "another"},
+	} {
+		whole := combineLoads(parts, []LoadResult{fault(column), fault(c.second)}, c.rows)
+		if whole.Fault.Message != c.want {
+			t.Errorf("%v: %s, want %s", c.rows, whole.Fault.Message, c.want)
+		}
 	}
 }

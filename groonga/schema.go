@@ -3,6 +3,7 @@ package groonga
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,8 +13,10 @@ type Schema struct {
 }
 
 type schemaObject struct {
+	ID      int
 	Type    struct{ Name string }
 	Range   struct{ Name string }
+	Flags   struct{ Names string }
 	Sources []struct{ Name string }
 }
 
@@ -53,6 +56,25 @@ func (s Schema) column(table, name string) (c schemaObject, ok bool) {
 	return c, ok && strings.HasPrefix(c.Type.Name, "column:")
 }
 
+// ID is the number of a table or column, by which one that was made anew is another; 0: there
+// is none of that name.
+func (s Schema) ID(name string) int { return s.objects[name].ID }
+
+// reference is a column of a table that refers to another table.
+type reference struct{ column, to string }
+
+// references are a table's columns that refer to tables.
+func (s Schema) references(table string) (list []reference) {
+	for name, o := range s.objects { // order-free: sorted below
+		of, column, ok := strings.Cut(name, ".")
+		if ok && of == table && !o.isIndex() && s.isTable(o.Range.Name) {
+			list = append(list, reference{column, o.Range.Name})
+		}
+	}
+	slices.SortFunc(list, func(a, b reference) int { return strings.Compare(a.column, b.column) })
+	return list
+}
+
 func (o schemaObject) isIndex() bool { return o.Type.Name == "column:index" }
 
 // target is the table in which a chain of columns ends; "" if it is none.
@@ -66,3 +88,6 @@ func (s Schema) target(table, chain string) string {
 	}
 	return table
 }
+
+// isVector reports whether a column has several values.
+func (o schemaObject) isVector() bool { return strings.Contains(o.Flags.Names, "COLUMN_VECTOR") }

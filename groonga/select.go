@@ -26,9 +26,8 @@ import (
 // Use: ask all slices Request; if Again says so, once more; Merge.
 type SelectPlan struct {
 	request *Command // what is asked next
-	final   *Command // what is asked if the first round found too little; nil: nothing
 
-	threshold  int64 // hits up to which Groonga looks for more
+	search     escalation
 	form       Form
 	sort       []sortKey
 	window     window
@@ -207,46 +206,4 @@ func mergeable(c *Command) error {
 		}
 	}
 	return nil
-}
-
-// fullText is what a filter that searches by an index of words has in it.
-var fullText = regexp.MustCompile(`@|query\(|match|phrase|near`)
-
-// planEscalation keeps a slice from looking for more on its own. Groonga searches
-// less strictly when a word has no hit (match_escalation_threshold); a slice without
-// one would do so although others have some, which one server with all would not. So
-// the strict search comes first, and the less strict one only if all slices together
-// have as few hits as make one server do it.
-func (p *SelectPlan) planEscalation(c *Command) {
-	p.threshold = integer(c, "match_escalation_threshold", 0)
-	if p.threshold < 0 || c.Get("query") == "" && !fullText.MatchString(c.Get("filter")) {
-		return
-	}
-	p.final = p.request.Clone()
-	p.request.Set("match_escalation_threshold", "-1")
-}
-
-// Again says whether the slices have to be asked once more, with what Request
-// returns from now on, since these answers have too few hits.
-func (p *SelectPlan) Again(answers [][]byte) bool {
-	if p.final == nil {
-		return false
-	}
-	total := int64(0)
-	for _, data := range answers {
-		a, err := readAnswer(data)
-		if err != nil || a.code != 0 {
-			return false
-		}
-		r, err := a.result()
-		if err != nil {
-			return false
-		}
-		total += r.hits
-	}
-	if total > p.threshold {
-		return false
-	}
-	p.request, p.final = p.final, nil
-	return true
 }

@@ -262,3 +262,12 @@ func Result(doc []byte) (json.RawMessage, error) {
 	}
 	return a.body, nil
 }
+
+// Message is what an answer says of a failure.
+func Message(doc []byte) string {
+	a, err := readAnswer(doc)
+	if fault := a.readFault(); err == nil && fault != nil {
+		return fault.Message
+	}
+	return "nothing that is understood"
+}

@@ -13,12 +13,12 @@ import (
 // groups apart, the sort keys, what an average is computed from, and then what the
 // client asked for.
 type drilldownPlan struct {
-	label   string
-	prefix  string // of its arguments: "drilldown_", "drilldowns[LABEL]."
-	keys    int    // how many columns tell groups apart
-	sort    []sortKey
-	average bool // _nsubrecs and _sum follow the sort keys
-	window  window
+	label    string
+	prefix   string   // of its arguments: "drilldown_", "drilldowns[LABEL]."
+	identity []string // the columns that tell groups apart
+	sort     []sortKey
+	average  bool // _nsubrecs and _sum follow the sort keys
+	window   window
 }
 
 // labelledArgument is an argument of a labelled drilldown.
@@ -72,7 +72,7 @@ func (d *drilldownPlan) plan(c, request *Command, identity string) (err error) {
 			}
 		}
 	}
-	d.keys = len(strings.Split(identity, ","))
+	d.identity = strings.Split(identity, ",")
 	d.window = window{integer(c, d.prefix+"offset", 0), integer(c, d.prefix+"limit", 10)}
 	keys := c.Get(d.prefix + "sort_keys")
 	if keys == "" {
@@ -108,14 +108,14 @@ func (d *drilldownPlan) plan(c, request *Command, identity string) (err error) {
 func (d *drilldownPlan) checkColumns(columns []string) error {
 	for _, name := range columns {
 		switch {
-		case name == "_key" && d.keys > 1:
+		case name == "_key" && len(d.identity) > 1:
 			return fmt.Errorf("%w: the _key of a drilldown by several keys, which is made of record ids; ask for _value.COLUMN instead (drilldown output_columns)", ErrNotSupported)
 		case name != "*" && (!plainColumn.MatchString(name) || strings.HasPrefix(name, "_") && strings.Contains(name, "-")):
 			return fmt.Errorf("%w: %q of a drilldown, which is computed from one slice's groups", ErrNotSupported, name)
 		}
 	}
 	for _, k := range d.sort {
-		if k.column == "_key" && d.keys > 1 {
+		if k.column == "_key" && len(d.identity) > 1 {
 			return fmt.Errorf("%w: to sort a drilldown by several keys by _key; sort by _value.COLUMN instead", ErrNotSupported)
 		}
 	}

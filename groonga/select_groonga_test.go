@@ -128,7 +128,7 @@ func (s *splitGroonga) selectAll(c *Command) ([]byte, error) {
 		return nil, err
 	}
 	answers := s.ask(p.Request())
-	if p.Again(answers) {
+	for p.Again(answers) {
 		answers = s.ask(p.Request())
 	}
 	return p.Merge(answers)

@@ -15,6 +15,7 @@ type groupMerge struct {
 	columns []column
 	header  json.RawMessage
 	order   order
+	keys    int // how many columns tell groups apart
 	hidden  int // columns before those that the client asked for
 	average int // the index of _nsubrecs for averages, _sum after it; -1: none
 	rows    [][]json.RawMessage
@@ -35,7 +36,7 @@ func (m *groupMerge) add(r result) error {
 		if err != nil {
 			return err
 		}
-		key := string(joinValues(values[:m.plan.keys]))
+		key := string(joinValues(values[:m.keys]))
 		i, known := m.index[key]
 		if !known {
 			m.index[key] = len(m.rows)
@@ -52,14 +53,17 @@ func (m *groupMerge) add(r result) error {
 // begin reads what the columns are.
 func (m *groupMerge) begin(r result) (err error) {
 	m.columns, m.average = r.columns, -1
-	if len(r.columns) < m.plan.keys {
-		return errAnswer
+	for _, name := range m.plan.identity {
+		if m.keys == len(r.columns) || !sameColumn(name, r.columns[m.keys].name) {
+			return fmt.Errorf("%w: a drilldown by %s, which is no column", ErrNotSupported, strings.TrimPrefix(name, "_value."))
+		}
+		m.keys++
 	}
 	n := 0
-	if m.order, n, err = newOrder(m.plan.sort, r.columns, m.plan.keys); err != nil {
+	if m.order, n, err = newOrder(m.plan.sort, r.columns, m.keys); err != nil {
 		return err
 	}
-	m.hidden = m.plan.keys + n
+	m.hidden = m.keys + n
 	if m.plan.average {
 		i := m.hidden
 		if len(r.columns) < i+2 || r.columns[i].name != "_nsubrecs" || r.columns[i+1].name != "_sum" {
@@ -84,7 +88,7 @@ func (m *groupMerge) join(into, more []json.RawMessage) error {
 			return err
 		}
 	}
-	for i := m.plan.keys; i < len(m.columns); i++ {
+	for i := m.keys; i < len(m.columns); i++ {
 		var err error
 		switch m.columns[i].name {
 		case "_nsubrecs", "_sum":

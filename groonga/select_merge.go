@@ -14,6 +14,10 @@ import (
 // cannot be merged (by the type of a sort key), and else says that a server's
 // answer is not understood.
 func (p *SelectPlan) Merge(answers [][]byte) ([]byte, error) {
+	answers, err := p.search.answers(answers)
+	if err != nil {
+		return nil, err
+	}
 	parts := make([]answer, len(answers))
 	for i, data := range answers {
 		var err error

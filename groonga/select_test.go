@@ -94,15 +94,56 @@ func TestSelectRefusesToSortByAReference(t *testing.T) {
 
 func TestSelectAsksLessStrictlyOnlyIfAllFoundNothing(t *testing.T) {
 	none, one := []byte(`[[0,1,0.1],[[[0],[]]]]`), []byte(`[[0,1,0.1],[[[1],[],[]]]]`)
-	p := planOf(t, "Docs --query a")
-	if p.Again([][]byte{none, one}) {
-		t.Error("one slice has a hit, and yet all would be asked again")
-	}
-	if !p.Again([][]byte{none, none}) || p.Request().Get("match_escalation_threshold") != "" {
-		t.Error("nothing was found, and it was not asked again")
-	}
-	if p.Again([][]byte{none, none}) {
-		t.Error("asked a third time")
+	const column = "Docs --match_columns title "
+	for _, c := range []struct {
+		line  string
+		found string // by both slices in the rounds: 0 nothing, 1 by one of them, 2 by each
+		want  string // what the rounds after the first ask
+	}{
+		{column + "--query a", "1", ""},
+		{column + "--query a", "00", "loose"},
+		{column + "--query 'a b'", "1", ""},
+		{column + "--query 'a b'", "01", "first"},
+		{column + "--query 'a b'", "000", "first loose"},
+		{column + "--query a --filter 'n > 1'", "01", "first"},
+		{column + "--query 'a OR b'", "11", "first"},
+		{column + "--query 'a OR b'", "100", "first count refused"},
+		{column + "--query 'a OR b'", "101", "first count"},
+		{column + "--query 'a -b'", "11", "count"},
+		{column + "--query 'a -b'", "12", "count refused"},
+		{"Docs --match_columns 'title || body' --query a", "11", "count"},
+		{"Docs --filter 'title @ \"a\"'", "00", "loose"},
+		{"Docs --filter 'title @ \"a\" && n > 1'", "01", "first"},
+		{"Docs --filter 'n > 1 && title @ \"a\"'", "00", "count"},
+	} {
+		p := planOf(t, c.line)
+		var asked []string
+		for _, found := range c.found {
+			answers := [][]byte{none, none}
+			if found > '0' {
+				answers[1] = one
+			}
+			if found > '1' {
+				answers[0] = one
+			}
+			if !p.Again(answers) {
+				if _, err := p.search.answers(answers); err != nil {
+					asked = append(asked, "refused")
+				}
+				break
+			}
+			switch r := p.Request(); {
+			case r.Get("match_escalation_threshold") == "-1":
+				asked = append(asked, "first")
+			case r.Get("limit") == "0":
+				asked = append(asked, "count")
+			default:
+				asked = append(asked, "loose")
+			}
+		}
+		if got := strings.Join(asked, " "); got != c.want {
+			t.Errorf("%s, found %s: asked %q, want %q", c.line, c.found, got, c.want)
+		}
 	}
 }
 
