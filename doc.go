@@ -38,7 +38,8 @@
 //   - diagnose, lab, top: what is wrong and why, clusters to break, a live view.
 //   - cmd/ibuki: the command line.
 //
-// Packages for tests only: agent/transport/transporttest, groonga/groongatest, netns.
+// Packages for tests only: agent/transport/transporttest, groonga/groongatest,
+// writelog/member/membertest, netns.
 //
 // ARCHITECTURE.md is the map, docs/protocol.md has the rules with their sources, and
 // CONTRIBUTING.md the house rules and how each is checked.

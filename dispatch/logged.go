@@ -233,7 +233,7 @@ func logFault(err error) error {
 // read answers a search from the read set while this gateway holds a lease; else the
 // gateway that leads does; else it is answered, marked as what may be old.
 func (l *logged) read(ctx context.Context, ds *dataset, c *groonga.Command) (groonga.Answer, error) {
-	if l.member.Leased() {
+	if l.member.Lease(ctx) {
 		return l.readSet(ctx, ds, c)
 	}
 	if view := l.member.View(); view.Leader != "" && view.Leader != l.d.cfg.Self && !c.Forwarded && l.d.cfg.PeerClient != nil {

@@ -25,7 +25,7 @@ type Position struct {
 
 func (l *logged) status() *LogStatus {
 	v := l.member.View()
-	s := &LogStatus{Formed: v.Formed, Leader: v.Leader, Term: v.Term, Members: v.Members, Fault: v.Fault, Leased: l.member.Leased()}
+	s := &LogStatus{Formed: v.Formed, Leader: v.Leader, Term: v.Term, Members: v.Members, Fault: v.Fault, Leased: l.member.Serves()}
 	if v.Formed && v.Leader == "" && s.Fault == "" {
 		s.Fault = "no majority of the gateways answers, so nobody leads"
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/groonga/groongatest"
 	"github.com/ibuki-dev/ibuki/live"
+	"github.com/ibuki-dev/ibuki/writelog/member"
+	"github.com/ibuki-dev/ibuki/writelog/member/membertest"
 )
 
 // logRig is three gateways that share a log of writes, each with a real Groonga server.
@@ -168,6 +170,16 @@ func (w logWay) Ask(ctx context.Context, addr string, request []byte) ([]byte, b
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
+}
+
+func (w logWay) Stream(ctx context.Context, addr string) (member.Stream, bool, error) {
+	if _, refused, err := w.to(ctx, addr); err != nil {
+		return nil, refused, err
+	}
+	return membertest.NewStream(func(ctx context.Context, request []byte) error {
+		_, _, err := w.Ask(ctx, addr, request)
+		return err
+	}), false, nil
 }
 
 func (w logWay) Forward(ctx context.Context, addr string, c *groonga.Command) (groonga.Answer, error) {

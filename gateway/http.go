@@ -80,11 +80,12 @@ type Server struct {
 	mu       sync.Mutex
 	listener net.Listener // what Serve was given
 	stopped  bool
+	streams  map[net.Conn]bool // of other gateways
 }
 
 // NewServer makes a Server.
 func NewServer(cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults()}
+	s := &Server{cfg: cfg.withDefaults(), streams: make(map[net.Conn]bool)}
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
 		Name:                         "ibuki",
@@ -132,6 +133,9 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
 	l := s.listener
+	for conn := range s.streams { // order-free: all are ended
+		_ = conn.SetDeadline(time.Unix(1, 0))
+	}
 	s.mu.Unlock()
 	err := s.http.ShutdownWithContext(ctx)
 	if l != nil {
@@ -161,6 +165,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetBodyString(metrics(&status))
 	case string(path) == ComparePath && s.cfg.Compare != nil:
 		s.compare(ctx)
+	case string(path) == streamPath && s.cfg.WriteLog != nil:
+		s.logStream(ctx)
 	case string(path) == "/":
 		ctx.SetContentType("text/plain; charset=utf-8")
 		ctx.SetBodyString("This is ibuki's gateway before Groonga servers: commands are at /d/COMMAND, how it stands at /status.\nThe dashboard is the agent's (ibuki agent -http=ADDR); Groonga's own page is at each server.\n")

@@ -11,22 +11,30 @@ func Cheap(l net.Listener) net.Listener { return listener{l} }
 
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	tcp, ok := c.(*net.TCPConn)
-	if err != nil || !ok {
+	if err != nil {
 		return c, err
+	}
+	return CheapConn(c), nil
+}
+
+// CheapConn makes a TCP connection a cheap one, as Cheap does.
+func CheapConn(c net.Conn) net.Conn {
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return c, nil // then as it is
+		return c // then as it is
 	}
 	a := &accepted{TCPConn: tcp}
 	if raw.Control(func(fd uintptr) { a.calls = newCalls(fd, raw) }) != nil {
-		return c, nil
+		return c
 	}
-	return a, nil
+	return a
 }
 
-// accepted is a connection that was taken. That its descriptor is nobody else's while it
+// accepted is a connection of the net package. That its descriptor is nobody else's while it
 // is used is seen to by raw, which Close waits for.
 type accepted struct {
 	*net.TCPConn

@@ -56,6 +56,7 @@ type follower struct {
 	confirmed uint64        // it goes by the read set as of this index
 	until     time.Duration // it may hold a lease until then
 	gone      bool          // it cannot be reached
+	got       []uint64      // its reports with answers, which it does not yet know to have arrived
 }
 
 func newLead(m *Machine, now time.Duration) *lead {
@@ -171,13 +172,16 @@ func (l *lead) hear(m *Machine, now time.Duration, from uint64, rep *Report) {
 	}
 	// What an earlier process had applied says nothing about this one.
 	l.recheck = l.recheck || f.gone || rep.Confirmed > f.confirmed
+	if f.boot != rep.Boot {
+		f.got = nil
+	}
 	f.boot, f.seq, f.gone, f.confirmed = rep.Boot, rep.Seq, false, rep.Confirmed
 	answers := false
 	for i := range rep.Servers {
 		answers = answers || len(rep.Servers[i].Answers) > 0
 		l.takeReport(m, from, &rep.Servers[i])
 	}
-	if rep.Confirmed >= m.lastOut() {
+	if rep.Ask && rep.Confirmed >= m.lastOut() {
 		l.asks[from] = rep.Seq
 		l.ask(m, now)
 	}
@@ -185,10 +189,23 @@ func (l *lead) hear(m *Machine, now time.Duration, from uint64, rep *Report) {
 		return
 	}
 	if from == m.cfg.Self {
-		m.hearReply(&Reply{Got: rep.Seq})
+		m.hearReply(&Reply{Got: []uint64{rep.Seq}})
 		return
 	}
-	m.out.Peer = append(m.out.Peer, &Message{To: from, From: m.cfg.Self, Reply: &Reply{Term: m.term, Boot: rep.Boot, Got: rep.Seq}})
+	f.got = append(f.got, rep.Seq)
+}
+
+// reply answers a member: seq is the report with which it asked for a lease that it is
+// granted, or 0.
+func (l *lead) reply(m *Machine, id, seq uint64) {
+	f := l.member(id)
+	r := &Reply{Term: m.term, Boot: f.boot, Got: f.got, Granted: seq, Safe: m.safe}
+	f.got = nil
+	if id == m.cfg.Self {
+		m.hearReply(r)
+		return
+	}
+	m.out.Peer = append(m.out.Peer, &Message{To: id, From: m.cfg.Self, Reply: r})
 }
 
 // ask begins a round in which a majority says that this member leads, so that leases can
@@ -220,12 +237,7 @@ func (l *lead) round(m *Machine, now time.Duration, rs raft.ReadState) {
 			continue // it may answer from a server that writes are acknowledged without
 		}
 		f.until = max(f.until, now+m.cfg.Lease+m.cfg.Lease/drift)
-		r := &Reply{Term: m.term, Boot: f.boot, Granted: seq, Safe: m.safe}
-		if id == m.cfg.Self {
-			m.hearReply(r)
-			continue
-		}
-		m.out.Peer = append(m.out.Peer, &Message{To: id, From: m.cfg.Self, Reply: r})
+		l.reply(m, id, seq)
 	}
 	l.inRound = make(map[uint64]uint64)
 	l.ask(m, now)
@@ -262,6 +274,11 @@ func (l *lead) unreachable(id uint64) {
 // tick does what time brings about.
 func (l *lead) tick(m *Machine, now time.Duration) {
 	l.recheck = true
+	for _, id := range sortedKeys(l.members) {
+		if len(l.members[id].got) > 0 {
+			l.reply(m, id, 0)
+		}
+	}
 	for _, p := range l.sorted() {
 		if now-p.since > forgetAfter {
 			l.finish(m, p, nil, ErrUnconfirmed)

@@ -2,9 +2,16 @@ package writelog
 
 import "time"
 
-// reportEvery is how often a member reports, and so asks for a lease, if it has nothing
-// else to say: three times a lease.
-const reportEvery = 3
+const (
+	// reportEvery is how often a member asks for a lease while searches come: three times a
+	// lease. At least as often it reports what has changed and is not urgent.
+	reportEvery = 3
+	// RestEvery is how often it reports, and asks for a lease, while none comes. So a gateway
+	// that is then cut off knows within a second since when its answers may be old.
+	RestEvery = time.Second
+	// keepAsking is for how long after a search leases are asked for as often as while searches come.
+	keepAsking = time.Second
+)
 
 // holder is a member's lease: for as long as it holds one it may answer searches from
 // its read set, since no leader acknowledges a write that they would miss.
@@ -12,8 +19,10 @@ type holder struct {
 	length time.Duration
 	seq    uint64
 	asked  map[uint64]time.Duration // by report
+	last   time.Duration            // when it was asked for one
+	ever   bool                     // it was
+	read   time.Duration            // leases are wanted until then
 	until  time.Duration
-	ever   bool
 }
 
 func (h *holder) init(length time.Duration) {
@@ -21,12 +30,24 @@ func (h *holder) init(length time.Duration) {
 	h.asked = make(map[uint64]time.Duration)
 }
 
-// ask names the next report.
-func (h *holder) ask(now time.Duration) uint64 {
-	h.seq++
-	h.asked[h.seq] = now
-	delete(h.asked, h.seq-64)
-	return h.seq
+// due reports whether a lease is to be asked for.
+func (h *holder) due(now time.Duration) bool {
+	every := RestEvery
+	if now < h.read {
+		every = h.length / reportEvery
+	}
+	return !h.ever || now-h.last >= every
+}
+
+// ask notes that the report of that number asks for a lease.
+func (h *holder) ask(now time.Duration, seq uint64) {
+	for n, at := range h.asked { // order-free: all that are too old
+		if now-at >= h.length {
+			delete(h.asked, n)
+		}
+	}
+	h.asked[seq] = now
+	h.last, h.ever = now, true
 }
 
 // granted counts the lease from before it was asked for.
@@ -35,9 +56,15 @@ func (h *holder) granted(seq uint64) {
 	if !ok {
 		return
 	}
-	h.ever = true
 	h.until = max(h.until, at+h.length)
 	delete(h.asked, seq)
+}
+
+// Want says that there are searches to answer: a lease is asked for, and then renewed while
+// Want is called now and again.
+func (m *Machine) Want(now time.Duration) {
+	m.holder.read = max(m.holder.read, now+keepAsking)
+	m.report(now)
 }
 
 // Leased reports whether searches may be answered, and if not, for how long that has
@@ -67,15 +94,20 @@ func (m *Machine) report(now time.Duration) {
 	if m.leader == 0 || m.term == 0 {
 		return
 	}
-	due := now-m.reported >= m.cfg.Lease/reportEvery || m.confirm
+	ask := m.confirm || m.holder.due(now)
+	due := ask || now-m.reported >= RestEvery
 	for _, l := range m.local { // order-free: any will do
-		due = due || l.fresh
+		due = due || l.fresh || l.changed && now-m.reported >= m.cfg.Lease/reportEvery
 	}
 	if !due {
 		return
 	}
 	m.reported, m.confirm = now, false
-	r := &Report{Term: m.term, Boot: m.cfg.Boot, Seq: m.holder.ask(now), Confirmed: m.state.Index}
+	m.holder.seq++
+	r := &Report{Term: m.term, Boot: m.cfg.Boot, Seq: m.holder.seq, Confirmed: m.state.Index, Ask: ask}
+	if ask {
+		m.holder.ask(now, r.Seq)
+	}
 	for _, server := range m.localServers() {
 		r.Servers = append(r.Servers, m.local[server].report(server, r.Seq, now))
 	}

@@ -19,7 +19,8 @@ const (
 type localServer struct {
 	prefix, durable uint64
 	down            bool
-	fresh           bool // there is something to report
+	fresh           bool // there is something to report at once
+	changed         bool // there is something to report some time
 	kept            []keptAnswer
 	bytes           int
 }
@@ -59,12 +60,13 @@ func (m *Machine) Applied(server string, index uint64, a Answer) {
 // prefix may fall: a server that was restored lacks what it once had.
 func (m *Machine) Progress(server string, prefix, durable uint64, down bool) {
 	l := m.server(server)
-	l.fresh = l.fresh || l.prefix != prefix || l.down != down
+	l.fresh = l.fresh || l.down != down || prefix < l.prefix
+	l.changed = l.changed || l.prefix != prefix || l.durable != durable
 	l.prefix, l.durable, l.down = prefix, durable, down
 }
 
 func (l *localServer) report(server string, seq uint64, now time.Duration) ServerReport {
-	l.fresh = false
+	l.fresh, l.changed = false, false
 	r := ServerReport{Server: server, Prefix: l.prefix, Durable: l.durable, Down: l.down}
 	for i := range l.kept {
 		k := &l.kept[i]
@@ -77,13 +79,10 @@ func (l *localServer) report(server string, seq uint64, now time.Duration) Serve
 	return r
 }
 
-// got notes that the leader has a report.
-func (l *localServer) got(seq uint64) {
-	if seq == 0 {
-		return
-	}
+// got notes that the leader has some reports.
+func (l *localServer) got(seqs []uint64) {
 	for i := range l.kept {
-		if k := &l.kept[i]; k.seq == seq {
+		if k := &l.kept[i]; k.seq != 0 && slices.Contains(seqs, k.seq) {
 			k.got = true
 		}
 	}

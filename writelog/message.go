@@ -32,16 +32,17 @@ type Report struct {
 	Boot      uint64 // names the process of the member: later ones have greater numbers
 	Seq       uint64 // counts its reports; names the lease that it asks for
 	Confirmed uint64 // the member goes by the read set as of this index
+	Ask       bool   // it asks for a lease
 	Servers   []ServerReport
 }
 
 // Reply is what the leader answers.
 type Reply struct {
 	Term    uint64
-	Boot    uint64 // the process that it is for
-	Got     uint64 // this report has arrived; 0 says nothing of any
-	Granted uint64 // the lease that was asked for with this report is granted; 0 is none
-	Safe    uint64 // entries up to this index are on the disk of every server and member
+	Boot    uint64   // the process that it is for
+	Got     []uint64 // these reports have arrived
+	Granted uint64   // the lease that was asked for with this report is granted; 0 is none
+	Safe    uint64   // entries up to this index are on the disk of every server and member
 }
 
 // Message is what members say to each other beside Raft.

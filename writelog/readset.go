@@ -18,7 +18,7 @@ type remote struct {
 
 	over      uint64 // up to this index writes may have been acknowledged without it
 	leaving   bool   // that it leaves the read set is proposed
-	entering  bool   // that it enters it is proposed
+	entering  bool   // that it enters it is proposed: it will, so no write is acknowledged without it
 	returning bool   // writes wait for it again, so that it can enter
 	waitSince time.Duration
 	retryAt   time.Duration

@@ -76,6 +76,7 @@ type node struct {
 	nextAt   time.Duration
 	frozen   time.Duration // its server does nothing until then
 	slow     time.Duration // its server takes long for each write until then
+	rests    time.Duration // no searches come until then
 	rate     float64       // of its clock
 }
 
@@ -354,7 +355,10 @@ func (n *node) clients() {
 			w.send(delivery{from: n.id, to: leader, propose: c.e})
 		}
 	}
-	if w.rng.IntN(4) == 0 {
+	if w.rng.IntN(2000) == 0 {
+		n.rests = w.now + time.Duration(w.rng.IntN(2500))*time.Millisecond
+	}
+	if w.now >= n.rests && w.rng.IntN(4) == 0 {
 		n.read()
 	}
 }
@@ -426,6 +430,7 @@ func (n *node) outcome(r *Outcome) {
 // that was acknowledged before.
 func (n *node) read() {
 	w := n.w
+	n.m.Want(n.clock())
 	if ok, _ := n.m.Leased(n.clock()); !ok {
 		return
 	}

@@ -98,7 +98,7 @@ type Config struct {
 	Parallel   int           // commands at a time; default 4. Less than the server's thread limit, or nobody else is served
 	MaxEntries int           // entries held in memory; default 4096
 	MaxBytes   int           // bytes of them, about; default 16 MiB
-	SaveEvery  time.Duration // how often the position is written at most; default 50 ms
+	SaveEvery  time.Duration // how often the position is written at most; default 250 ms
 	FlushEvery time.Duration // how often it is made durable; default 3 s
 	RetryMin   time.Duration // the first wait after a fault; default 20 ms
 	RetryMax   time.Duration // the longest; default 1 s
@@ -128,7 +128,7 @@ func (c *Config) defaults() {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&c.SaveEvery, 50 * time.Millisecond}, {&c.FlushEvery, 3 * time.Second}, {&c.RetryMin, 20 * time.Millisecond}, {&c.RetryMax, time.Second}} {
+	}{{&c.SaveEvery, 250 * time.Millisecond}, {&c.FlushEvery, 3 * time.Second}, {&c.RetryMin, 20 * time.Millisecond}, {&c.RetryMax, time.Second}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}

@@ -38,6 +38,20 @@ type Transport interface {
 	// Ask sends a request to a gateway and returns what its Handle returns. It may be
 	// called concurrently. refused tells that the gateway's host says that it is not there.
 	Ask(ctx context.Context, addr string, request []byte) (reply []byte, refused bool, err error)
+	// Stream opens a stream to a gateway, once its Handle can be reached. ctx bounds the
+	// opening. It may be called concurrently.
+	Stream(ctx context.Context, addr string) (s Stream, refused bool, err error)
+}
+
+// Stream brings requests to a gateway's Handle, one after the other, without waiting for what
+// that returns.
+type Stream interface {
+	// Send sends a request. Only one may be sent at a time. It may be lost if the stream breaks.
+	Send(request []byte) error
+	// Done is closed when the stream is broken: the other process or the path to it is gone,
+	// or what was sent was not taken in time.
+	Done() <-chan struct{}
+	Close()
 }
 
 // Config is what a Member is made of. Zero means the default where one is given.
@@ -141,11 +155,11 @@ type Member struct {
 	opening chan struct{} // holds one: a write opens the session
 	view    atomic.Pointer[View]
 	lease   atomic.Int64 // until when searches may be answered, by Config.Now
+	wanted  atomic.Int64 // when a lease was wanted last
 
 	// Owned by the loop.
 	machine *writelog.Machine
-	waiters map[writelog.WriteID][]chan writelog.Outcome
-	peers   map[uint64]*sender
+	waiters map[writelog.WriteID][]waiter
 	skipped skips
 	hard    *raftpb.HardState // the newest
 	unsaved bool              // and it is not on the disk
@@ -156,6 +170,10 @@ type Member struct {
 	founders map[uint64]string
 	beyond   map[string]bool   // gateways that this one does not reach now
 	heard    map[uint64]string // the names of members that have sent something
+	peers    map[uint64]*sender
+	asked    map[writelog.WriteID]*asked // writes that another member was asked for
+	gathered []func()                    // what servers said, for the loop
+	granted  chan struct{}               // closed with the next lease; nil: nobody waits for it
 	isOpen   atomic.Bool
 }
 
@@ -172,7 +190,7 @@ func Open(cfg Config) (*Member, error) {
 	}
 	m := &Member{
 		cfg: cfg, log: cfg.Log, store: l, inbox: make(chan func(time.Duration), 4096), opening: make(chan struct{}, 1),
-		waiters: make(map[writelog.WriteID][]chan writelog.Outcome), peers: make(map[uint64]*sender),
+		waiters: make(map[writelog.WriteID][]waiter), peers: make(map[uint64]*sender), asked: make(map[writelog.WriteID]*asked),
 		waiting: make(map[uint64]bool), heard: make(map[uint64]string), beyond: make(map[string]bool), boot: uint64(time.Now().UnixNano()),
 	}
 	m.ctx, m.cancel = context.WithCancelCause(context.Background())
@@ -205,8 +223,69 @@ func (m *Member) Close() error {
 // View returns what holds now.
 func (m *Member) View() *View { return m.view.Load() }
 
-// Leased reports whether searches may be answered from the read set.
+// Leased reports whether searches may be answered from the read set now.
 func (m *Member) Leased() bool { return m.cfg.Now() < time.Duration(m.lease.Load()) }
+
+// Serves reports whether they may be, or could a moment ago: at rest there is no lease, but a
+// search gets one.
+func (m *Member) Serves() bool { return m.StaleFor() < 2*writelog.RestEvery }
+
+// leasePatience is how long a search waits for a lease. After a rest that is one round trip.
+const leasePatience = 100 * time.Millisecond
+
+// Lease reports whether a search may be answered from the read set. After a rest it waits for
+// a lease.
+func (m *Member) Lease(ctx context.Context) bool {
+	now := m.cfg.Now()
+	leased := now < time.Duration(m.lease.Load())
+	if last := m.wanted.Load(); !leased || now-time.Duration(last) > wantEvery {
+		if m.wanted.CompareAndSwap(last, int64(now)) {
+			m.do(func(now time.Duration) {
+				if m.machine != nil {
+					m.machine.Want(now)
+				}
+			})
+		}
+	}
+	if leased || m.View().Leader == "" {
+		return leased
+	}
+	m.mu.Lock()
+	if m.granted == nil {
+		m.granted = make(chan struct{})
+	}
+	granted := m.granted
+	m.mu.Unlock()
+	timer := time.NewTimer(leasePatience)
+	defer timer.Stop()
+	if m.Leased() { // in between
+		return true
+	}
+	select {
+	case <-granted:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-m.ctx.Done():
+	}
+	return m.Leased()
+}
+
+// wantEvery is how often a gateway that answers searches says that it wants leases.
+const wantEvery = 200 * time.Millisecond
+
+// takeLease has searches go on that wait for a lease. It is the loop's.
+func (m *Member) takeLease() {
+	until := m.machine.LeaseUntil()
+	if old := time.Duration(m.lease.Swap(int64(until))); until <= old {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.granted != nil {
+		close(m.granted)
+		m.granted = nil
+	}
+}
 
 // StaleFor is since when they may not.
 func (m *Member) StaleFor() time.Duration {
@@ -229,20 +308,39 @@ func (m *Member) do(f func(now time.Duration)) bool {
 
 // Applied says what a server answered to the entry at an index.
 func (m *Member) Applied(server string, index uint64, a writelog.Answer) {
-	m.do(func(time.Duration) {
-		if m.machine != nil {
-			m.machine.Applied(server, index, a)
-		}
-	})
+	m.gather(func() { m.machine.Applied(server, index, a) })
 }
 
 // Progress says how far a server is: see writelog.Machine.Progress.
 func (m *Member) Progress(server string, prefix, durable uint64, down bool) {
+	m.gather(func() { m.machine.Progress(server, prefix, durable, down) })
+}
+
+// gather has the loop call a function together with others that come before it gets to it, in
+// their order: loads that went out together are answered together.
+func (m *Member) gather(f func()) {
+	m.mu.Lock()
+	m.gathered = append(m.gathered, f)
+	first := len(m.gathered) == 1
+	m.mu.Unlock()
+	if !first {
+		return
+	}
 	m.do(func(time.Duration) {
-		if m.machine != nil {
-			m.machine.Progress(server, prefix, durable, down)
+		for _, f := range m.takeGathered() {
+			if m.machine != nil {
+				f()
+			}
 		}
 	})
+}
+
+func (m *Member) takeGathered() []func() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := m.gathered
+	m.gathered = nil
+	return list
 }
 
 // Freeze has the loop stand still until a channel is closed, as that of a process that was
@@ -313,13 +411,10 @@ func (m *Member) fail(err error) {
 	v.Fault, v.Leader, v.leader, v.Formed = err.Error(), "", 0, false
 	m.publish(&v)
 	m.lease.Store(0)
-	m.machine = nil
-	for id, waiters := range m.waiters { // order-free: each by itself
-		for _, w := range waiters {
-			w <- writelog.Outcome{ID: id, Err: writelog.ErrUnconfirmed} // it holds one
-		}
+	for id := range m.waiters { // order-free: each by itself
+		m.tell(&writelog.Outcome{ID: id, Err: writelog.ErrUnconfirmed})
 	}
-	clear(m.waiters)
+	m.machine = nil
 	for {
 		select {
 		case f := <-m.inbox:
@@ -357,6 +452,7 @@ func (m *Member) loop() (err error) {
 			m.drain()
 		case <-tick.C:
 			m.machine.Tick(m.cfg.Now())
+			m.late()
 		}
 		if err := m.turnOver(); err != nil {
 			return fmt.Errorf("the disk of the log: %w; mend it, and start the gateway again", err)
@@ -408,11 +504,8 @@ func (m *Member) carryOut(o *writelog.Output) error {
 		}
 		m.cfg.Committed(o.Committed[n-1].Index, o.Committed)
 	}
-	for _, r := range o.Outcomes {
-		for _, w := range m.waiters[r.ID] {
-			w <- r // it holds one
-		}
-		delete(m.waiters, r.ID)
+	for i := range o.Outcomes {
+		m.tell(&o.Outcomes[i])
 	}
 	if o.Checkpoint != nil {
 		m.skipped.cut(o.Checkpoint.GetMetadata().GetIndex())
@@ -457,13 +550,18 @@ func (m *Member) send(list []*raftpb.Message) {
 		if s == nil {
 			continue
 		}
-		s.push(queued{raft: marshal(msg), snapshot: msg.GetType() == raftpb.MsgSnap})
+		q := queued{raft: marshal(msg), snapshot: msg.GetType() == raftpb.MsgSnap}
+		if s.canWait(msg) {
+			s.put(q)
+		} else {
+			s.push(q)
+		}
 	}
 }
 
 // look publishes what has changed.
 func (m *Member) look() {
-	m.lease.Store(int64(m.machine.LeaseUntil()))
+	m.takeLease()
 	s, old := m.machine.State(), m.View()
 	leader := m.machine.Leader()
 	if old.Formed && old.Term == m.machine.Term() && old.leader == leader && !m.changedState(old, s) {

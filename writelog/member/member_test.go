@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/writelog"
+	"github.com/ibuki-dev/ibuki/writelog/member/membertest"
 )
 
 // network carries requests between the members of a test.
@@ -21,6 +22,7 @@ type network struct {
 	cut     map[string]bool // gateways that nobody reaches, and that reach nobody
 	frozen  map[string]chan struct{}
 	apart   map[string]bool // the two of a pair that do not reach each other
+	streams map[string][]*membertest.Stream
 }
 
 // way is one gateway's.
@@ -56,6 +58,27 @@ func (w way) Ask(ctx context.Context, addr string, request []byte) ([]byte, bool
 	return reply, false, err
 }
 
+func (w way) Stream(ctx context.Context, addr string) (Stream, bool, error) {
+	w.n.mu.Lock()
+	m, cut, frozen := w.n.members[addr], w.n.cut[addr] || w.n.cut[w.from] || w.n.apart[w.from] && w.n.apart[addr], w.n.frozen[addr]
+	w.n.mu.Unlock()
+	if m == nil && !cut {
+		return nil, true, errors.New("connection refused")
+	}
+	if cut || frozen != nil {
+		<-ctx.Done()
+		return nil, false, ctx.Err()
+	}
+	s := membertest.NewStream(func(ctx context.Context, request []byte) error {
+		_, _, err := w.Ask(ctx, addr, request)
+		return err
+	})
+	w.n.mu.Lock()
+	defer w.n.mu.Unlock()
+	w.n.streams[addr] = append(w.n.streams[addr], s)
+	return s, false, nil
+}
+
 // group is three gateways with a server each.
 type group struct {
 	t     *testing.T
@@ -78,7 +101,7 @@ type data struct {
 func newGroup(t *testing.T, n int) *group {
 	g := &group{
 		t: t, begun: time.Now(), dirs: make(map[string]string), data: make(map[string]*data),
-		net: &network{members: make(map[string]*Member), cut: make(map[string]bool), frozen: make(map[string]chan struct{}), apart: make(map[string]bool)},
+		net: &network{members: make(map[string]*Member), cut: make(map[string]bool), frozen: make(map[string]chan struct{}), apart: make(map[string]bool), streams: make(map[string][]*membertest.Stream)},
 	}
 	for i := range n {
 		name := fmt.Sprint("gw", i)
@@ -151,6 +174,10 @@ func (g *group) stop(name string) {
 	g.net.mu.Lock()
 	m := g.net.members[name]
 	delete(g.net.members, name)
+	for _, s := range g.net.streams[name] {
+		s.Break()
+	}
+	delete(g.net.streams, name)
 	g.net.mu.Unlock()
 	if m != nil {
 		if err := m.Close(); err != nil {
@@ -332,7 +359,7 @@ func TestAMinorityRefusesAtOnce(t *testing.T) {
 		if took := time.Since(begun); took > time.Second {
 			t.Errorf("it says so after %v", took)
 		}
-		if g.member(leader).Leased() || !g.member(a).Leased() {
+		if g.member(leader).Lease(t.Context()) || !g.member(a).Lease(t.Context()) {
 			t.Error("the cut off gateway holds a lease, or the others do not")
 		}
 		g.net.mu.Lock()
@@ -366,7 +393,7 @@ func TestALostDirectoryJoinsAnew(t *testing.T) {
 		}
 		m := g.start(lost)
 		for range 500 {
-			if v := m.View(); v.Formed && v.Leader != "" && len(v.Members) == 3 && m.Leased() {
+			if v := m.View(); v.Formed && v.Leader != "" && len(v.Members) == 3 && m.Serves() {
 				break
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -435,7 +462,7 @@ func TestAFullLogIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &group{
 			t: t, begun: time.Now(), names: []string{"gw0"}, dirs: map[string]string{"gw0": t.TempDir()}, data: map[string]*data{"gw0": new(data)},
-			net: &network{members: make(map[string]*Member)}, most: 1 << 20,
+			net: &network{members: make(map[string]*Member), streams: make(map[string][]*membertest.Stream)}, most: 1 << 20,
 		}
 		m := g.start("gw0")
 		defer g.stopAll()
@@ -473,7 +500,7 @@ func TestAWriteBeforeThereIsALog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &group{
 			t: t, begun: time.Now(), names: []string{"gw0", "gw1", "gw2"}, dirs: make(map[string]string), data: make(map[string]*data),
-			net: &network{members: make(map[string]*Member), cut: make(map[string]bool), frozen: make(map[string]chan struct{}), apart: make(map[string]bool)},
+			net: &network{members: make(map[string]*Member), cut: make(map[string]bool), frozen: make(map[string]chan struct{}), apart: make(map[string]bool), streams: make(map[string][]*membertest.Stream)},
 		}
 		for _, name := range g.names {
 			g.dirs[name], g.data[name] = t.TempDir(), new(data)
@@ -498,4 +525,55 @@ func TestAWriteBeforeThereIsALog(t *testing.T) {
 		writes.Wait()
 		g.must("gw0", "last")
 	})
+}
+
+// Streams break while writes are on them, or their outcomes: each write is done once all the same.
+func TestWritesOutliveTheirStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3)
+		defer g.stopAll()
+		leader := g.leader("")
+		a := g.other(leader)
+		g.must(a, "before")
+		want := []string{"before"}
+		for i := range 20 {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				time.Sleep(time.Duration(i) * 100 * time.Microsecond)
+				g.net.mu.Lock()
+				defer g.net.mu.Unlock()
+				for _, list := range g.net.streams { // order-free: all break
+					for _, s := range list {
+						s.Break()
+					}
+				}
+			}()
+			key := fmt.Sprintf("w%02d", i)
+			g.must(a, key)
+			want = append(want, key)
+			<-done
+		}
+		if got := g.equal(); !slices.Equal(got, want) {
+			t.Errorf("the servers have %v", got)
+		}
+	})
+}
+
+// What another member said of a write before, or says twice, is not what the one says that was asked.
+func TestAnOutcomeIsOfTheMemberThatWasAsked(t *testing.T) {
+	m := &Member{asked: make(map[writelog.WriteID]*asked)}
+	id := writelog.WriteID{Member: 1, Boot: 2, Number: 3}
+	a := &asked{member: 5, result: make(chan *outcome, 1)}
+	m.asked[id] = a
+	m.answered(4, &outcome{ID: id, Code: codeOf(writelog.ErrNotLeader)})
+	m.answered(5, &outcome{ID: writelog.WriteID{Member: 1, Boot: 2, Number: 4}})
+	if len(a.result) != 0 {
+		t.Fatal("it was taken")
+	}
+	m.answered(5, &outcome{ID: id})
+	m.answered(5, &outcome{ID: id, Code: 1})
+	if o := <-a.result; o.Code != 0 || len(a.result) != 0 {
+		t.Errorf("it is %+v", o)
+	}
 }

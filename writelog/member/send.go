@@ -2,31 +2,36 @@ package member
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/ibuki-dev/ibuki/writelog"
 )
 
 const (
 	// maxQueued bounds what waits to be sent to a member, in messages and bytes. What is
-	// more is dropped: Raft sends it again.
+	// more is dropped: Raft sends it again, and so does the gateway that waits for a write.
 	maxQueued      = 4096
 	maxQueuedBytes = 64 << 20
 	// maxBatch is about how many bytes are sent at a time.
 	maxBatch = 4 << 20
-	// sendTimeout is how long a member may take to take a batch, and longTimeout one of more
-	// than longBatch bytes.
-	sendTimeout = 500 * time.Millisecond
-	longTimeout = 10 * time.Second
-	longBatch   = 64 << 10
+	// dialTimeout is how long a member may take to answer at all.
+	dialTimeout = 500 * time.Millisecond
 )
 
 // queued is a message that waits.
 type queued struct {
-	raft, peer []byte
-	snapshot   bool
+	raft, peer, write []byte
+	outcome           *outcome
+	snapshot          bool
 }
 
-// sender sends to one member, a batch at a time.
+func (q *queued) size() int { return len(q.raft) + len(q.peer) + len(q.write) + q.outcome.size() }
+
+// sender sends to one member, batch after batch on one stream.
 type sender struct {
 	m    *Member
 	id   uint64
@@ -37,6 +42,8 @@ type sender struct {
 	bytes int
 	more  chan struct{}
 	stop  context.CancelFunc
+
+	acked struct{ term, index uint64 } // what Raft's leader was told last to be on the disk; the loop's
 }
 
 // sender returns the one for a member; nil for one that is none. It is the loop's.
@@ -47,7 +54,7 @@ func (m *Member) sender(id uint64) *sender {
 		name = m.heard[id]
 		m.mu.Unlock()
 	}
-	s := m.peers[id]
+	s := m.sendingTo(id)
 	switch {
 	case id == m.id || name == "" && s == nil:
 		return nil
@@ -58,23 +65,70 @@ func (m *Member) sender(id uint64) *sender {
 	}
 	ctx, stop := context.WithCancel(m.ctx)
 	s = &sender{m: m, id: id, name: name, more: make(chan struct{}, 1), stop: stop}
+	m.mu.Lock()
 	m.peers[id] = s
+	m.mu.Unlock()
 	m.start(func() { s.run(ctx) })
 	return s
 }
 
+// sendingTo is the sender to a member that the loop has made; nil if it has made none.
+func (m *Member) sendingTo(id uint64) *sender {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.peers[id]
+}
+
 func (s *sender) push(q queued) {
+	s.put(q)
+	s.hurry()
+}
+
+// put has a message sent with the next one, or at the next tick.
+func (s *sender) put(q queued) {
 	s.mu.Lock()
-	n := len(q.raft) + len(q.peer)
+	defer s.mu.Unlock()
+	n := q.size()
 	if len(s.queue) < maxQueued && s.bytes+n <= maxQueuedBytes {
 		s.queue = append(s.queue, q)
 		s.bytes += n
 	}
-	s.mu.Unlock()
+}
+
+// hurry has sent what waits.
+func (s *sender) hurry() {
 	select {
 	case s.more <- struct{}{}:
 	default:
 	}
+}
+
+// late sends what could wait until now. It is the loop's, at each tick.
+func (m *Member) late() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.peers { // order-free: each by itself
+		s.mu.Lock()
+		waits := len(s.queue) > 0
+		s.mu.Unlock()
+		if waits {
+			s.hurry()
+		}
+	}
+}
+
+// canWait reports whether a message of Raft's tells its receiver nothing that anybody waits for:
+// that a heartbeat has come, or once more what is on the disk.
+func (s *sender) canWait(msg *raftpb.Message) bool {
+	switch msg.GetType() {
+	case raftpb.MsgHeartbeatResp:
+		return len(msg.GetContext()) == 0
+	case raftpb.MsgAppResp:
+		known := !msg.GetReject() && s.acked.term == msg.GetTerm() && s.acked.index == msg.GetIndex()
+		s.acked.term, s.acked.index = msg.GetTerm(), msg.GetIndex()
+		return known
+	}
+	return false
 }
 
 // take returns the next batch.
@@ -88,14 +142,19 @@ func (s *sender) take() (r *request, snapshot bool) {
 	r = &request{From: s.m.id, Name: s.m.cfg.Name, Cluster: id.Cluster}
 	n, size := 0, 0
 	for n < len(s.queue) && (n == 0 || size < maxBatch) {
-		q := s.queue[n]
-		if q.raft != nil {
+		q := &s.queue[n]
+		switch {
+		case q.raft != nil:
 			r.Raft = append(r.Raft, q.raft)
-		} else {
+		case q.peer != nil:
 			r.Peer = append(r.Peer, q.peer)
+		case q.write != nil:
+			r.Writes = append(r.Writes, q.write)
+		default:
+			r.Outcomes = append(r.Outcomes, q.outcome)
 		}
 		snapshot = snapshot || q.snapshot
-		size += len(q.raft) + len(q.peer)
+		size += q.size()
 		n++
 	}
 	s.queue = append(s.queue[:0:0], s.queue[n:]...)
@@ -103,36 +162,66 @@ func (s *sender) take() (r *request, snapshot bool) {
 	return r, snapshot
 }
 
+// run keeps a stream to the member. When it breaks, another one is tried at once: whether
+// that is refused tells that the member's process has ended.
 func (s *sender) run(ctx context.Context) {
-	for {
-		r, snapshot := s.take()
-		if r == nil {
+	for broken := false; ctx.Err() == nil; {
+		if !broken {
 			select {
 			case <-ctx.Done():
 				return
 			case <-s.more:
 			}
-			continue
 		}
-		body, limit := encodeRequest(r), sendTimeout
-		if len(body) > longBatch {
-			limit = longTimeout
-		}
-		asking, cancel := context.WithTimeout(ctx, limit)
-		answer, refused, err := s.m.cfg.Transport.Ask(asking, s.name, body)
+		dialling, cancel := context.WithTimeout(ctx, dialTimeout)
+		stream, refused, err := s.m.cfg.Transport.Stream(dialling, s.name)
 		cancel()
-		if err == nil {
-			_, err = decodeReply(answer)
-		}
 		if ctx.Err() != nil {
+			if err == nil {
+				stream.Close()
+			}
 			return
 		}
 		s.m.reached(s.name, err == nil)
+		if err == nil {
+			err = s.feed(ctx, stream)
+			stream.Close()
+			s.m.reached(s.name, false)
+			broken = true
+		} else {
+			broken = false
+		}
+		_, snapshot := s.take() // what waited is old by now
 		s.done(err, refused, snapshot)
 	}
 }
 
-// done tells the machine what became of a batch.
+// errBroken ends a stream.
+var errBroken = errors.New("the stream to the gateway is broken")
+
+// feed sends what there is until the stream is broken.
+func (s *sender) feed(ctx context.Context, stream Stream) error {
+	for {
+		for r, snapshot := s.take(); r != nil; r, snapshot = s.take() {
+			err := stream.Send(encodeRequest(r))
+			if snapshot {
+				s.done(err, false, true)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-stream.Done():
+			return errBroken
+		case <-s.more:
+		}
+	}
+}
+
+// done tells the machine what became of what was sent.
 func (s *sender) done(err error, refused, snapshot bool) {
 	if err == nil && !snapshot {
 		return
@@ -152,4 +241,22 @@ func (s *sender) done(err error, refused, snapshot bool) {
 			s.m.machine.LeaderLost(now, s.m.turn())
 		}
 	})
+}
+
+// outcome is how a write ended, as it is sent to the gateway that waits for it.
+type outcome struct {
+	ID      writelog.WriteID
+	Answers []writelog.Answer
+	Code    int // of faults; 0 is none
+}
+
+func (o *outcome) size() int {
+	if o == nil {
+		return 0
+	}
+	n := 64
+	for i := range o.Answers {
+		n += 32 + len(o.Answers[i].Body)
+	}
+	return n
 }

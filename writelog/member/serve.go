@@ -68,10 +68,23 @@ func (m *Member) take(r *request) error {
 			return err
 		}
 	}
+	writes := make([]*writelog.Entry, len(r.Writes))
+	for i, b := range r.Writes {
+		var err error
+		if writes[i], err = writelog.DecodeEntry(b); err != nil {
+			return err
+		}
+	}
 	if slices.Contains(m.cfg.Peers, r.Name) {
 		m.mu.Lock()
 		m.heard[r.From] = r.Name
 		m.mu.Unlock()
+	}
+	for _, o := range r.Outcomes {
+		m.answered(r.From, o)
+	}
+	if len(messages)+len(own)+len(writes) == 0 {
+		return nil
 	}
 	m.do(func(now time.Duration) {
 		if m.machine == nil {
@@ -82,6 +95,9 @@ func (m *Member) take(r *request) error {
 		}
 		for _, msg := range own {
 			m.machine.Hear(now, msg)
+		}
+		for _, e := range writes {
+			m.proposeNow(now, e, waiter{member: r.From})
 		}
 	})
 	return nil

@@ -12,23 +12,25 @@ import (
 )
 
 // version is that of what members send to each other.
-const version = 1
+const version = 2
 
 // MaxRequest bounds a request in bytes.
 const MaxRequest = writelog.MaxEntry + 8<<20
 
 // request is what one gateway asks another.
 type request struct {
-	Version int
-	From    uint64
-	Name    string // of the sender, for a member that does not know the others yet
-	Cluster uint64
-	Raft    [][]byte
-	Peer    [][]byte
-	Propose []byte // an entry
-	Relay   bool   // the sender cannot reach the leader: pass Propose on
-	Hello   *hello
-	Join    *join
+	Version  int
+	From     uint64
+	Name     string // of the sender, for a member that does not know the others yet
+	Cluster  uint64
+	Raft     [][]byte
+	Peer     [][]byte
+	Writes   [][]byte // entries to propose, whose outcomes are sent back
+	Outcomes []*outcome
+	Propose  []byte // an entry
+	Relay    bool   // the sender cannot reach the leader: pass Propose on
+	Hello    *hello
+	Join     *join
 }
 
 type join struct {
@@ -49,6 +51,7 @@ type reply struct {
 var pack = func() *codec.MsgpackHandle {
 	h := &codec.MsgpackHandle{}
 	h.WriteExt = true
+	h.StructToArray = true
 	h.MaxInitLen = 1 << 12
 	return h
 }()

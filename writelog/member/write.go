@@ -113,16 +113,19 @@ func (m *Member) pause(ctx context.Context, v *View) error {
 
 // ask proposes an entry to the leader of a view, and no longer than it leads.
 func (m *Member) ask(ctx context.Context, v *View, e *writelog.Entry) ([]writelog.Answer, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(m.ctx, cancel)()
 	if v.Leader == m.cfg.Name {
 		return m.propose(ctx, e)
 	}
 	via := m.wayTo(v)
-	if via == "" {
+	switch {
+	case via == "":
 		return nil, writelog.ErrNotLeader
+	case via == v.Leader && e.Op == writelog.OpWrite:
+		return m.askLeader(ctx, v, e)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.ctx, cancel)()
 	done := make(chan struct{})
 	defer close(done)
 	m.start(func() {
@@ -133,7 +136,7 @@ func (m *Member) ask(ctx context.Context, v *View, e *writelog.Entry) ([]writelo
 			case <-of.changed:
 			case <-time.After(lookEvery):
 			}
-			if now := m.View().Leader; now != "" && now != v.Leader || via == v.Leader && now == "" || !m.Reaches(via) {
+			if m.over(v, via) {
 				cancel()
 				return
 			}
@@ -148,6 +151,89 @@ func (m *Member) ask(ctx context.Context, v *View, e *writelog.Entry) ([]writelo
 		return nil, errors.Join(writelog.ErrUnconfirmed, err)
 	}
 	return r.Answers, faultOf(r.Code)
+}
+
+// over reports whether there is no use in waiting any longer for what a gateway was asked
+// when a view held.
+func (m *Member) over(v *View, via string) bool {
+	now := m.View().Leader
+	return now != "" && now != v.Leader || via == v.Leader && now == "" || !m.Reaches(via)
+}
+
+// asked is a write that another member was asked for.
+type asked struct {
+	member uint64
+	result chan *outcome // holds one
+}
+
+// sendAgain is after how long a write is sent again to the same leader: it, or its outcome, may
+// have been lost with a stream. It is done once.
+const sendAgain = time.Second
+
+// askLeader sends a write to the leader of a view, on the stream to it.
+func (m *Member) askLeader(ctx context.Context, v *View, e *writelog.Entry) ([]writelog.Answer, error) {
+	s := m.sendingTo(v.leader)
+	if s == nil || s.name != v.Leader {
+		m.do(func(time.Duration) {
+			if m.machine != nil {
+				m.sender(v.leader)
+			}
+		})
+		return nil, writelog.ErrNotLeader // in a moment
+	}
+	a := &asked{member: v.leader, result: make(chan *outcome, 1)}
+	m.mu.Lock()
+	m.asked[e.ID] = a
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		delete(m.asked, e.ID)
+		m.mu.Unlock()
+	}()
+	text := e.Encode()
+	s.push(queued{write: text})
+	look := time.NewTimer(lookEvery)
+	defer look.Stop()
+	again := m.cfg.Now() + sendAgain
+	twice := false
+	for of := v; ; of = m.View() {
+		select {
+		case o := <-a.result:
+			err := faultOf(o.Code)
+			if twice && (errors.Is(err, writelog.ErrNotLeader) || errors.Is(err, writelog.ErrBusy) || errors.Is(err, ErrFull)) {
+				err = writelog.ErrUnconfirmed // the other one may have been taken
+			}
+			return o.Answers, err
+		case <-ctx.Done():
+			return nil, errors.Join(writelog.ErrUnconfirmed, ctx.Err())
+		case <-m.ctx.Done():
+			return nil, errors.Join(writelog.ErrUnconfirmed, ErrStopped)
+		case <-of.changed:
+		case <-look.C:
+			look.Reset(lookEvery)
+		}
+		if m.over(v, v.Leader) {
+			return nil, writelog.ErrUnconfirmed
+		}
+		if m.cfg.Now() >= again {
+			again, twice = m.cfg.Now()+sendAgain, true
+			s.push(queued{write: text})
+		}
+	}
+}
+
+// answered takes the outcome of a write that a member was asked for.
+func (m *Member) answered(from uint64, o *outcome) {
+	m.mu.Lock()
+	a := m.asked[o.ID]
+	m.mu.Unlock()
+	if a == nil || a.member != from {
+		return // nobody waits for it, or another one was asked since
+	}
+	select {
+	case a.result <- o:
+	default: // it came twice
+	}
 }
 
 // lookEvery is how often a write that waits looks whether its way to the leader is cut.
@@ -185,32 +271,24 @@ func (m *Member) reached(name string, ok bool) {
 	m.beyond[name] = true
 }
 
+// waiter waits for the outcome of a write: a client of this gateway, or another member.
+type waiter struct {
+	result chan writelog.Outcome // holds one
+	member uint64
+}
+
 // propose has this member, which leads, put an entry into the log, and waits.
 func (m *Member) propose(ctx context.Context, e *writelog.Entry) ([]writelog.Answer, error) {
-	if e.Op == writelog.OpWrite && m.store.Size() >= m.cfg.MaxBytes {
-		return nil, ErrFull
-	}
-	result := make(chan writelog.Outcome, 1)
-	ok := m.do(func(now time.Duration) {
-		err := writelog.ErrNotLeader
-		if m.machine != nil {
-			err = m.machine.Propose(now, e)
-		}
-		if err != nil || e.Op != writelog.OpWrite {
-			result <- writelog.Outcome{ID: e.ID, Err: err}
-			return
-		}
-		m.waiters[e.ID] = append(m.waiters[e.ID], result)
-	})
-	if !ok {
+	w := waiter{result: make(chan writelog.Outcome, 1)}
+	if !m.do(func(now time.Duration) { m.proposeNow(now, e, w) }) {
 		return nil, ErrStopped
 	}
 	select {
-	case o := <-result:
+	case o := <-w.result:
 		return o.Answers, o.Err
 	case <-ctx.Done():
 		m.do(func(time.Duration) {
-			m.waiters[e.ID] = slices.DeleteFunc(m.waiters[e.ID], func(c chan writelog.Outcome) bool { return c == result })
+			m.waiters[e.ID] = slices.DeleteFunc(m.waiters[e.ID], func(o waiter) bool { return o == w })
 			if len(m.waiters[e.ID]) == 0 {
 				delete(m.waiters, e.ID)
 			}
@@ -218,6 +296,44 @@ func (m *Member) propose(ctx context.Context, e *writelog.Entry) ([]writelog.Ans
 		return nil, errors.Join(writelog.ErrUnconfirmed, ctx.Err())
 	case <-m.ctx.Done():
 		return nil, ErrStopped
+	}
+}
+
+// proposeNow proposes an entry. It is the loop's.
+func (m *Member) proposeNow(now time.Duration, e *writelog.Entry, w waiter) {
+	err := writelog.ErrNotLeader
+	switch {
+	case e.Op == writelog.OpWrite && m.store.Size() >= m.cfg.MaxBytes:
+		err = ErrFull
+	case m.machine != nil:
+		err = m.machine.Propose(now, e)
+	}
+	if err != nil || e.Op != writelog.OpWrite {
+		m.tellOne(w, &writelog.Outcome{ID: e.ID, Err: err})
+	} else if !slices.Contains(m.waiters[e.ID], w) {
+		m.waiters[e.ID] = append(m.waiters[e.ID], w)
+	}
+}
+
+// tell says how a write ended to all that wait for it. It is the loop's.
+func (m *Member) tell(o *writelog.Outcome) {
+	for _, w := range m.waiters[o.ID] {
+		m.tellOne(w, o)
+	}
+	delete(m.waiters, o.ID)
+}
+
+func (m *Member) tellOne(w waiter, o *writelog.Outcome) {
+	if w.result != nil {
+		w.result <- *o
+		return
+	}
+	said := &outcome{ID: o.ID, Answers: o.Answers}
+	if o.Err != nil {
+		said.Code = codeOf(o.Err)
+	}
+	if s := m.sender(w.member); s != nil {
+		s.push(queued{outcome: said})
 	}
 }
 
