@@ -345,7 +345,7 @@ func (l *lead) check(m *Machine, now time.Duration, p *pending) {
 				continue
 			}
 			at, out := m.state.Out[server]
-			if out && !r.returning && l.everybodyKnows(m, now, at) {
+			if out && !r.returning && !r.entering && l.everybodyKnows(m, now, at) {
 				over = append(over, r)
 				continue
 			}

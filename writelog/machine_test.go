@@ -2,6 +2,7 @@ package writelog
 
 import (
 	"testing"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -32,5 +33,33 @@ func TestAMessageForAnotherMemberIsPassedOver(t *testing.T) {
 	m.Step(0, heartbeat(1))
 	if m.Leader() != 2 {
 		t.Errorf("leader is %d, want 2", m.Leader())
+	}
+}
+
+// That a server enters the read set may be proposed and then be committed late, when writes have
+// stopped waiting for it: until then none is acknowledged without it.
+func TestNoWriteIsAcknowledgedWithoutAServerThatEnters(t *testing.T) {
+	storage := raft.NewMemoryStorage()
+	if err := storage.ApplySnapshot(Found(7, map[uint64]Member{1: {"a"}}, []uint64{1})); err != nil {
+		t.Fatal(err)
+	}
+	slice := []string{"s1", "s2"}
+	m, err := New(Config{Self: 1, Storage: storage, Slices: [][]string{slice}, Reporters: map[string]string{"s1": "a", "s2": "a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLead(m, 0)
+	m.lead, l.ready = l, true
+	m.state.Out["s1"] = 5
+	l.member(1).confirmed = 5
+	l.server("s2").prefix = 10
+	p := &pending{id: WriteID{1, 1, 1}, shares: []Share{{Servers: slice}}, index: 10, first: make([]time.Duration, 1)}
+	l.pending[p.id] = p
+	for _, entering := range []bool{true, false} {
+		l.server("s1").entering = entering
+		l.check(m, time.Hour, p)
+		if waits := l.pending[p.id] != nil; waits != entering {
+			t.Errorf("entering %v: it waits: %v", entering, waits)
+		}
 	}
 }
