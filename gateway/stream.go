@@ -151,9 +151,7 @@ func (s *Server) logStream(ctx *fasthttp.RequestCtx) {
 		defer s.keepStream(conn, false)
 		_ = conn.SetDeadline(time.Time{})
 		t := &taker{conn: conn, handle: s.cfg.WriteLog}
-		if err := t.run(); err != nil {
-			s.cfg.Log.Debug("stream of a gateway", "from", conn.RemoteAddr(), "error", err)
-		}
+		s.cfg.Log.Debug("stream of a gateway is over", "from", conn.RemoteAddr(), "why", t.run())
 	})
 }
 
@@ -179,6 +177,7 @@ type taker struct {
 	later bool // it will be said
 }
 
+// run takes requests until the stream is over, and returns why it is.
 func (t *taker) run() error {
 	in := bufio.NewReaderSize(t.conn, 64<<10)
 	var head [4]byte

@@ -154,8 +154,10 @@ type Member struct {
 	inbox   chan func(now time.Duration)
 	opening chan struct{} // holds one: a write opens the session
 	view    atomic.Pointer[View]
-	lease   atomic.Int64 // until when searches may be answered, by Config.Now
-	wanted  atomic.Int64 // when a lease was wanted last
+	lease   lease
+	said    said
+	peers   senders
+	asked   asking
 
 	// Owned by the loop.
 	machine *writelog.Machine
@@ -170,10 +172,6 @@ type Member struct {
 	founders map[uint64]string
 	beyond   map[string]bool   // gateways that this one does not reach now
 	heard    map[uint64]string // the names of members that have sent something
-	peers    map[uint64]*sender
-	asked    map[writelog.WriteID]*asked // writes that another member was asked for
-	gathered []func()                    // what servers said, for the loop
-	granted  chan struct{}               // closed with the next lease; nil: nobody waits for it
 	isOpen   atomic.Bool
 }
 
@@ -190,7 +188,8 @@ func Open(cfg Config) (*Member, error) {
 	}
 	m := &Member{
 		cfg: cfg, log: cfg.Log, store: l, inbox: make(chan func(time.Duration), 4096), opening: make(chan struct{}, 1),
-		waiters: make(map[writelog.WriteID][]waiter), peers: make(map[uint64]*sender), asked: make(map[writelog.WriteID]*asked),
+		waiters: make(map[writelog.WriteID][]waiter),
+		peers:   senders{list: make(map[uint64]*sender)}, asked: asking{list: make(map[writelog.WriteID]*asked)},
 		waiting: make(map[uint64]bool), heard: make(map[uint64]string), beyond: make(map[string]bool), boot: uint64(time.Now().UnixNano()),
 	}
 	m.ctx, m.cancel = context.WithCancelCause(context.Background())
@@ -223,75 +222,6 @@ func (m *Member) Close() error {
 // View returns what holds now.
 func (m *Member) View() *View { return m.view.Load() }
 
-// Leased reports whether searches may be answered from the read set now.
-func (m *Member) Leased() bool { return m.cfg.Now() < time.Duration(m.lease.Load()) }
-
-// Serves reports whether they may be, or could a moment ago: at rest there is no lease, but a
-// search gets one.
-func (m *Member) Serves() bool { return m.StaleFor() < 2*writelog.RestEvery }
-
-// leasePatience is how long a search waits for a lease. After a rest that is one round trip.
-const leasePatience = 100 * time.Millisecond
-
-// Lease reports whether a search may be answered from the read set. After a rest it waits for
-// a lease.
-func (m *Member) Lease(ctx context.Context) bool {
-	now := m.cfg.Now()
-	leased := now < time.Duration(m.lease.Load())
-	if last := m.wanted.Load(); !leased || now-time.Duration(last) > wantEvery {
-		if m.wanted.CompareAndSwap(last, int64(now)) {
-			m.do(func(now time.Duration) {
-				if m.machine != nil {
-					m.machine.Want(now)
-				}
-			})
-		}
-	}
-	if leased || m.View().Leader == "" {
-		return leased
-	}
-	m.mu.Lock()
-	if m.granted == nil {
-		m.granted = make(chan struct{})
-	}
-	granted := m.granted
-	m.mu.Unlock()
-	timer := time.NewTimer(leasePatience)
-	defer timer.Stop()
-	if m.Leased() { // in between
-		return true
-	}
-	select {
-	case <-granted:
-	case <-timer.C:
-	case <-ctx.Done():
-	case <-m.ctx.Done():
-	}
-	return m.Leased()
-}
-
-// wantEvery is how often a gateway that answers searches says that it wants leases.
-const wantEvery = 200 * time.Millisecond
-
-// takeLease has searches go on that wait for a lease. It is the loop's.
-func (m *Member) takeLease() {
-	until := m.machine.LeaseUntil()
-	if old := time.Duration(m.lease.Swap(int64(until))); until <= old {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.granted != nil {
-		close(m.granted)
-		m.granted = nil
-	}
-}
-
-// StaleFor is since when they may not.
-func (m *Member) StaleFor() time.Duration {
-	return max(0, m.cfg.Now()-time.Duration(m.lease.Load()))
-}
-
 // Size is how many bytes the log has, and how many it may have.
 func (m *Member) Size() (size, most int64) { return m.store.Size(), m.cfg.MaxBytes }
 
@@ -308,39 +238,12 @@ func (m *Member) do(f func(now time.Duration)) bool {
 
 // Applied says what a server answered to the entry at an index.
 func (m *Member) Applied(server string, index uint64, a writelog.Answer) {
-	m.gather(func() { m.machine.Applied(server, index, a) })
+	m.said.by(m, func() { m.machine.Applied(server, index, a) })
 }
 
 // Progress says how far a server is: see writelog.Machine.Progress.
 func (m *Member) Progress(server string, prefix, durable uint64, down bool) {
-	m.gather(func() { m.machine.Progress(server, prefix, durable, down) })
-}
-
-// gather has the loop call a function together with others that come before it gets to it, in
-// their order: loads that went out together are answered together.
-func (m *Member) gather(f func()) {
-	m.mu.Lock()
-	m.gathered = append(m.gathered, f)
-	first := len(m.gathered) == 1
-	m.mu.Unlock()
-	if !first {
-		return
-	}
-	m.do(func(time.Duration) {
-		for _, f := range m.takeGathered() {
-			if m.machine != nil {
-				f()
-			}
-		}
-	})
-}
-
-func (m *Member) takeGathered() []func() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	list := m.gathered
-	m.gathered = nil
-	return list
+	m.said.by(m, func() { m.machine.Progress(server, prefix, durable, down) })
 }
 
 // Freeze has the loop stand still until a channel is closed, as that of a process that was
@@ -410,7 +313,7 @@ func (m *Member) fail(err error) {
 	v := *m.View()
 	v.Fault, v.Leader, v.leader, v.Formed = err.Error(), "", 0, false
 	m.publish(&v)
-	m.lease.Store(0)
+	m.lease.set(0)
 	for id := range m.waiters { // order-free: each by itself
 		m.tell(&writelog.Outcome{ID: id, Err: writelog.ErrUnconfirmed})
 	}
@@ -452,7 +355,7 @@ func (m *Member) loop() (err error) {
 			m.drain()
 		case <-tick.C:
 			m.machine.Tick(m.cfg.Now())
-			m.late()
+			m.peers.hurry()
 		}
 		if err := m.turnOver(); err != nil {
 			return fmt.Errorf("the disk of the log: %w; mend it, and start the gateway again", err)
@@ -561,10 +464,10 @@ func (m *Member) send(list []*raftpb.Message) {
 
 // look publishes what has changed.
 func (m *Member) look() {
-	m.takeLease()
+	m.lease.set(m.machine.LeaseUntil())
 	s, old := m.machine.State(), m.View()
 	leader := m.machine.Leader()
-	if old.Formed && old.Term == m.machine.Term() && old.leader == leader && !m.changedState(old, s) {
+	if old.Formed && old.Term == m.machine.Term() && old.leader == leader && !changedState(old, s) {
 		return
 	}
 	v := &View{
@@ -584,7 +487,7 @@ func (m *Member) founder() bool {
 	return m.founders[m.id] != ""
 }
 
-func (m *Member) changedState(old *View, s *writelog.State) bool {
+func changedState(old *View, s *writelog.State) bool {
 	if len(old.Members) != len(s.Members) || old.Cluster != s.Cluster {
 		return true
 	}

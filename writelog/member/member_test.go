@@ -562,17 +562,17 @@ func TestWritesOutliveTheirStreams(t *testing.T) {
 
 // What another member said of a write before, or says twice, is not what the one says that was asked.
 func TestAnOutcomeIsOfTheMemberThatWasAsked(t *testing.T) {
-	m := &Member{asked: make(map[writelog.WriteID]*asked)}
+	list := asking{list: make(map[writelog.WriteID]*asked)}
 	id := writelog.WriteID{Member: 1, Boot: 2, Number: 3}
 	a := &asked{member: 5, result: make(chan *outcome, 1)}
-	m.asked[id] = a
-	m.answered(4, &outcome{ID: id, Code: codeOf(writelog.ErrNotLeader)})
-	m.answered(5, &outcome{ID: writelog.WriteID{Member: 1, Boot: 2, Number: 4}})
+	list.begin(id, a)
+	list.answered(4, &outcome{ID: id, Code: codeOf(writelog.ErrNotLeader)})
+	list.answered(5, &outcome{ID: writelog.WriteID{Member: 1, Boot: 2, Number: 4}})
 	if len(a.result) != 0 {
 		t.Fatal("it was taken")
 	}
-	m.answered(5, &outcome{ID: id})
-	m.answered(5, &outcome{ID: id, Code: 1})
+	list.answered(5, &outcome{ID: id})
+	list.answered(5, &outcome{ID: id, Code: 1})
 	if o := <-a.result; o.Code != 0 || len(a.result) != 0 {
 		t.Errorf("it is %+v", o)
 	}

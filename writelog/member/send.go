@@ -46,6 +46,39 @@ type sender struct {
 	acked struct{ term, index uint64 } // what Raft's leader was told last to be on the disk; the loop's
 }
 
+// senders are those to the other members. The loop makes them.
+type senders struct {
+	mu   sync.Mutex
+	list map[uint64]*sender
+}
+
+func (l *senders) add(s *sender) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list[s.id] = s
+}
+
+// to is the sender to a member; nil if there is none.
+func (l *senders) to(id uint64) *sender {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.list[id]
+}
+
+// hurry sends what could wait until now: at each tick.
+func (l *senders) hurry() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.list { // order-free: each by itself
+		s.mu.Lock()
+		waits := len(s.queue) > 0
+		s.mu.Unlock()
+		if waits {
+			s.hurry()
+		}
+	}
+}
+
 // sender returns the one for a member; nil for one that is none. It is the loop's.
 func (m *Member) sender(id uint64) *sender {
 	name := m.machine.State().Members[id].Name
@@ -54,7 +87,7 @@ func (m *Member) sender(id uint64) *sender {
 		name = m.heard[id]
 		m.mu.Unlock()
 	}
-	s := m.sendingTo(id)
+	s := m.peers.to(id)
 	switch {
 	case id == m.id || name == "" && s == nil:
 		return nil
@@ -65,18 +98,9 @@ func (m *Member) sender(id uint64) *sender {
 	}
 	ctx, stop := context.WithCancel(m.ctx)
 	s = &sender{m: m, id: id, name: name, more: make(chan struct{}, 1), stop: stop}
-	m.mu.Lock()
-	m.peers[id] = s
-	m.mu.Unlock()
+	m.peers.add(s)
 	m.start(func() { s.run(ctx) })
 	return s
-}
-
-// sendingTo is the sender to a member that the loop has made; nil if it has made none.
-func (m *Member) sendingTo(id uint64) *sender {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.peers[id]
 }
 
 func (s *sender) push(q queued) {
@@ -100,20 +124,6 @@ func (s *sender) hurry() {
 	select {
 	case s.more <- struct{}{}:
 	default:
-	}
-}
-
-// late sends what could wait until now. It is the loop's, at each tick.
-func (m *Member) late() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, s := range m.peers { // order-free: each by itself
-		s.mu.Lock()
-		waits := len(s.queue) > 0
-		s.mu.Unlock()
-		if waits {
-			s.hurry()
-		}
 	}
 }
 

@@ -81,7 +81,7 @@ func (m *Member) take(r *request) error {
 		m.mu.Unlock()
 	}
 	for _, o := range r.Outcomes {
-		m.answered(r.From, o)
+		m.asked.answered(r.From, o)
 	}
 	if len(messages)+len(own)+len(writes) == 0 {
 		return nil

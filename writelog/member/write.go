@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/writelog"
@@ -166,13 +167,45 @@ type asked struct {
 	result chan *outcome // holds one
 }
 
+// asking are the writes that other members were asked for.
+type asking struct {
+	mu   sync.Mutex
+	list map[writelog.WriteID]*asked
+}
+
+func (l *asking) begin(id writelog.WriteID, a *asked) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list[id] = a
+}
+
+func (l *asking) end(id writelog.WriteID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.list, id)
+}
+
+// answered takes the outcome of a write from a member.
+func (l *asking) answered(from uint64, o *outcome) {
+	l.mu.Lock()
+	a := l.list[o.ID]
+	l.mu.Unlock()
+	if a == nil || a.member != from {
+		return // nobody waits for it, or another one was asked since
+	}
+	select {
+	case a.result <- o:
+	default: // it came twice
+	}
+}
+
 // sendAgain is after how long a write is sent again to the same leader: it, or its outcome, may
 // have been lost with a stream. It is done once.
 const sendAgain = time.Second
 
 // askLeader sends a write to the leader of a view, on the stream to it.
 func (m *Member) askLeader(ctx context.Context, v *View, e *writelog.Entry) ([]writelog.Answer, error) {
-	s := m.sendingTo(v.leader)
+	s := m.peers.to(v.leader)
 	if s == nil || s.name != v.Leader {
 		m.do(func(time.Duration) {
 			if m.machine != nil {
@@ -182,14 +215,8 @@ func (m *Member) askLeader(ctx context.Context, v *View, e *writelog.Entry) ([]w
 		return nil, writelog.ErrNotLeader // in a moment
 	}
 	a := &asked{member: v.leader, result: make(chan *outcome, 1)}
-	m.mu.Lock()
-	m.asked[e.ID] = a
-	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		delete(m.asked, e.ID)
-		m.mu.Unlock()
-	}()
+	m.asked.begin(e.ID, a)
+	defer m.asked.end(e.ID)
 	text := e.Encode()
 	s.push(queued{write: text})
 	look := time.NewTimer(lookEvery)
@@ -219,20 +246,6 @@ func (m *Member) askLeader(ctx context.Context, v *View, e *writelog.Entry) ([]w
 			again, twice = m.cfg.Now()+sendAgain, true
 			s.push(queued{write: text})
 		}
-	}
-}
-
-// answered takes the outcome of a write that a member was asked for.
-func (m *Member) answered(from uint64, o *outcome) {
-	m.mu.Lock()
-	a := m.asked[o.ID]
-	m.mu.Unlock()
-	if a == nil || a.member != from {
-		return // nobody waits for it, or another one was asked since
-	}
-	select {
-	case a.result <- o:
-	default: // it came twice
 	}
 }
 
@@ -309,7 +322,7 @@ func (m *Member) proposeNow(now time.Duration, e *writelog.Entry, w waiter) {
 		err = m.machine.Propose(now, e)
 	}
 	if err != nil || e.Op != writelog.OpWrite {
-		m.tellOne(w, &writelog.Outcome{ID: e.ID, Err: err})
+		w.tell(m, &writelog.Outcome{ID: e.ID, Err: err})
 	} else if !slices.Contains(m.waiters[e.ID], w) {
 		m.waiters[e.ID] = append(m.waiters[e.ID], w)
 	}
@@ -318,12 +331,13 @@ func (m *Member) proposeNow(now time.Duration, e *writelog.Entry, w waiter) {
 // tell says how a write ended to all that wait for it. It is the loop's.
 func (m *Member) tell(o *writelog.Outcome) {
 	for _, w := range m.waiters[o.ID] {
-		m.tellOne(w, o)
+		w.tell(m, o)
 	}
 	delete(m.waiters, o.ID)
 }
 
-func (m *Member) tellOne(w waiter, o *writelog.Outcome) {
+// tell is the loop's of a member.
+func (w waiter) tell(m *Member, o *writelog.Outcome) {
 	if w.result != nil {
 		w.result <- *o
 		return
