@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/groonga"
 )
@@ -33,9 +34,30 @@ func (e *answered) Error() string {
 	return fmt.Sprintf("the server answers %s with %d: %.200s", e.name, e.code, e.body)
 }
 
+// questionWait is how long the answer is waited for of a question that has no reason to wait in the server. Groonga
+// 13.0.0 may lose an answer when the connection of somebody else breaks off in the middle of a request.
+const questionWait = 10 * time.Second
+
+// waits reports whether a command may have to wait for others, or takes its time.
+func waits(c *groonga.Command) bool {
+	switch c.Name {
+	case "status", "config_get", "config_set", "config_delete", "object_list":
+		return false
+	case "thread_limit":
+		return c.Get("max") == "1"
+	}
+	return true
+}
+
 // ask sends a command and returns the body of its answer; an answer that is an error is one.
 func (q asker) ask(ctx context.Context, name string, pairs ...string) (json.RawMessage, error) {
-	a, err := q.server.Do(ctx, command(name, pairs...))
+	c := command(name, pairs...)
+	if !waits(c) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, questionWait)
+		defer cancel()
+	}
+	a, err := q.server.Do(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

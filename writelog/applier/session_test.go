@@ -441,3 +441,29 @@ func TestAnsweredSchemaCommandIsNotDoneAgain(t *testing.T) {
 		}
 	})
 }
+
+// An answer that is lost has the question asked anew, and the applier goes on.
+func TestALostAnswerIsAskedForAgain(t *testing.T) {
+	for _, name := range []string{"status", "config_get", "config_set", "object_list", "thread_limit"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake("table_create A TABLE_HASH_KEY ShortText\n")
+			var once sync.Once
+			f.hook = func(ctx context.Context, c *groonga.Command) (a groonga.Answer, err error, mine bool) {
+				if c.Name == name && c.Get("max") != "1" {
+					once.Do(func() {
+						<-ctx.Done()
+						err, mine = ctx.Err(), true
+					})
+				}
+				return a, err, mine
+			}
+			l := newLog(entriesOf(t, loads("A", 3)...))
+			_ = inBubble(t, Config{Server: f, Founding: true}, l, func(_ *Applier, h *heard) {
+				time.Sleep(questionWait + 5*time.Second)
+				if p, states := h.saw(); p != l.upTo {
+					t.Errorf("%s: it is at %d, want %d: %s", name, p, l.upTo, states)
+				}
+			})
+		})
+	}
+}
