@@ -71,6 +71,8 @@ type Figures struct {
 	MemberQueue, IntentQueue, EventQueue, QueryQueue int
 	// ListDropped are orders for the files of the live-node list that were lost.
 	ListDropped uint64
+	// ListLeftOut is how many nodes are alive and not in one of these files.
+	ListLeftOut int
 }
 
 // maxSigns is how many members can be under suspicion here at once and be measured.
@@ -140,7 +142,7 @@ func (a *Agent) Figures() (Figures, bool) {
 	f.Streams = len(a.subs.all)
 	a.subs.mu.Unlock()
 	if a.lists != nil {
-		f.ListDropped = a.lists.Dropped()
+		f.ListDropped, f.ListLeftOut = a.lists.Dropped(), a.lists.LeftOut()
 	}
 	err := a.try(func(time.Time) error {
 		s := a.machine.Stats()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/logging"
+	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/serf"
 )
@@ -48,7 +49,7 @@ func (a *Agent) keepLists() {
 		return
 	}
 	a.lists = livefile.Keep(a.ctx, livefile.KeeperConfig{
-		List: &a.list, Targets: a.cfg.LiveNodes, Clocks: a.listClocks, Report: a.reportList,
+		List: &a.list, Targets: a.cfg.LiveNodes, Clocks: a.listClocks, Report: a.reportList, Remark: a.remarkList,
 	})
 	a.wg.Go(a.lists.Wait)
 }
@@ -68,6 +69,10 @@ func (a *Agent) reportList(t *livefile.Target, fault error) {
 		return
 	}
 	a.logger.Error(fmt.Sprintf("agent: live-node list %s: %s", t.Path, fault))
+}
+
+func (a *Agent) remarkList(t *livefile.Target, r live.Remark) {
+	a.logger.Warn(fmt.Sprintf("agent: live-node list %s: %s is %s", t.Path, logging.OneLine(r.Node), r.Text))
 }
 
 // orderLists follows user events and queries that are about the files. The loop

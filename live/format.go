@@ -53,9 +53,9 @@ type Rendering struct {
 	// that the cluster talks by.
 	Port uint16
 	// PortTag is a tag that holds that port. A node whose tag is no port has Port, or
-	// is left out if that is 0.
+	// is left out if that is 0; Remarks says so.
 	PortTag string
-	// Name is the backend's, the upstream's or the job's; "": ibuki.
+	// Name is the backend's or the upstream's, "": ibuki; or the job's, "": no label of it.
 	Name string
 	// Template is the user's, for FormatTemplate only.
 	Template *template.Template

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -115,8 +116,11 @@ type targetGroup struct {
 func appendFileSD(v *View, r *Rendering) ([]byte, error) {
 	groups := []targetGroup{}
 	for e, target := range r.targets(v) {
-		labels := map[string]string{"job": r.name(), "node": e.Name}
-		for _, tag := range e.Tags {
+		labels := map[string]string{"node": e.Name}
+		if r.Name != "" { // else Prometheus' own job_name counts
+			labels["job"] = r.Name
+		}
+		for _, tag := range slices.Backward(e.Tags) { // of two that become one label the first counts
 			labels["tag_"+labelName(tag.Key)] = tag.Value
 		}
 		groups = append(groups, targetGroup{[]string{target.String()}, labels})

@@ -59,6 +59,8 @@ func TestFormats(t *testing.T) {
 `},
 		{Rendering{Format: FormatHAProxy, Port: 80, PortTag: "http-port", Name: "search"}, `# Made by ibuki from the list of live nodes; changes are lost.
 backend search
+    # "check" only connects. With "option httpchk GET /path" in the defaults section it asks for a page.
+    # no_address is left out: its address is not known
     server 10.0.0.1_10031_droonga 10.0.0.1:80 check
     server c 10.0.0.3:8080 check
     server evil___server_x_1.2.3.4_1_ 10.0.0.9:80 check
@@ -67,11 +69,20 @@ backend search
 		{Rendering{Format: FormatNginx, PortTag: "http-port"}, `# Made by ibuki from the list of live nodes; changes are lost.
 upstream ibuki {
     server 10.0.0.3:8080; # c
+    # 10.0.0.1_10031_droonga is left out: it has no tag "http-port"
+    # evil___server_x_1.2.3.4_1_ is left out: it has no tag "http-port"
+    # no_address is left out: its address is not known
+    # six is left out: it has no tag "http-port"
 }
 `},
 		{Rendering{Format: FormatNginx, PortTag: "nobody-has-it"}, `# Made by ibuki from the list of live nodes; changes are lost.
 upstream ibuki {
-    server 127.0.0.1:1 down; # nobody is alive
+    # 10.0.0.1_10031_droonga is left out: it has no tag "nobody-has-it"
+    # c is left out: it has no tag "nobody-has-it"
+    # evil___server_x_1.2.3.4_1_ is left out: it has no tag "nobody-has-it"
+    # no_address is left out: its address is not known
+    # six is left out: it has no tag "nobody-has-it"
+    server 127.0.0.1:1 down; # no live node can be listed
 }
 `},
 		{Rendering{Format: FormatTemplate, Template: template},

@@ -35,11 +35,17 @@ func (r *Rendering) portOf(e *Entry) uint16 {
 
 const generated = "# Made by ibuki from the list of live nodes; changes are lost.\n"
 
+// checkHint is for whoever reads the backend section.
+const checkHint = "    # \"check\" only connects. With \"option httpchk GET /path\" in the defaults section it asks for a page.\n"
+
 // appendHAProxy renders a backend section. Names are made words: they come from
 // the network, and a line of a configuration is not theirs to end.
 func appendHAProxy(v *View, r *Rendering) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%sbackend %s\n", generated, r.name())
+	b.WriteString(checkHint)
+	remarks, _ := r.appendRemarks(nil, v)
+	b.Write(remarks)
 	used := make(map[string]bool)
 	for e, target := range r.targets(v) {
 		fmt.Fprintf(&b, "    server %s %s check\n", unused(used, e.Name), target)
@@ -58,7 +64,12 @@ func appendNginx(v *View, r *Rendering) []byte {
 		fmt.Fprintf(&b, "    server %s; # %s\n", target, unused(used, e.Name))
 		n++
 	}
-	if n == 0 {
+	remarks, any := r.appendRemarks(nil, v)
+	b.Write(remarks)
+	switch {
+	case n == 0 && any:
+		b.WriteString("    server 127.0.0.1:1 down; # no live node can be listed\n")
+	case n == 0:
 		b.WriteString("    server 127.0.0.1:1 down; # nobody is alive\n")
 	}
 	b.WriteString("}\n")

@@ -31,6 +31,9 @@ type KeeperConfig struct {
 	// Report is told what goes wrong with a target, once until it is right again, then
 	// nil. From several goroutines; nil: nobody is told.
 	Report func(t *Target, fault error)
+	// Remark is told what is to be said of a node beside its line in the file, once until
+	// that changes. From several goroutines; nil: nobody is told.
+	Remark func(t *Target, r live.Remark)
 	// Confirm is in place of ConfirmEvery; 0: that.
 	Confirm time.Duration
 }
@@ -42,6 +45,7 @@ type Keeper struct {
 	cfg     KeeperConfig
 	targets []*kept
 	dropped atomic.Uint64
+	leftOut atomic.Int64
 	wg      sync.WaitGroup
 }
 
@@ -53,6 +57,8 @@ type kept struct {
 	views    <-chan *live.View
 	orders   chan ordered
 	run      chan struct{} // to whoever runs the command; has room for one
+	remarks  map[string]live.Remark
+	left     int64 // how many nodes are left out
 
 	faultLock sync.Mutex
 	faults    [2]bool // of writing and of the command
@@ -71,6 +77,9 @@ func Keep(ctx context.Context, cfg KeeperConfig) *Keeper {
 	}
 	if cfg.Report == nil {
 		cfg.Report = func(*Target, error) {}
+	}
+	if cfg.Remark == nil {
+		cfg.Remark = func(*Target, live.Remark) {}
 	}
 	if cfg.Clocks == nil {
 		cfg.Clocks = func(context.Context) Clocks { return Clocks{} }
@@ -110,6 +119,9 @@ func (k *Keeper) Order(o Order, done func(Result, error)) bool {
 // Dropped is how many orders there was no room for.
 func (k *Keeper) Dropped() uint64 { return k.dropped.Load() }
 
+// LeftOut is how many nodes are alive and not in a file, over all files.
+func (k *Keeper) LeftOut() int { return int(k.leftOut.Load()) }
+
 // Wait waits for the Keeper's end, after its ctx ended.
 func (k *Keeper) Wait() { k.wg.Wait() }
 
@@ -147,6 +159,9 @@ func (t *kept) keep(ctx context.Context) {
 			err = confirm(t.Path, time.Now())
 		}
 		t.report(0, err)
+		if r.View != nil {
+			t.remark(t.Remarks(r.View))
+		}
 		if r.View != nil && (r.Changed || pending) {
 			pending = false
 			t.wantRun()
@@ -190,6 +205,23 @@ func (t *kept) runs(ctx context.Context) {
 		}
 		t.report(1, err)
 	}
+}
+
+// remark tells what is new.
+func (t *kept) remark(all []live.Remark) {
+	was, left := t.remarks, int64(0)
+	t.remarks = make(map[string]live.Remark, len(all))
+	for _, r := range all {
+		if was[r.Node] != r {
+			t.k.cfg.Remark(&t.Target, r)
+		}
+		if r.LeftOut {
+			left++
+		}
+		t.remarks[r.Node] = r
+	}
+	t.k.leftOut.Add(left - t.left)
+	t.left = left
 }
 
 // report tells a fault when it is new, and once when there is none any more.

@@ -219,3 +219,37 @@ func TestKeeperRunsTheCommand(t *testing.T) {
 		t.Errorf("reported %v", err)
 	}
 }
+
+// A node that is left out is told once, until why changes, and counted while it is.
+func TestKeeperTellsWhoIsLeftOut(t *testing.T) {
+	f := target(t, live.FormatNginx)
+	f.PortTag = "http"
+	var list live.List
+	told := make(chan live.Remark, 10)
+	k := start(t, KeeperConfig{List: &list, Targets: []Target{*f}, Confirm: 10 * time.Millisecond,
+		Remark: func(_ *Target, r live.Remark) { told <- r }})
+	for i, c := range []struct {
+		tag  string
+		want string
+		left int
+	}{
+		{"x", `is left out: its tag "http" is "x", which is no port (1 to 65535)`, 1},
+		{"y", `is left out: its tag "http" is "y", which is no port (1 to 65535)`, 1},
+		{"80", "", 0},
+		{"x", `is left out: its tag "http" is "x", which is no port (1 to 65535)`, 1},
+	} {
+		n := node("n", live.Alive)
+		n.Tags = []live.Tag{{Key: "http", Value: c.tag}}
+		list.Load(t0.Add(time.Duration(i)*time.Second), []live.Entry{n})
+		if c.want != "" {
+			if r := <-told; r.Node != "n" || r.Text != c.want || !r.LeftOut {
+				t.Errorf("told %+v", r)
+			}
+		}
+		eventually(t, "the count is right", func() bool { return k.LeftOut() == c.left })
+		time.Sleep(30 * time.Millisecond) // the file is looked at again
+	}
+	if len(told) > 0 {
+		t.Errorf("told again: %+v", <-told)
+	}
+}

@@ -151,6 +151,7 @@ func figures(a *agent.Agent) []dashboard.Figure {
 		number(dashboard.Gauge, "rpc_streams", "Event streams: of RPC clients, and the API's own.", float64(f.Streams)),
 		number(dashboard.Gauge, "health_score", "Lifeguard's score of this node: 0 is well.", float64(f.Health)),
 		number(dashboard.Counter, "list_orders_dropped_total", "Orders for files of the live-node list that were lost.", float64(f.ListDropped)),
+		number(dashboard.Gauge, "list_nodes_left_out", "Live nodes that are not in a file of the live-node list, for want of a port or an address.", float64(f.ListLeftOut)),
 	}
 	queue := func(name string, n int) {
 		all = append(all, number(dashboard.Gauge, "queue_messages", "Messages that wait to be gossiped.", float64(n), "queue", name))

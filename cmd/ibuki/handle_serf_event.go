@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/rpc"
@@ -100,6 +102,11 @@ func runHandleSerfEvent(e *env, args []string) int {
 	var r livefile.Result
 	if err == nil {
 		r, err = target.Update(ctx, order, agent.cluster)
+	}
+	if r.View != nil && event != "query" { // whose answer is all that is printed
+		for _, remark := range target.Remarks(r.View) {
+			fmt.Fprintf(e.stderr, "%s %s\n", logging.OneLine(remark.Node), remark.Text)
+		}
 	}
 	if r.Changed {
 		err = errors.Join(err, target.RunCommand(ctx, false))
