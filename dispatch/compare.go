@@ -21,7 +21,7 @@ const (
 	comparePause = 30 * time.Second
 	// compareRest is how many times as long as a server has worked it is then left alone in
 	// the background.
-	compareRest = 30
+	compareRest = 60
 	// positionWait is how long a question may wait for its place in the log.
 	positionWait = 20 * time.Second
 	// markEvery is the least time between two fillings of a server that come of comparisons.

@@ -31,7 +31,7 @@ type LogConfig struct {
 	// others: 1,000; negative: none, unless somebody asks for it.
 	CompareRate int
 	// CompareRest is how many times as long as a server has worked for that it is then left
-	// alone: 30; negative: not at all.
+	// alone: 60; negative: not at all.
 	CompareRest int
 	// ComparePause is how long the gateway that leads waits between two comparisons: 30 s.
 	ComparePause time.Duration
