@@ -47,6 +47,7 @@ func TestStorm(t *testing.T) {
 	for begun := time.Now(); time.Since(begun) < *stormFor; round.Add(1) {
 		time.Sleep(200 * time.Millisecond)
 		h.hurt(draw(random, h.wounds()), random)
+		h.compared(int(round.Load()) % nodes)
 	}
 	cancel()
 	wait()

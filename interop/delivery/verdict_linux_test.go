@@ -1,7 +1,12 @@
 package delivery
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -161,4 +166,27 @@ func sortedKeys(m map[string]int) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// compared has a gateway compare the servers, while clients write: they are never said to differ.
+// A comparison may be broken off by what was just broken.
+func (h *hosts) compared(i int) {
+	h.t.Helper()
+	client := http.Client{Timeout: patience, Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: func(_ context.Context, _, addr string) (net.Conn, error) { return h.dial(i, addr) },
+	}}
+	resp, err := client.Post("http://"+h.frontOf(i)+"/ibuki/compare?full=1", "", nil)
+	if err != nil {
+		h.t.Errorf("a comparison: %v", err)
+		return
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		h.t.Errorf("a comparison: %s, %v", resp.Status, err)
+	}
+	if strings.Contains(string(text), `"differences"`) {
+		h.t.Errorf("equal servers are said to differ: %s", text)
+	}
+	h.t.Logf("compared: %.300s", strings.TrimSpace(string(text[bytes.LastIndexByte(bytes.TrimSpace(text), '\n')+1:])))
 }
