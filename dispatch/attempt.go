@@ -134,6 +134,7 @@ func (c *conn) exchange(cmd *groonga.Command, host string, maxAnswer int) (answe
 		Status:      resp.StatusCode(),
 		ContentType: contentType(resp.Header.ContentType()),
 		Body:        resp.SwapBody(nil),
+		Software:    string(resp.Header.Server()),
 	}
 	answer.Code = groonga.ReturnCode(answer.Status, answer.Body)
 	return answer, !resp.ConnectionClose(), nil

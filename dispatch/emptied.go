@@ -57,6 +57,7 @@ func (d *Dispatcher) inspect(v *volume) error {
 		}
 		return err
 	}
+	d.noteSoftware(v, answer.Software)
 	began := startOf(answer.Body)
 	if began == v.started.Load() {
 		return v.emptiedErr()
@@ -214,6 +215,19 @@ func (d *Dispatcher) question(v *volume, c *groonga.Command) (groonga.Answer, er
 		return answer, ErrTimeout
 	}
 	return answer, err
+}
+
+// noteSoftware says, once, that an HTTP server is not Groonga's own: groonga-httpd, which is
+// nginx inside, or a proxy.
+func (d *Dispatcher) noteSoftware(v *volume, name string) {
+	v.mu.Lock()
+	changed := v.software != name
+	v.software = name
+	v.mu.Unlock()
+	if changed && name != "" {
+		d.log.Warn("not Groonga's own HTTP server: groonga-httpd, or a proxy, cancels no requests, does one thing at a time and may answer from tables that are gone; start groonga --protocol http -s",
+			"volume", v.addr, "server", name)
+	}
 }
 
 // startOf is when a server was started, by its status; 0 if that does not say it.

@@ -1,9 +1,11 @@
 package dispatch
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/groonga"
 )
@@ -71,6 +73,27 @@ func TestReplicasAreNotWrittenToByNumber(t *testing.T) {
 			_, err = r.do("delete --table T --key 5")
 			wantErr(t, err, ErrNoLog)
 			r.stop()
+		}
+	})
+}
+
+// What is not Groonga's own HTTP server is told once, and shown.
+func TestAnotherHTTPServerIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, 2)
+		r.fake(1).header = "Server: nginx/1.23.3\r\n"
+		var lines strings.Builder
+		r.cfg.Log = slog.New(slog.NewTextHandler(&lines, nil))
+		r.start()
+		time.Sleep(time.Minute) // of virtual time: it is looked at again and again
+		for i, v := range r.d.Status().Volumes {
+			if want := []string{"", "nginx/1.23.3"}[i]; v.Software != want {
+				t.Errorf("%s: %q", v.Address, v.Software)
+			}
+		}
+		r.stop()
+		if n := strings.Count(lines.String(), "not Groonga's own HTTP server"); n != 1 {
+			t.Errorf("%d lines", n)
 		}
 	})
 }

@@ -30,6 +30,7 @@ type fakeGroonga struct {
 	frozen  chan struct{} // closed when it goes on; nil: it is not frozen
 	code    int           // what every write is answered with
 	slow    time.Duration // for each answer
+	header  string        // of each answer, with its line's end
 	tables  map[string]map[string]string
 	got     []string // the writes, in order
 	answers int
@@ -126,7 +127,7 @@ func (g *fakeGroonga) serve(c net.Conn) {
 		if code != 0 {
 			text = fmt.Sprintf("[[%d,1.5,0.001,\"fault\",[]],false]", code)
 		}
-		if _, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text); err != nil {
+		if _, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n"+g.header+"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text); err != nil {
 			return
 		}
 	}

@@ -29,7 +29,9 @@ type VolumeStatus struct {
 	Listed bool   `json:"listed"` // alive by the list
 	Server string `json:"server"` // up, late or down, as this gateway has seen itself
 	Fault  string `json:"fault,omitempty"`
-	Behind bool   `json:"behind"` // out of the read set
+	// Software is what an HTTP server calls itself that is not Groonga's own.
+	Software string `json:"software,omitempty"`
+	Behind   bool   `json:"behind"` // out of the read set
 	// Waiting is how many entries of the log it has not applied yet, those that are not
 	// for it included. Where another gateway applies the log to it, it is how many there
 	// are since it was put out of the read set.
@@ -79,6 +81,7 @@ func (d *Dispatcher) volumeStatus(v *volume) VolumeStatus {
 		Delivered: v.delivered.Load(), Behind: v.out.Load() != 0,
 	}
 	v.mu.Lock()
+	s.Software = v.software
 	if v.state() != up {
 		s.Fault = v.fault
 	}

@@ -42,11 +42,12 @@ type volume struct {
 	emptied    atomic.Bool   // that one's database is not the one that it had
 	inspecting chan struct{} // holds one: held by the one who inspects
 
-	mu      sync.Mutex
-	running []*attempt // reads under way
-	fault   string     // the last failure, for /status
-	since   time.Time  // of health
-	wake    chan struct{}
+	mu       sync.Mutex
+	running  []*attempt // reads under way
+	fault    string     // the last failure, for /status
+	software string     // what the server calls itself; "" of Groonga's own
+	since    time.Time  // of health
+	wake     chan struct{}
 
 	delivered atomic.Uint64 // writes
 }

@@ -23,6 +23,8 @@ type Answer struct {
 	Code int
 	// Stale: the answer may lack writes that were acknowledged within this time; 0: it does not.
 	Stale time.Duration
+	// Software is what the server calls itself; "" for Groonga's own HTTP server, which does not.
+	Software string
 	// Volume is the address of the server that answered first or last, for the log.
 	Volume string
 }

@@ -162,3 +162,28 @@ func TestArgumentsAreReadAsGroongaReadsThem(t *testing.T) {
 		}
 	}
 }
+
+// docs/gateway.md has the same rows.
+func TestWhereCommandsAboutServersGo(t *testing.T) {
+	for kind, lines := range map[Kind]string{
+		Everywhere: `request_cancel --id a; lock_acquire --target_name T; lock_release; lock_clear; io_flush; reference_acquire; reference_release; log_level --level warning;
+			log_put --level warning --message a; log_reopen; query_log_flags_set --flags NONE; query_log_flags_add --flags NONE; query_log_flags_remove --flags NONE; thread_dump;
+			thread_limit --max 4; cache_limit --max 10; logical_parameters --range_index never`,
+		Read:      `thread_limit; cache_limit; query_log_flags_get; config_get --key a; select --table T --request_timeout 1; status`,
+		Write:     `config_set --key a --value b; config_delete --key a; plugin_register --name a; plugin_unregister --name a; load --table T --request_timeout 1`,
+		Forbidden: `shutdown; quit; database_unmap`,
+	} {
+		for line := range strings.SplitSeq(lines, ";") {
+			c, err := ParseLine(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Kind(); got != kind {
+				t.Errorf("%s: %v, want %v", line, got, kind)
+			}
+			if kind == Read && c.Name != "select" && !SameEverywhere(c.Name) {
+				t.Errorf("%s: one server cannot answer it for those that share the data", line)
+			}
+		}
+	}
+}
