@@ -39,9 +39,10 @@ sock:       | golang.org/x/sys/unix
 groonga:    groonga/groongatest |
 groonga/groongatest: |
 compare:    groonga groonga/groongatest |
-dispatch:   live catalog sock groonga groonga/groongatest compare writelog writelog/applier writelog/member writelog/member/membertest | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
+dispatch:   live catalog sock groonga groonga/groongatest compare writelog writelog/applier writelog/fill writelog/member writelog/member/membertest | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog:   | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec
 writelog/applier: groonga groonga/groongatest |
+writelog/fill: groonga groonga/groongatest writelog/applier |
 writelog/member/membertest: |
 writelog/member: writelog writelog/member/membertest writelog/store | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto

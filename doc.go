@@ -27,8 +27,9 @@
 //   - groonga: Groonga's command language, and how answers are merged.
 //   - sock: cheap TCP connections.
 //   - dispatch: delivery of commands to the servers.
-//   - writelog, writelog/store, writelog/applier, writelog/member: the replicated log of
-//     writes, on disk, applied to servers, and its members.
+//   - writelog, writelog/store, writelog/applier, writelog/fill, writelog/member: the
+//     replicated log of writes, on disk, applied to servers that are filled where it cannot
+//     be, and its members.
 //   - compare: whether servers hold the same.
 //   - gateway, droonga: the two fronts, for clients of Groonga and of Droonga.
 //

@@ -59,13 +59,14 @@ func (d *Dispatcher) inspect(v *volume) error {
 	}
 	d.noteSoftware(v, answer.Software)
 	began := startOf(answer.Body)
+	if d.logged != nil { // the database says itself how far it has come
+		if v.started.Swap(began) != began {
+			d.logged.restarted(v)
+		}
+		return d.logged.fit(v)
+	}
 	if began == v.started.Load() {
 		return v.emptiedErr()
-	}
-	if d.logged != nil { // the database says itself how far it has come
-		v.started.Store(began)
-		d.logged.restarted(v)
-		return nil
 	}
 	emptied, err := d.lacksAll(v)
 	if emptied && err == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/writelog"
 	"github.com/ibuki-dev/ibuki/writelog/applier"
+	"github.com/ibuki-dev/ibuki/writelog/fill"
 	"github.com/ibuki-dev/ibuki/writelog/member"
 )
 
@@ -26,6 +27,8 @@ type LogConfig struct {
 	Transport member.Transport // to the gateways in Config.Peers; needed if there are any
 	MaxBytes  int64            // of the log on disk: 1 GiB
 	Boot      string           // boot id of this host; needed
+	// FillPause is how long a write may wait for a server that is copied, if no other one can take it: 30 s.
+	FillPause time.Duration
 	Now       func() time.Duration
 	// CompareRate is how many records a second are read of each server to compare it with the
 	// others: 1,000; negative: none, unless somebody asks for it.
@@ -42,6 +45,9 @@ type LogConfig struct {
 // is what it says.
 type logged struct {
 	d        *Dispatcher
+	name     string // of this gateway in the log
+	holds    holds
+	named    sync.Map // the volumes whose databases have had a name
 	member   *member.Member
 	appliers map[*volume]*volumeApplier
 	ready    chan struct{} // closed when the appliers are there
@@ -59,6 +65,7 @@ type volumeApplier struct {
 	prefix, durable uint64
 	state           applier.State
 	why             string
+	filler          filler
 }
 
 // openLog starts the member and the appliers.
@@ -68,10 +75,14 @@ func (d *Dispatcher) openLog() error {
 	cfg := member.Config{
 		Dir: d.cfg.WriteLog.Dir, Name: d.cfg.Self, Transport: d.cfg.WriteLog.Transport, MaxBytes: d.cfg.WriteLog.MaxBytes,
 		WriteWait: d.cfg.WriteWait, Now: d.cfg.WriteLog.Now, Log: d.log, Appliers: make(map[string]string),
-		Committed: l.committed, Changed: l.changed,
+		Committed: l.committed, Changed: l.changed, Asked: l.asked,
 	}
 	if cfg.Name == "" {
 		cfg.Name = "alone"
+	}
+	l.name, l.holds.held = cfg.Name, make(map[string]*heldServer)
+	if err := fill.RemoveSpools(cfg.Dir); err != nil {
+		return err
 	}
 	for _, p := range d.cfg.Peers {
 		cfg.Peers = append(cfg.Peers, p.Addr)
@@ -95,7 +106,7 @@ func (d *Dispatcher) openLog() error {
 	d.logged = l
 	for _, v := range d.volumes {
 		if cfg.Appliers[v.addr] == cfg.Name {
-			l.appliers[v] = &volumeApplier{l: l, v: v}
+			l.appliers[v] = &volumeApplier{l: l, v: v, filler: filler{wake: make(chan struct{}, 1)}}
 		}
 	}
 	close(l.ready)
@@ -290,7 +301,10 @@ func (d *Dispatcher) LogRequest() func(ctx context.Context, request []byte) ([]b
 	return d.logged.member.Handle
 }
 
-func (l *logged) close() error { return l.member.Close() }
+func (l *logged) close() error {
+	l.holds.endAll()
+	return l.member.Close()
+}
 
 // applyAgain is after how long an applier that had to stop looks whether the reason is gone.
 const applyAgain = 10 * time.Second
@@ -321,15 +335,11 @@ func (a *volumeApplier) run() {
 	a.mu.Unlock()
 	made.Feed(view.Index)
 	for d.ctx.Err() == nil {
-		err := made.Run(d.ctx)
-		if d.ctx.Err() != nil {
-			return
-		}
-		d.log.Error("server is not written to", "volume", a.v.addr, "error", err)
-		select {
-		case <-d.ctx.Done():
-			return
-		case <-time.After(applyAgain):
+		ctx, cancel := a.running()
+		err := made.Run(ctx)
+		cancel()
+		if d.ctx.Err() == nil {
+			a.mend(err)
 		}
 	}
 }
@@ -436,7 +446,7 @@ func (a *volumeApplier) State(s applier.State, why string) {
 func (a *volumeApplier) report(change func()) {
 	a.mu.Lock()
 	change()
-	prefix, durable, down := a.prefix, a.durable, a.state != applier.Up
+	prefix, durable, down := a.prefix, a.pinned(), a.state != applier.Up || a.filler.now != nil
 	a.mu.Unlock()
 	a.l.member.Progress(a.v.addr, prefix, durable, down)
 }

@@ -1,5 +1,7 @@
 package dispatch
 
+import "github.com/ibuki-dev/ibuki/writelog/applier"
+
 // LogStatus is how the replicated log of writes stands, as this gateway sees it.
 type LogStatus struct {
 	Formed  bool     `json:"formed"` // this gateway belongs to a log
@@ -17,10 +19,12 @@ type LogStatus struct {
 
 // Position is how far the log is applied to a server.
 type Position struct {
-	State   string `json:"state"` // up, down, unsettled or suspect
+	State   string `json:"state"` // up, down, unsettled, suspect or filling
 	Why     string `json:"why"`
 	Applied uint64 `json:"applied"` // all entries up to this index are
 	Durable uint64 `json:"durable"` // and all up to this one are on its disk
+	// Filling is how far the server's filling is; nil: it is not being filled.
+	Filling *Filling `json:"filling,omitempty"`
 }
 
 func (l *logged) status() *LogStatus {
@@ -45,9 +49,12 @@ func (l *logged) volumeStatus(v *volume, s *VolumeStatus) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.Waiting = l.since(a.prefix)
-	s.Position = &Position{State: a.state.String(), Why: a.why, Applied: a.prefix, Durable: a.durable}
-	if a.state != 0 && s.Fault == "" && a.state.String() == "suspect" {
+	s.Position = a.positionStatus()
+	if a.state == applier.Suspect && s.Fault == "" {
 		s.Fault = a.why
+		if a.filler.fault != "" {
+			s.Fault += "; it could not be filled: " + a.filler.fault
+		}
 	}
 }
 
@@ -55,4 +62,14 @@ func (l *logged) volumeStatus(v *volume, s *VolumeStatus) {
 func (l *logged) since(index uint64) uint64 {
 	last := l.index.Load()
 	return last - min(index, last)
+}
+
+// positionStatus is how far the log is applied; a.mu is held.
+func (a *volumeApplier) positionStatus() *Position {
+	p := &Position{State: a.state.String(), Why: a.why, Applied: a.prefix, Durable: a.durable}
+	if now := a.filler.now; now != nil {
+		copied := *now
+		p.State, p.Filling = "filling", &copied
+	}
+	return p
 }

@@ -40,6 +40,9 @@ type Config struct {
 	Compare func(context.Context, dispatch.CompareRequest, func(compare.Progress)) ([]dispatch.SliceComparison, error)
 	// Cluster is how the servers stand, for /metrics; nil: there are no metrics.
 	Cluster func() dispatch.Status
+	// Fill has the servers of a node filled, and Fillings tells how they stand; nil: there is no such log.
+	Fill     func(ctx context.Context, node string, discard bool) ([]*dispatch.FillTarget, error)
+	Fillings func(ctx context.Context, node string) ([]*dispatch.FillTarget, error)
 	// Status is what /status shows, as JSON; needed.
 	Status func() any
 
@@ -157,6 +160,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.command(ctx)
 	case string(path) == "/status":
 		s.json(ctx, s.cfg.Status())
+	case string(path) == FillPath && s.cfg.Fill != nil:
+		s.fill(ctx)
 	case string(path) == logPath && s.cfg.WriteLog != nil:
 		s.logRequest(ctx)
 	case string(path) == "/metrics" && s.cfg.Cluster != nil:

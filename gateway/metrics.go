@@ -57,7 +57,7 @@ func metrics(s *dispatch.Status) string {
 	f.family("server_suspect", "gauge", "1: the Groonga server has to be filled. Of those that this gateway applies the log to.")
 	for i := range s.Volumes {
 		if p := s.Volumes[i].Position; p != nil {
-			f.one("server_suspect", truth(p.State == "suspect"), "server", s.Volumes[i].Address)
+			f.one("server_suspect", truth(p.State == "suspect" || p.State == "filling"), "server", s.Volumes[i].Address)
 		}
 	}
 	f.compared(s.Log.Compare)

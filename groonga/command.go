@@ -197,18 +197,19 @@ func ParseLine(line string) (*Command, error) {
 
 // positional are the names of arguments that may be given by position alone.
 var positional = map[string][]string{
-	"select":        {"table", "match_columns", "query", "filter", "scorer", "sortby", "output_columns", "offset", "limit", "drilldown"},
-	"load":          {"values", "table", "columns", "ifexists", "input_type"},
-	"delete":        {"table", "key", "id", "filter"},
-	"table_create":  {"name", "flags", "key_type", "value_type", "default_tokenizer", "normalizer"},
-	"table_remove":  {"name"},
-	"table_rename":  {"name", "new_name"},
-	"column_create": {"table", "name", "flags", "type", "source"},
-	"column_remove": {"table", "name"},
-	"column_rename": {"table", "name", "new_name"},
-	"column_list":   {"table"},
-	"dump":          {"tables"},
-	"truncate":      {"target_name"},
+	"select":          {"table", "match_columns", "query", "filter", "scorer", "sortby", "output_columns", "offset", "limit", "drilldown"},
+	"load":            {"values", "table", "columns", "ifexists", "input_type"},
+	"delete":          {"table", "key", "id", "filter"},
+	"table_create":    {"name", "flags", "key_type", "value_type", "default_tokenizer", "normalizer"},
+	"table_remove":    {"name"},
+	"table_rename":    {"name", "new_name"},
+	"column_create":   {"table", "name", "flags", "type", "source"},
+	"column_remove":   {"table", "name"},
+	"column_rename":   {"table", "name", "new_name"},
+	"column_list":     {"table"},
+	"dump":            {"tables"},
+	"plugin_register": {"name"},
+	"truncate":        {"target_name"},
 }
 
 // splitWords splits a command line: blanks separate, single and double quotes

@@ -378,7 +378,11 @@ func (l *lead) answer(s Share, index uint64) (answer Answer, known, got bool) {
 			continue
 		}
 		got = true
-		if a, ok := r.answers[index]; ok && (!known || a.Code == 0 && answer.Code != 0) {
+		a, ok := r.answers[index]
+		if !ok {
+			a, ok = r.earlier[index]
+		}
+		if ok && (!known || a.Code == 0 && answer.Code != 0) {
 			answer, known = a, true
 		}
 	}

@@ -21,6 +21,7 @@ type localServer struct {
 	down            bool
 	fresh           bool // there is something to report at once
 	changed         bool // there is something to report some time
+	life            uint64
 	kept            []keptAnswer
 	bytes           int
 }
@@ -35,7 +36,7 @@ type keptAnswer struct {
 func (m *Machine) server(name string) *localServer {
 	l := m.local[name]
 	if l == nil {
-		l = &localServer{down: true}
+		l = &localServer{down: true, life: m.cfg.Boot}
 		m.local[name] = l
 	}
 	return l
@@ -65,9 +66,17 @@ func (m *Machine) Progress(server string, prefix, durable uint64, down bool) {
 	l.prefix, l.durable, l.down = prefix, durable, down
 }
 
+// Exchanged notes that a server gets another database: what it answered before says nothing of that one.
+func (m *Machine) Exchanged(server string) {
+	l := m.server(server)
+	l.life++
+	l.kept, l.bytes, l.fresh = nil, 0, true
+	l.prefix, l.down = 0, true
+}
+
 func (l *localServer) report(server string, seq uint64, now time.Duration) ServerReport {
 	l.fresh, l.changed = false, false
-	r := ServerReport{Server: server, Prefix: l.prefix, Durable: l.durable, Down: l.down}
+	r := ServerReport{Server: server, Prefix: l.prefix, Durable: l.durable, Down: l.down, Life: l.life}
 	for i := range l.kept {
 		k := &l.kept[i]
 		if k.got || k.seq != 0 && now-k.sent < resendAfter {

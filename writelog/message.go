@@ -24,6 +24,7 @@ type ServerReport struct {
 	Durable uint64 // and everything up to this one is on its disk
 	Down    bool   // it cannot be given writes now, or may not be read from
 	Answers []Applied
+	Life    uint64 // another number: its database may be another one, and what it answered before says nothing of it
 }
 
 // Report is what a member tells the leader.

@@ -12,8 +12,10 @@ type remote struct {
 	member          uint64 // that applies entries to it; 0: none has said so
 	prefix, durable uint64
 	down            bool
+	life            uint64
 	answers         map[uint64]Answer
-	order           []uint64 // of answers, oldest first
+	earlier         map[uint64]Answer // of the life before: what was said, not what it has
+	order           []uint64          // of answers, oldest first
 	bytes           int
 
 	over      uint64 // up to this index writes may have been acknowledged without it
@@ -50,6 +52,10 @@ func (l *lead) takeReport(m *Machine, from uint64, s *ServerReport) {
 	r := l.server(s.Server)
 	if r.member != from || r.prefix != s.Prefix || r.down != s.Down {
 		l.recheck = true
+	}
+	if r.life != s.Life {
+		r.life, r.earlier = s.Life, r.answers
+		r.answers, r.order, r.bytes = make(map[uint64]Answer), nil, 0
 	}
 	r.member, r.prefix, r.durable, r.down = from, s.Prefix, s.Durable, s.Down
 	for _, a := range s.Answers {

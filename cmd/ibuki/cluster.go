@@ -24,12 +24,13 @@ import (
 
 var clusterCommand = &command{
 	name:     "cluster",
-	synopsis: "Shows and compares the servers that share the log of writes",
+	synopsis: "Shows, compares and fills the servers that share the log of writes",
 	hidden:   true,
-	argWords: []string{"status", "compare"},
+	argWords: []string{"status", "compare", "fill"},
 	help: `
 Usage: {prog} cluster status [options]
        {prog} cluster compare [options] [TABLE...]
+       {prog} cluster fill [options] NODE
 
   The gateways that keep one log of writes (ibuki gateway -log), and the Groonga
   servers that it is applied to.
@@ -42,8 +43,13 @@ Usage: {prog} cluster status [options]
   compare compares the servers of each slice now, all tables or these, while
   searches and writes go on, and says what differs: tables and columns, records, and
   what is found through indexes. As in the background, a server that differs from
-  most of the others is not read from any more. The exit code is 0 if all are equal.
+  most of the others is filled. The exit code is 0 if all are equal.
   It may be broken off at any time.
+
+  fill makes the servers of NODE, or the one of an address, copies of complete ones
+  while searches and writes go on. One that is new, was emptied or says itself that it
+  cannot be trusted is filled without being asked. The exit code is 1 if it comes to
+  nothing.
 
 Options:
 
@@ -55,6 +61,8 @@ Options:
   -rate=0                   With compare: how many records a second are read of each
                             server, which then costs searches as little as in the
                             background. 0: as many as can be.
+  -discard                  With fill: also a server with data that is not known to be
+                            a copy of this cluster's. What it has is removed.
 `,
 	run: runCluster,
 }
@@ -64,6 +72,7 @@ Options:
 var clusterParts = map[string]func(e *env, args []string) int{
 	"status":  runClusterStatus,
 	"compare": runClusterCompare,
+	"fill":    runClusterFill,
 }
 
 func runCluster(e *env, args []string) int {

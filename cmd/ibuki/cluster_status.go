@@ -157,11 +157,13 @@ type clusterServer struct {
 	Address  string   `json:"address"`
 	Slices   []string `json:"slices"`
 	ReadFrom bool     `json:"read_from"`
-	State    string   `json:"state"`             // up, down, unsettled, suspect, or unknown
+	State    string   `json:"state"`             // up, down, unsettled, suspect, filling, or unknown
 	Gateway  string   `json:"gateway,omitempty"` // that applies the log to it
 	Applied  uint64   `json:"applied"`
 	Behind   uint64   `json:"behind"` // entries of the log
 	Why      string   `json:"why,omitempty"`
+	// Filling is how far it is, of a server that is being filled.
+	Filling *dispatch.Filling `json:"filling,omitempty"`
 }
 
 // newClusterReport puts together what gateways said; the first is the one that was asked.
@@ -211,6 +213,7 @@ func newClusterServer(address string, said []gatewaySaid, last uint64) clusterSe
 		}
 		if p := v.Position; p != nil {
 			c.State, c.Why, c.Applied, c.Gateway = p.State, p.Why, p.Applied, s.address
+			c.Filling = p.Filling
 			if last > p.Applied {
 				c.Behind = last - p.Applied
 			}
@@ -322,6 +325,8 @@ const lagging = 1000
 
 func (r *clusterReport) judgeServer(s *clusterServer) {
 	switch {
+	case s.State == "filling":
+		r.say("%s is being filled from %s: %d records so far.", s.Address, s.Filling.From, s.Filling.Rows)
 	case s.State == "suspect":
 		why := strings.TrimPrefix(strings.TrimSuffix(s.Why, "."), "the database has to be filled: ")
 		r.say("%s has to be filled from another server: %s.", s.Address, why)

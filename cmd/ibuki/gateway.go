@@ -51,6 +51,10 @@ Options:
   -compare-rate=1000        How many records a second are read of each server, in the
                             background, to compare it with the others of its slice.
                             0: none.
+  -fill-pause=30s           How long a write that may not be done twice may wait for
+                            a server from which another one is being filled, if no
+                            other complete server can take it. Then the filling is
+                            given up, and begins anew later.
   -dataset=NAME             The dataset that commands are about which name none.
   -node=NAME                Which of the catalog's nodes this machine is. Unless
                             said, it is told by the addresses of this machine.
@@ -73,7 +77,7 @@ type gatewayFlags struct {
 	logSize                      int64
 	compareRate                  int
 	logLevel                     string
-	writeWait                    time.Duration
+	writeWait, fillPause         time.Duration
 	peers                        listFlag
 }
 
@@ -91,6 +95,7 @@ func runGateway(e *env, args []string) int {
 	fs.StringVar(&f.writeLog, "log", "", "")
 	fs.Int64Var(&f.logSize, "log-size", 1<<30, "")
 	fs.IntVar(&f.compareRate, "compare-rate", dispatch.DefaultCompareRate, "")
+	fs.DurationVar(&f.fillPause, "fill-pause", 30*time.Second, "")
 	fs.StringVar(&f.dataset, "dataset", "", "")
 	fs.StringVar(&f.node, "node", "", "")
 	fs.Var(&f.peers, "peers", "")
@@ -191,7 +196,9 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 		}
 	}()
 	if f.writeLog != "" {
-		cfg.WriteLog = &dispatch.LogConfig{Dir: f.writeLog, Transport: g.client, MaxBytes: f.logSize, Boot: bootID(), CompareRate: f.compareRate}
+		cfg.WriteLog = &dispatch.LogConfig{
+			Dir: f.writeLog, Transport: g.client, MaxBytes: f.logSize, Boot: bootID(), CompareRate: f.compareRate, FillPause: f.fillPause,
+		}
 		if f.compareRate == 0 {
 			cfg.WriteLog.CompareRate = -1
 		}
@@ -215,7 +222,7 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 	}
 	served := gateway.Config{Doer: g.d, WriteLog: g.d.LogRequest(), Status: g.status, Cluster: g.d.Status, Log: g.log}
 	if f.writeLog != "" {
-		served.Compare = g.d.Compare
+		served.Compare, served.Fill, served.Fillings = g.d.Compare, g.d.Fill, g.d.Fillings
 	}
 	g.server = gateway.NewServer(served)
 	return g, nil

@@ -17,35 +17,66 @@ import (
 type Server struct {
 	Addr string
 	TB   testing.TB
+
+	program, dir, db string
+	kill             func()
 }
 
 // Start starts one on a loopback address, with an empty database of its own. It ends
 // with the test. Without the program the test is skipped.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	program := Program(t)
-	dir := t.TempDir()
-	db := filepath.Join(dir, "db")
-	for range 5 { // somebody else may take the port in between
-		port := FreePort(t)
-		s := &Server{fmt.Sprintf("127.0.0.1:%d", port), t}
-		cmd := exec.Command(program, "-s", "--protocol", "http", "--bind-address", "127.0.0.1", "-p", fmt.Sprint(port),
-			"-t", "2", "--log-path", filepath.Join(dir, "log"), "--query-log-path", "", "-n", db)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+	program, dir := Program(t), t.TempDir()
+	for i := range 5 { // somebody else may take the port in between
+		s := &Server{
+			Addr: fmt.Sprintf("127.0.0.1:%d", FreePort(t)), TB: t,
+			program: program, dir: dir, db: filepath.Join(dir, fmt.Sprint("db", i)),
 		}
-		ended := make(chan struct{})
-		go func() { _ = cmd.Wait(); close(ended) }()
-		if s.Answers(ended) {
-			t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+		if s.start("-n") {
+			t.Cleanup(func() { s.Kill() })
 			return s
 		}
-		_ = cmd.Process.Kill()
-		<-ended
-		db = filepath.Join(dir, "db"+fmt.Sprint(port))
 	}
 	t.Fatal("groonga does not start")
 	return nil
+}
+
+// start starts the program, and reports whether it answers.
+func (s *Server) start(options ...string) bool {
+	host, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		s.TB.Fatal(err)
+	}
+	args := append([]string{
+		"-s", "--protocol", "http", "--bind-address", host, "-p", port,
+		"-t", "2", "--log-path", filepath.Join(s.dir, "log"), "--query-log-path", "",
+	}, options...)
+	cmd := exec.Command(s.program, append(args, s.db)...)
+	if err := cmd.Start(); err != nil {
+		s.TB.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	s.kill = func() { _ = cmd.Process.Kill(); <-ended }
+	if !s.Answers(ended) {
+		s.kill()
+		return false
+	}
+	return true
+}
+
+// Database is the path of its database.
+func (s *Server) Database() string { return s.db }
+
+// Kill ends the server at once, as a crash does.
+func (s *Server) Kill() { s.kill() }
+
+// Restart starts a server again that was killed, with its database.
+func (s *Server) Restart() {
+	s.TB.Helper()
+	if !s.start() {
+		s.TB.Fatal("groonga does not start again")
+	}
 }
 
 // Program is the path of the program. Without it the test is skipped.

@@ -140,6 +140,7 @@ type Applier struct {
 	cfg   Config
 	more  chan struct{} // holds one: something was fed
 	again chan string   // holds one: begin anew
+	holds chan *Hold
 
 	mu        sync.Mutex
 	committed uint64  // the log is committed up to here
@@ -154,7 +155,7 @@ func New(cfg Config) (*Applier, error) {
 		return nil, err
 	}
 	cfg.defaults()
-	return &Applier{cfg: cfg, more: make(chan struct{}, 1), again: make(chan string, 1)}, nil
+	return &Applier{cfg: cfg, more: make(chan struct{}, 1), again: make(chan string, 1), holds: make(chan *Hold)}, nil
 }
 
 // Feed says that the log is committed up to upTo, and that entries are all those for this volume after

@@ -15,7 +15,7 @@ const differs = "ibuki_differs"
 func Differs(nonce, why string) *groonga.Command { return command(differs, "nonce", nonce, "why", why) }
 
 // Nonce asks a server for the nonce of its database.
-func Nonce() *groonga.Command { return command("config_get", "key", keyNonce) }
+func Nonce() *groonga.Command { return command("config_get", "key", KeyNonce) }
 
 // question reports whether an entry only asks: how the server stands at this position of the log.
 func question(c *groonga.Command) bool {

@@ -95,10 +95,13 @@ func (s *session) find(ctx context.Context) (*found, []byte, error) {
 	if f.durable, s.flush.number, err = s.newest(ctx, keyDurable); err != nil {
 		return nil, nil, err
 	}
-	if f.nonce, err = s.get(ctx, keyNonce); err != nil {
+	if f.nonce, err = s.get(ctx, KeyNonce); err != nil {
 		return nil, nil, err
 	}
 	if f.suspect, err = s.get(ctx, keySuspect); err != nil {
+		return nil, nil, err
+	}
+	if f.filling, err = s.get(ctx, KeyFilling); err != nil {
 		return nil, nil, err
 	}
 	dump, err := s.ask(ctx, "dump", "dump_records", "no")

@@ -24,6 +24,7 @@ type found struct {
 	durable  string
 	nonce    string
 	suspect  string
+	filling  string
 	empty    bool // it has no tables
 }
 
@@ -51,6 +52,9 @@ type begin struct {
 func (f *found) judge(l *logState) (begin, error) {
 	if f.suspect != "" {
 		return begin{}, fmt.Errorf("%w: %s", ErrSuspect, strings.TrimPrefix(f.suspect, ErrSuspect.Error()+": "))
+	}
+	if f.filling != "" {
+		return begin{}, fmt.Errorf("%w: its filling was broken off", ErrSuspect)
 	}
 	if f.position == "" {
 		if f.empty && l.begins && !l.partial {

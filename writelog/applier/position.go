@@ -14,10 +14,13 @@ const (
 	// Prefix is what the keys begin with that are ibuki's own: hidden from clients, refused
 	// in their commands and never part of a fill.
 	Prefix = "ibuki."
+	// KeyNonce says which database it is.
+	KeyNonce = Prefix + "nonce"
+	// KeyFilling says that it is being filled: for which cluster, and which filling.
+	KeyFilling = Prefix + "filling"
 
 	keyPosition = Prefix + "position" // what was applied; two keys, .0 and .1, in turn
 	keyDurable  = Prefix + "durable"  // what was applied and is on the disk; the same
-	keyNonce    = Prefix + "nonce"    // which database this is
 	keySuspect  = Prefix + "suspect"  // why it has to be filled
 	keyThreads  = Prefix + "threads"  // the thread limit before the fence
 	keyServer   = Prefix + "server"   // when the server was started that was fenced last

@@ -34,6 +34,9 @@ type queue struct {
 	term   uint64
 	missed Position // where the session began: what it covers is not done again
 
+	held   bool // only what may be done twice is begun
+	heldUp bool // and something waits for that alone, as of the last next
+
 	open []lastOf // entries that were read, applied or not, after prefix
 }
 
@@ -160,6 +163,7 @@ func (q *queue) next(ts tables, now time.Time, free int) (list []*work, wake tim
 	var all bool                   // everything has to wait for an entry before
 	var gaps int                   // of the position, if what is found is done
 	var last uint64
+	q.heldUp = false
 	for _, it := range q.items {
 		if !q.adjacent(last, it.Index) {
 			gaps++
@@ -173,7 +177,7 @@ func (q *queue) next(ts tables, now time.Time, free int) (list []*work, wake tim
 			w.items = append(w.items, it)
 			continue
 		}
-		ready := !it.running && !it.reach.all && free > len(list)
+		ready := !it.running && !it.reach.all
 		for _, r := range roots {
 			if _, there := busy[r]; there {
 				ready = false
@@ -181,7 +185,7 @@ func (q *queue) next(ts tables, now time.Time, free int) (list []*work, wake tim
 		}
 		if it.reach.all {
 			all = true
-			ready = !it.running && len(busy) == 0 && free > len(list)
+			ready = !it.running && len(busy) == 0
 		}
 		if ready && it.after.After(now) {
 			ready = false
@@ -189,8 +193,11 @@ func (q *queue) next(ts tables, now time.Time, free int) (list []*work, wake tim
 				wake = it.after
 			}
 		}
+		if ready && q.held && !ts.repeatable(it.Command) {
+			ready, q.heldUp = false, true
+		}
 		var w *work
-		if ready {
+		if ready && free > len(list) {
 			it.running = true
 			w = &work{items: []*item{it}}
 			if !it.single {

@@ -22,10 +22,12 @@ type session struct {
 	process string   // when the server was started
 	doubt   uint64   // entries up to here may have been done before the host was booted
 
-	running int
-	ready   []*task // the positions that they waited for are written
-	results chan result
-	waiting sync.WaitGroup
+	running      int
+	unrepeatable int     // of these, what may not be done twice
+	held         *Hold   // nothing of the latter is begun
+	ready        []*task // the positions that they waited for are written
+	results      chan result
+	waiting      sync.WaitGroup
 
 	intents map[uint64]*opened // begun before this session, by index
 	slots   map[int]bool       // numbers of intents that are in use
@@ -91,6 +93,7 @@ func (s *session) run(ctx context.Context) error {
 	s.results = make(chan result)
 	s.intents, s.slots, s.whole = make(map[uint64]*opened), make(map[int]bool), make(map[string]uint64)
 	ctx, cancel := context.WithCancel(ctx)
+	defer s.endHold()
 	defer s.waiting.Wait()
 	defer cancel()
 	why, err := s.start(ctx)
@@ -120,7 +123,7 @@ func (s *session) start(ctx context.Context) (why string, err error) {
 	s.base = Position{Cluster: s.cfg.Cluster, Epoch: s.cfg.Epoch, Boot: s.cfg.Boot, Nonce: f.nonce}
 	if f.nonce == "" {
 		s.base.Nonce = s.cfg.Nonce
-		if err := s.set(ctx, keyNonce, s.base.Nonce); err != nil {
+		if err := s.set(ctx, KeyNonce, s.base.Nonce); err != nil {
 			return "", err
 		}
 	}
@@ -142,6 +145,8 @@ func (s *session) start(ctx context.Context) (why string, err error) {
 			return "", err
 		}
 	}
+	// From now on an empty one is not what the log begins with.
+	s.cfg.Founding, s.cfg.Partial = false, s.cfg.Partial || b.why == AsItWas
 	s.save.number++
 	return b.why, s.writePosition(ctx, s.current(p), s.save.number)
 }
@@ -174,6 +179,7 @@ func (s *session) loop(ctx context.Context) error {
 			s.do(ctx, t)
 		}
 		s.ready = nil
+		s.holding()
 		wake := s.begin(ctx)
 		s.positions(ctx)
 		timer.Reset(max(0, s.due(wake)))
@@ -182,6 +188,8 @@ func (s *session) loop(ctx context.Context) error {
 			return ctx.Err()
 		case why := <-s.again:
 			return errors.New(why)
+		case h := <-s.holds:
+			s.hold(h)
 		case <-s.more:
 		case <-timer.C:
 		case r := <-s.results:
@@ -228,7 +236,9 @@ func (s *session) advanced() {
 
 // begin starts what may be done now.
 func (s *session) begin(ctx context.Context) (wake time.Time) {
-	list, wake := s.queue.next(s.tables, time.Now(), s.cfg.Parallel-s.running)
+	now := time.Now()
+	list, wake := s.queue.next(s.tables, now, s.cfg.Parallel-s.running)
+	s.heldUp(now)
 	for _, w := range list {
 		t := &task{work: *w, slot: -1}
 		s.running++
@@ -236,6 +246,7 @@ func (s *session) begin(ctx context.Context) (wake time.Time) {
 			t.class = s.tables.class(w.items[0].Command)
 		}
 		if t.class != blind {
+			s.unrepeatable++
 			t.slot = s.slot(w.items[0].Index)
 			t.needs = s.await(t)
 		}
@@ -340,7 +351,11 @@ func (s *session) take(r result) error {
 		s.written(&s.save, &r.at)
 		return nil
 	case r.flush:
-		s.cfg.Events.Durable(r.at.Index)
+		durable := r.at.Index
+		if h := s.held; h != nil && h.given {
+			durable = min(durable, h.Position.Index) // the log is kept from there on
+		}
+		s.cfg.Events.Durable(durable)
 		s.written(&s.flush, &r.at)
 		return nil
 	}

@@ -270,7 +270,7 @@ func TestHostFaultsAreTriedAgain(t *testing.T) {
 }
 
 func (f *fakeServer) adopt(p Position) {
-	f.config[keyNonce] = p.Nonce
+	f.config[KeyNonce] = p.Nonce
 	f.config[keyPosition+".1"] = sealed(1, p.Encode())
 	f.config[keyDurable+".1"] = sealed(1, p.Encode())
 }

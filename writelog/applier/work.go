@@ -75,7 +75,7 @@ func (s *session) later(t *task, r result) {
 	if t.slot >= 0 {
 		s.intents[t.items[0].Index] = &opened{*r.again, t.slot}
 	}
-	s.running--
+	s.ended(t)
 	s.cfg.Events.State(Up, fmt.Sprintf("entry %d (%s) is tried again: the server answers %d", t.items[0].Index, t.items[0].Command.Name, r.answer.Code))
 }
 
@@ -107,12 +107,20 @@ func (s *session) done(it *item, a groonga.Answer) {
 // finish takes a task's entries out of the queue: their group goes on.
 func (s *session) finish(t *task) {
 	s.queue.remove(t.items)
-	s.running--
+	s.ended(t)
 	if t.slot >= 0 {
 		delete(s.intents, t.items[0].Index)
 		delete(s.slots, t.slot)
 	}
 	s.advanced()
+}
+
+// ended notes that a task does not run any more.
+func (s *session) ended(t *task) {
+	s.running--
+	if t.class != blind {
+		s.unrepeatable--
+	}
 }
 
 // learn notes what a schema command has changed.
@@ -352,7 +360,7 @@ func flushFault(err error) error {
 
 // writePosition writes what is applied into the database, if it still is the same one.
 func (s *session) writePosition(ctx context.Context, at Position, number uint64) error {
-	nonce, err := s.get(ctx, keyNonce)
+	nonce, err := s.get(ctx, KeyNonce)
 	if err != nil {
 		return err
 	}

@@ -71,6 +71,8 @@ type Config struct {
 	Committed func(upTo uint64, entries []writelog.Committed)
 	// Changed is called when the View has changed. It must not wait.
 	Changed func(*View)
+	// Asked answers what another gateway of the log asks by Ask; nil: nothing.
+	Asked func(ctx context.Context, question []byte) ([]byte, error)
 
 	MaxBytes  int64                // of the log on disk; default 1 GiB
 	Lease     time.Duration        // see writelog.Config
@@ -244,6 +246,11 @@ func (m *Member) Applied(server string, index uint64, a writelog.Answer) {
 // Progress says how far a server is: see writelog.Machine.Progress.
 func (m *Member) Progress(server string, prefix, durable uint64, down bool) {
 	m.said.by(m, func() { m.machine.Progress(server, prefix, durable, down) })
+}
+
+// Exchanged says that a server gets another database: see writelog.Machine.Exchanged.
+func (m *Member) Exchanged(server string) {
+	m.do(func(time.Duration) { m.machine.Exchanged(server) })
 }
 
 // Freeze has the loop stand still until a channel is closed, as that of a process that was

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -29,6 +30,9 @@ func (m *Member) Handle(ctx context.Context, body []byte) ([]byte, error) {
 	if id, ok := m.store.Identity(); !ok || id.Cluster != r.Cluster {
 		return encodeReply(&reply{Code: codeOf(ErrOtherCluster), Fault: ErrOtherCluster.Error()}), nil
 	}
+	if r.Ask != nil {
+		return encodeReply(m.cfg.answer(ctx, r.Ask)), nil
+	}
 	leader := m.View().Leader
 	if r.Propose != nil && r.Relay && leader != "" && leader != m.cfg.Name {
 		return m.relay(ctx, leader, r)
@@ -40,6 +44,41 @@ func (m *Member) Handle(ctx context.Context, body []byte) ([]byte, error) {
 		return encodeReply(m.proposeFor(ctx, r.Propose)), nil
 	}
 	return encodeReply(&reply{}), m.take(r)
+}
+
+// Ask has another gateway of a member's log, or the member's own, answer a question beside the log: see Config.Asked.
+func Ask(ctx context.Context, m *Member, name string, question []byte) ([]byte, error) {
+	if name == m.cfg.Name {
+		return answerOf(m.cfg.answer(ctx, question))
+	}
+	body, _, err := m.cfg.Transport.Ask(ctx, name, encodeRequest(&request{From: m.id, Cluster: m.View().Cluster, Ask: question}))
+	if err != nil {
+		return nil, err
+	}
+	said, err := decodeReply(body)
+	if err != nil {
+		return nil, err
+	}
+	return answerOf(said)
+}
+
+func answerOf(r *reply) ([]byte, error) {
+	if r.Fault != "" {
+		return nil, errors.New(r.Fault)
+	}
+	return r.Answer, nil
+}
+
+// answer answers another gateway's question.
+func (c *Config) answer(ctx context.Context, question []byte) *reply {
+	if c.Asked == nil {
+		return &reply{Fault: "it answers no questions"}
+	}
+	answer, err := c.Asked(ctx, question)
+	if err != nil {
+		return &reply{Fault: err.Error()}
+	}
+	return &reply{Answer: answer}
 }
 
 // relay passes an entry on to the leader for a gateway that does not reach it. It is

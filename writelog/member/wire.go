@@ -31,6 +31,7 @@ type request struct {
 	Relay    bool   // the sender cannot reach the leader: pass Propose on
 	Hello    *hello
 	Join     *join
+	Ask      []byte // a question of the gateway's own, beside the log
 }
 
 type join struct {
@@ -44,6 +45,7 @@ type reply struct {
 	Hello   *hello
 	Joined  bool
 	Answers []writelog.Answer
+	Answer  []byte // to Ask
 	Code    int    // of faults; 0 is none
 	Fault   string // in words
 }
