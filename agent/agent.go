@@ -159,7 +159,7 @@ func (a *Agent) Start(ctx context.Context) error {
 	a.handlers.Recorded = a.recorded
 	a.handlers.View = a.list.Current
 	a.handlers.Update = a.cfg.UpdateAfterChange
-	if os.Getpid() == 1 { // what it leaves behind ends with it
+	if isFirst() { // what it leaves behind ends with it
 		a.handlers.Linger = firstProcessLinger
 	}
 	a.handlers.Run = a.timed(a.handlers.Run)
@@ -425,6 +425,15 @@ func (a *Agent) HasLeft() bool {
 	default:
 		return false
 	}
+}
+
+// InitEnv is the environment variable by which process 1 tells the agent that it runs as its
+// child: its own process number.
+const InitEnv = "_IBUKI_INIT"
+
+// isFirst reports whether the agent is process 1, or its child in its place.
+func isFirst() bool {
+	return os.Getpid() == 1 || os.Getppid() == 1 && os.Getenv(InitEnv) == "1"
 }
 
 // firstProcessLinger is how long the first process of a container or machine waits at its
