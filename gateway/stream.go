@@ -175,10 +175,12 @@ type taker struct {
 	mu    sync.Mutex
 	taken uint64
 	later bool // it will be said
+	over  bool // the connection is not this one's any more: the library uses its memory for others
 }
 
 // run takes requests until the stream is over, and returns why it is.
 func (t *taker) run() error {
+	defer t.end()
 	in := bufio.NewReaderSize(t.conn, 64<<10)
 	var head [4]byte
 	for {
@@ -225,10 +227,18 @@ func (t *taker) note() {
 	}
 }
 
+func (t *taker) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.over = true
+}
+
 func (t *taker) say() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.later = false
+	if t.later = false; t.over {
+		return
+	}
 	_ = t.conn.SetWriteDeadline(time.Now().Add(streamTimeout))
 	_, _ = t.conn.Write(binary.LittleEndian.AppendUint64(nil, t.taken)) // the other one notices
 }

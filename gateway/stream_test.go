@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -150,4 +151,20 @@ func TestAStreamTakesNoRequestThatIsTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken(t, s, 5*time.Second)
+}
+
+// endedConn is a connection that has nothing more to read, and that must not be used for
+// anything else once its stream is over.
+type endedConn struct{ net.Conn }
+
+func (endedConn) Read([]byte) (int, error) { return 0, io.EOF }
+
+// TestAStreamThatIsOverIsNotWrittenTo: what was to be said in a while is not said on a connection
+// that the library has taken back.
+func TestAStreamThatIsOverIsNotWrittenTo(t *testing.T) {
+	taken := &taker{conn: endedConn{}, taken: 1, later: true}
+	if err := taken.run(); err == nil {
+		t.Error("a stream that has ended has no reason")
+	}
+	taken.say()
 }
