@@ -24,8 +24,6 @@ const (
 	compareRest = 60
 	// positionWait is how long a question may wait for its place in the log.
 	positionWait = 20 * time.Second
-	// markEvery is the least time between two fillings of a server that come of comparisons.
-	markEvery = time.Hour
 	// markWait is how long it may take until a server knows that it differs.
 	markWait = 5 * time.Second
 	// DefaultCompareRate is how many records a second are read of each server.
@@ -44,10 +42,9 @@ type comparer struct {
 	l     *logged
 	asked sync.Mutex // held while somebody waits for a comparison
 
-	mu     sync.Mutex
-	under  map[string]*SliceComparison // under way, by slice
-	last   map[string]*SliceComparison // ended, by slice
-	marked map[*volume]time.Time       // when it was last said to differ
+	mu    sync.Mutex
+	under map[string]*SliceComparison // under way, by slice
+	last  map[string]*SliceComparison // ended, by slice
 }
 
 // SliceComparison is what the comparison of the servers of a slice has come to.
@@ -82,7 +79,7 @@ type CompareStatus struct {
 
 func newComparer(l *logged) *comparer {
 	return &comparer{
-		l: l, under: make(map[string]*SliceComparison), last: make(map[string]*SliceComparison), marked: make(map[*volume]time.Time),
+		l: l, under: make(map[string]*SliceComparison), last: make(map[string]*SliceComparison),
 	}
 }
 
@@ -243,26 +240,15 @@ func (c *comparer) judge(ctx context.Context, s *SliceComparison, r *replicas) {
 // mark has a server be suspect, so that nobody reads from it, and it is filled.
 func (c *comparer) mark(ctx context.Context, v *volume, where string) {
 	d := c.l.d
-	c.mu.Lock()
-	last, again := c.marked[v]
-	c.mu.Unlock()
-	if again && time.Since(last) < markEvery {
-		d.log.Error("replica differs again after it was filled", "volume", v.addr, "where", where)
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, markWait)
 	defer cancel()
 	nonce, err := c.nonce(ctx, v)
 	if err == nil {
-		_, err = c.atPosition(ctx, []*volume{v}, applier.Differs(nonce, "it differs from the other servers of its slice: "+where))
+		_, err = c.atPosition(ctx, []*volume{v}, applier.Differs(nonce, where))
 	}
 	if err != nil {
 		d.log.Error("replica differs, and is still read from", "volume", v.addr, "error", err)
-		return
 	}
-	c.mu.Lock()
-	c.marked[v] = time.Now()
-	c.mu.Unlock()
 }
 
 // nonce asks for the name of a server's database.

@@ -155,7 +155,7 @@ func (a *volumeApplier) running() (context.Context, context.CancelFunc) {
 // mend does what there is to do when nothing can be applied any more: it has the server filled, if that helps or
 // somebody wants it, and else waits.
 func (a *volumeApplier) mend(fault error) {
-	asked, _, wait := a.due()
+	asked, _, wait := a.due(fault)
 	if !asked {
 		a.l.d.log.Error("server is not written to", "volume", a.v.addr, "error", fault)
 		if !errors.Is(fault, applier.ErrSuspect) {
@@ -168,7 +168,7 @@ func (a *volumeApplier) mend(fault error) {
 	case <-a.filler.wake:
 	case <-time.After(min(wait, applyAgain)):
 	}
-	asked, discard, wait := a.due()
+	asked, discard, wait := a.due(fault)
 	if !asked && (wait > 0 || !errors.Is(fault, applier.ErrSuspect)) {
 		return // perhaps the reason is gone
 	}
@@ -183,9 +183,12 @@ func (a *volumeApplier) mend(fault error) {
 }
 
 // due tells whether somebody wants the server filled, whatever it has, and how long to wait if nobody does.
-func (a *volumeApplier) due() (asked, discard bool, wait time.Duration) {
+func (a *volumeApplier) due(fault error) (asked, discard bool, wait time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if errors.Is(fault, applier.ErrDiffers) {
+		return a.filler.asked, a.filler.discard, a.filler.schedule.WaitDiffering(time.Now())
+	}
 	return a.filler.asked, a.filler.discard, a.filler.schedule.Wait(time.Now())
 }
 

@@ -2,9 +2,21 @@ package applier
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/ibuki-dev/ibuki/groonga"
 )
+
+// ErrDiffers is an ErrSuspect: what the server holds is not what the others of its slice hold.
+var ErrDiffers = fmt.Errorf("%w: it differs from the other servers of its slice", ErrSuspect)
+
+// suspected is the fault that a database says of itself.
+func suspected(why string) error {
+	if rest, ok := strings.CutPrefix(why, ErrDiffers.Error()+": "); ok {
+		return fmt.Errorf("%w: %s", ErrDiffers, rest)
+	}
+	return fmt.Errorf("%w: %s", ErrSuspect, strings.TrimPrefix(why, ErrSuspect.Error()+": "))
+}
 
 // differs is the name of the command that Differs makes. No server gets it.
 const differs = "ibuki_differs"
@@ -25,7 +37,7 @@ func question(c *groonga.Command) bool {
 // found is the fault of the database if an entry says that it differs.
 func (s *session) found(c *groonga.Command) error {
 	if c.Name == differs && c.Get("nonce") == s.base.Nonce {
-		return fmt.Errorf("%w: %s", ErrSuspect, c.Get("why"))
+		return fmt.Errorf("%w: %s", ErrDiffers, c.Get("why"))
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestDiffers(t *testing.T) {
 					t.Error("who has proposed it is not answered")
 				}
 			})
-			if errors.Is(err, ErrSuspect) != want || strings.Contains(f.config[keySuspect], "A differs") != want {
+			if errors.Is(err, ErrSuspect) != want || errors.Is(err, ErrDiffers) != want || want && !errors.Is(suspected(f.config[keySuspect]), ErrDiffers) || strings.Contains(f.config[keySuspect], "A differs") != want {
 				t.Errorf("%v; suspect %q", err, f.config[keySuspect])
 			}
 			if got := strings.Join(f.commands(), " "); strings.Contains(got, differs) {

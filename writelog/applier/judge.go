@@ -3,7 +3,6 @@ package applier
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Faults that end Run: nothing is applied until somebody has changed something.
@@ -51,7 +50,7 @@ type begin struct {
 // judge decides where to begin, or why not to.
 func (f *found) judge(l *logState) (begin, error) {
 	if f.suspect != "" {
-		return begin{}, fmt.Errorf("%w: %s", ErrSuspect, strings.TrimPrefix(f.suspect, ErrSuspect.Error()+": "))
+		return begin{}, suspected(f.suspect)
 	}
 	if f.filling != "" {
 		return begin{}, fmt.Errorf("%w: its filling was broken off", ErrSuspect)

@@ -270,8 +270,14 @@ func TestSchedule(t *testing.T) {
 	wait(tryFirst)
 	now = now.Add(tryFirst)
 	wait(0)
+	if w := s.WaitDiffering(now); w != 0 {
+		t.Errorf("one that differs and was never filled waits %v", w)
+	}
 	s.Ended(now, nil)
 	wait(notBefore)
+	if w := s.WaitDiffering(now.Add(notBefore)); w != notDiffering-notBefore {
+		t.Errorf("one that differs again waits %v", w)
+	}
 	now = now.Add(2 * notBefore)
 	wait(0)
 }

@@ -12,11 +12,15 @@ const (
 	tryMost  = 5 * time.Minute
 	// notBefore is the least time between two fillings of a server that nobody has asked for.
 	notBefore = time.Minute
+	// notDiffering is the least time between two fillings of a server that differs from the others: if it did so
+	// again at once, a filling would not help, and cost them much.
+	notDiffering = time.Hour
 )
 
 // Schedule decides when a server is filled that needs it. It is pure: it has no clock. The zero value is ready.
 type Schedule struct {
 	next   time.Time
+	filled time.Time // when it was last
 	faults int
 	asked  bool
 }
@@ -32,11 +36,19 @@ func (s *Schedule) Wait(now time.Time) time.Duration {
 	return max(0, s.next.Sub(now))
 }
 
+// WaitDiffering is the same for a server that differs from the others of its slice.
+func (s *Schedule) WaitDiffering(now time.Time) time.Duration {
+	if s.asked || s.filled.IsZero() {
+		return s.Wait(now)
+	}
+	return max(s.Wait(now), s.filled.Add(notDiffering).Sub(now))
+}
+
 // Ended notes what became of a filling.
 func (s *Schedule) Ended(now time.Time, err error) {
 	s.asked = false
 	if err == nil {
-		s.faults, s.next = 0, now.Add(notBefore)
+		s.faults, s.filled, s.next = 0, now, now.Add(notBefore)
 		return
 	}
 	s.next = now.Add(min(tryMost, tryFirst<<min(s.faults, 16)))
