@@ -182,6 +182,7 @@ func (r *logRig) begin() {
 
 // An emptied server is filled while clients write and read, and nobody sees anything of it.
 func TestAnEmptiedServerIsFilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	r := newLogRig(t)
 	r.begin()
 	c := r.load(true)
@@ -192,6 +193,7 @@ func TestAnEmptiedServerIsFilledUnderLoad(t *testing.T) {
 
 // A server that says itself that it cannot be trusted is filled, though what it has is of this cluster and not empty.
 func TestASuspectServerIsFilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	r := newLogRig(t)
 	r.begin()
 	c := r.load(false)
@@ -204,6 +206,7 @@ func TestASuspectServerIsFilledUnderLoad(t *testing.T) {
 
 // Whoever ends while a server is filled: it begins anew, and nothing half filled is read from.
 func TestAFillingIsBrokenOff(t *testing.T) {
+	t.Parallel()
 	for name, strike := range map[string]func(r *logRig){ // order-free: each by itself
 		"target": func(r *logRig) { r.servers[2].Kill(); r.servers[2].Restart() },
 		"source": func(r *logRig) {
@@ -214,6 +217,7 @@ func TestAFillingIsBrokenOff(t *testing.T) {
 		"gateway": func(r *logRig) { r.stop(2); r.start(2) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newLogRig(t)
 			r.begin()
 			c := r.load(true)
@@ -240,6 +244,7 @@ func TestAFillingIsBrokenOff(t *testing.T) {
 // A server with data that is not this cluster's is not emptied, unless that is what is asked for; a complete one is
 // filled when it is asked for.
 func TestAServerIsFilledThatSomebodyNames(t *testing.T) {
+	t.Parallel()
 	r := newLogRig(t)
 	r.begin()
 	r.exchange(2)
@@ -264,6 +269,7 @@ func TestAServerIsFilledThatSomebodyNames(t *testing.T) {
 // A gateway that is cut off does not know that a server has left the read set. It does not read from one that is being
 // filled all the same.
 func TestAGatewayThatIsCutOffReadsNothingHalfFilled(t *testing.T) {
+	t.Parallel()
 	r := newLogRig(t)
 	r.begin()
 	r.mu.Lock()
@@ -280,4 +286,48 @@ func TestAGatewayThatIsCutOffReadsNothingHalfFilled(t *testing.T) {
 		list, err := r.gateway(1).Fillings(t.Context(), "node1")
 		return err == nil && list[0].Filled == 1
 	})
+}
+
+// Writes that may not be done twice wait for a copy no longer than they may, if nobody else can take them.
+func TestAFillingGivesWayToWrites(t *testing.T) {
+	t.Parallel()
+	r := newLogRig(t)
+	r.fillPause = time.Millisecond
+	r.begin()
+	r.mu.Lock()
+	r.broken["node1:10041"] = true // the source is the only complete one
+	r.mu.Unlock()
+	c := r.load(true)
+	r.exchange(2)
+	r.until("filling that is given up", func() bool { return strings.Contains(r.target(2).Fault, errHoldWaits.Error()) })
+	r.mu.Lock()
+	r.broken["node1:10041"] = false
+	r.mu.Unlock()
+	c.stop()
+	r.filled(2, 1)
+	c.end()
+}
+
+// A filling for which the log would have to be kept beyond its bound is given up, so that writes go on.
+func TestAFillingGivesWayToTheLog(t *testing.T) {
+	t.Parallel()
+	r := newLogRig(t)
+	r.logBytes = 1 << 20
+	r.begin()
+	r.stop(1) // its log needs what it misses
+	long := strings.Repeat("x", 60000)
+	for i := 0; ; i++ {
+		size, most := r.gateway(2).logged.member.Size()
+		if size > most/10*9 {
+			break
+		}
+		if a, err := r.do(0, fmt.Sprintf("load --table T --values '[{\"_key\":\"long%d\",\"v\":1,\"note\":\"%s\"}]'", i, long)); err != nil {
+			t.Fatalf("%v %s", err, a.Body)
+		}
+	}
+	r.exchange(2)
+	r.until("filling that is given up", func() bool { return strings.Contains(r.target(2).Fault, errLogBound.Error()) })
+	r.start(1)
+	r.filled(2, 1)
+	r.equal()
 }

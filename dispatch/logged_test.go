@@ -25,12 +25,14 @@ type logRig struct {
 	catalog *catalog.Catalog
 	dirs    []string
 
-	mu       sync.Mutex
-	gateways map[string]*Dispatcher
-	cut      map[string]bool
-	frozen   map[string]chan struct{}
-	broken   map[string]bool // servers that refuse connections
-	pause    time.Duration   // between two comparisons; 0: the default
+	mu        sync.Mutex
+	gateways  map[string]*Dispatcher
+	cut       map[string]bool
+	frozen    map[string]chan struct{}
+	broken    map[string]bool // servers that refuse connections
+	pause     time.Duration   // between two comparisons; 0: the default
+	fillPause time.Duration   // 0: the default
+	logBytes  int64           // of each log; 0: the default
 }
 
 func newLogRig(t *testing.T) *logRig {
@@ -57,7 +59,7 @@ func (r *logRig) start(i int) {
 	r.t.Helper()
 	cfg := Config{
 		Catalog: r.catalog, List: new(live.List), Self: gatewayName(i), PeerClient: logWay{r, gatewayName(i)},
-		WriteLog: &LogConfig{Dir: r.dirs[i], Transport: logWay{r, gatewayName(i)}, Boot: "this one", ComparePause: r.pause, CompareRest: -1, CompareRate: 1 << 20},
+		WriteLog: &LogConfig{Dir: r.dirs[i], Transport: logWay{r, gatewayName(i)}, Boot: "this one", ComparePause: r.pause, FillPause: r.fillPause, MaxBytes: r.logBytes, CompareRest: -1, CompareRate: 1 << 20},
 		dial:     r.dial,
 	}
 	for o := range 3 {

@@ -63,3 +63,33 @@ func TestNoWriteIsAcknowledgedWithoutAServerThatEnters(t *testing.T) {
 		}
 	}
 }
+
+// What a server answered before it got another database is remembered as an answer, and says no more what it has: else
+// a write could be acknowledged with it that only the old one has.
+func TestAnswersOfAnEarlierDatabase(t *testing.T) {
+	m := &Machine{cfg: Config{Boot: 7}, state: NewState(1, map[uint64]Member{1: {Name: "a"}}), local: make(map[string]*localServer)}
+	l := newLead(m, 0)
+	report := func() *remote {
+		r := m.server("s").report("s", 1, 0)
+		l.takeReport(m, 1, &r)
+		return l.server("s")
+	}
+	m.Progress("s", 3, 3, false)
+	m.Applied("s", 5, Answer{Body: []byte("said")})
+	if r := report(); !r.has(5) || r.has(4) {
+		t.Error("an answer says that the entry is applied")
+	}
+	m.Exchanged("s")
+	m.Progress("s", 4, 4, false)
+	if r := report(); r.has(5) || !r.has(4) {
+		t.Error("an answer of another database says what this one has")
+	}
+	if len(m.local["s"].kept) != 0 {
+		t.Error("a leader to come hears of it")
+	}
+	m.Progress("s", 5, 4, false)
+	report()
+	if a, known, got := l.answer(Share{Servers: []string{"s"}}, 5); !known || !got || string(a.Body) != "said" {
+		t.Errorf("the client gets %v %v %v", a, known, got)
+	}
+}

@@ -3,13 +3,11 @@ package delivery
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -34,8 +32,8 @@ type hosts struct {
 	network *netns.Network
 	keep    string // the gateways' flag: log, or, of an earlier build, buffer
 	ended   int    // servers that ended by themselves
-	filled  int    // servers that had to be filled
-	fillAt  time.Time
+	filled  int    // how often a server was seen to be filled
+	filling [nodes]bool
 }
 
 // newHosts starts a cluster whose gateways keep writes with -log, or are of an earlier build and
@@ -253,11 +251,8 @@ func (h *hosts) heal() time.Duration {
 	return time.Since(start)
 }
 
-// lookAgain is longer than a gateway needs to find that a suspect server was filled.
-const lookAgain = 15 * time.Second
-
 // revive starts a server again that ended by itself, as the manager of services of a host
-// does, and fills one that says that it has to be, as docs/write-log.md has it.
+// does. One that has to be filled is filled by the gateways.
 func (h *hosts) revive() {
 	h.t.Helper()
 	for i, p := range h.servers {
@@ -272,43 +267,13 @@ func (h *hosts) revive() {
 		if err != nil || len(s.Cluster.Volumes) != nodes || s.Cluster.Volumes[i].Position == nil {
 			continue
 		}
-		own := s.Cluster.Volumes[i]
-		for from, v := range s.Cluster.Volumes {
-			if own.Position.State == "suspect" && from != i && v.State == "active" && time.Since(h.fillAt) > lookAgain {
-				h.t.Logf("%s is suspect: %s", p.name, own.Position.Why)
-				h.refill(i, from)
-				break
-			}
+		filling := s.Cluster.Volumes[i].Position.State == "filling"
+		if filling && !h.filling[i] {
+			h.filled++
+			h.t.Logf("%s is filled", p.name)
 		}
+		h.filling[i] = filling
 	}
-}
-
-// refill copies the files of a complete server to another one. Both are stopped for that.
-func (h *hosts) refill(i, from int) {
-	h.t.Helper()
-	h.filled++
-	h.fillAt = time.Now()
-	h.servers[i].kill()
-	if _, err := h.fetch(from, h.volumes[from], command("shutdown")); err != nil {
-		h.t.Logf("shutdown: %v", err)
-	}
-	<-h.servers[from].gone
-	old, err := filepath.Glob(h.file(fmt.Sprint("db", i)) + "*")
-	for _, path := range old {
-		err = errors.Join(err, os.Remove(path))
-	}
-	source := h.file(fmt.Sprint("db", from))
-	files, globErr := filepath.Glob(source + "*")
-	err = errors.Join(err, globErr)
-	for _, path := range files {
-		text, readErr := os.ReadFile(path)
-		err = errors.Join(err, readErr, os.WriteFile(h.file(fmt.Sprint("db", i))+strings.TrimPrefix(path, source), text, 0o600))
-	}
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.servers[from].start()
-	h.servers[i].start()
 }
 
 // leader is the host whose gateway leads the log; with -buffer the first puts writes in

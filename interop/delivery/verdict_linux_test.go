@@ -86,7 +86,7 @@ func (h *hosts) checkAll(past *history) {
 	h.t.Logf("%d operations on %d registers, %d reads of them; %d registers not decided in %v", len(list), len(past.registered), reads, undecided, checkFor)
 	h.checkNotes(past, text)
 	h.checkColumns(past, text)
-	h.t.Logf("%d times a server ended by itself, %d times one had to be filled", h.ended, h.filled)
+	h.t.Logf("%d times a server ended by itself, %d times one was seen to be filled", h.ended, h.filled)
 	for _, said := range sortedKeys(past.said) {
 		h.t.Logf("%6d %s", past.said[said], said)
 	}
