@@ -143,6 +143,31 @@ func TestAStreamBreaksWithItsGateway(t *testing.T) {
 	}
 }
 
+// A stream that ends before what it brought was acknowledged leaves nobody who writes to it.
+func TestAStreamMayEndAtOnce(t *testing.T) {
+	r := newStreamRig(t)
+	for range 20 {
+		s := r.open(t)
+		if err := s.Send([]byte("a")); err != nil {
+			t.Fatal(err)
+		}
+		for began := time.Now(); ; time.Sleep(time.Millisecond) {
+			r.mu.Lock()
+			n := len(r.got)
+			r.got = nil
+			r.mu.Unlock()
+			if n > 0 {
+				break
+			}
+			if time.Since(began) > 10*time.Second {
+				t.Fatal("it did not arrive")
+			}
+		}
+		s.Close()
+	}
+	time.Sleep(3 * ackEvery)
+}
+
 // A length from outside is bounded before anything is read.
 func TestAStreamTakesNoRequestThatIsTooLong(t *testing.T) {
 	r := newStreamRig(t)

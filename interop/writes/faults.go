@@ -94,7 +94,7 @@ func (c *cluster) resumed(but int, key string) (time.Time, error) {
 			return time.Now(), nil
 		}
 	}
-	return time.Time{}, err
+	return time.Time{}, fmt.Errorf("%w\n%s", err, c.gateways[(but+1)%len(c.gateways)].tail())
 }
 
 // falseElections counts changes of the leader while all processors are busy.
