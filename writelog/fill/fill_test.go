@@ -274,12 +274,23 @@ func TestSchedule(t *testing.T) {
 		t.Errorf("one that differs and was never filled waits %v", w)
 	}
 	s.Ended(now, nil)
-	wait(notBefore)
-	if w := s.WaitDiffering(now.Add(notBefore)); w != notDiffering-notBefore {
+	wait(againFirst)
+	if w := s.WaitDiffering(now.Add(againFirst)); w != notDiffering-againFirst {
 		t.Errorf("one that differs again waits %v", w)
 	}
-	now = now.Add(2 * notBefore)
+	s.Ended(now, nil)
+	wait(2 * againFirst)
+	now = now.Add(calm - 1)
 	wait(0)
+	s.Ended(now, nil)
+	wait(4 * againFirst)
+	for range 100 {
+		s.Ended(now, nil)
+	}
+	wait(tryMost)
+	now = now.Add(calm)
+	s.Ended(now, nil)
+	wait(againFirst)
 }
 
 func TestSources(t *testing.T) {

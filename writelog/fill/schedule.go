@@ -10,8 +10,10 @@ const (
 	// tryFirst is how long after a filling that came to nothing the next one begins; the wait doubles up to tryMost.
 	tryFirst = 2 * time.Second
 	tryMost  = 5 * time.Minute
-	// notBefore is the least time between two fillings of a server that nobody has asked for.
-	notBefore = time.Minute
+	// againFirst is the least time between two fillings of a server that nobody has asked for. It doubles, too, for one
+	// that has to be filled again before calm is over.
+	againFirst = 5 * time.Second
+	calm       = 10 * time.Minute
 	// notDiffering is the least time between two fillings of a server that differs from the others: if it did so
 	// again at once, a filling would not help, and cost them much.
 	notDiffering = time.Hour
@@ -21,6 +23,7 @@ const (
 type Schedule struct {
 	next   time.Time
 	filled time.Time // when it was last
+	times  int       // and how often in a row without a time of calm
 	faults int
 	asked  bool
 }
@@ -48,7 +51,11 @@ func (s *Schedule) WaitDiffering(now time.Time) time.Duration {
 func (s *Schedule) Ended(now time.Time, err error) {
 	s.asked = false
 	if err == nil {
-		s.faults, s.filled, s.next = 0, now, now.Add(notBefore)
+		if s.times++; now.Sub(s.filled) >= calm {
+			s.times = 0
+		}
+		s.faults, s.filled = 0, now
+		s.next = now.Add(min(tryMost, againFirst<<min(s.times, 16)))
 		return
 	}
 	s.next = now.Add(min(tryMost, tryFirst<<min(s.faults, 16)))
