@@ -182,7 +182,7 @@ func mergeable(c *Command) error {
 		return refuse("the command " + c.Name)
 	}
 	switch t := c.Form().Type; t {
-	case "json", "tsv":
+	case "json", "tsv", "msgpack":
 	default:
 		return refuse("output_type " + t)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -41,6 +42,16 @@ func (p *SelectPlan) Merge(answers [][]byte) ([]byte, error) {
 	groups, err := p.mergeGroups(parts)
 	if err != nil {
 		return nil, err
+	}
+	if p.form.Type == "msgpack" {
+		if err := main.exactNumbers(); err != nil {
+			return nil, err
+		}
+		for i := range groups {
+			if err := groups[i].result.exactNumbers(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return p.called(p.write(parts, main, groups)), nil
 }
@@ -262,6 +273,47 @@ func (r result) objectInBraces(b *bytes.Buffer) {
 	b.WriteByte('{')
 	r.writeObject(b)
 	b.WriteByte('}')
+}
+
+// exactNumbers makes the numbers what they are in MessagePack, which has all digits of them.
+// JSON, which the slices were asked for, has all of integers and times, but not of fractions:
+// these are refused.
+func (r *result) exactNumbers() error {
+	const microseconds = 1e6
+	for i, record := range r.records {
+		values, ok := splitArray(record)
+		if !ok || len(values) > len(r.columns) {
+			return errAnswer
+		}
+		shown := r.columns[len(r.columns)-len(values):] // those that were asked for to sort by come first
+		for k, v := range values {
+			if !hasFraction(v) {
+				continue
+			}
+			seconds, err := strconv.ParseFloat(string(v), 64)
+			if shown[k].typ != "Time" || err != nil {
+				return fmt.Errorf("%w: fractions in MessagePack, %s, of which JSON, in which slices answer, does not have all digits: ask for JSON", ErrNotSupported, shown[k].name)
+			}
+			values[k] = strconv.AppendFloat(nil, math.Round(seconds*microseconds)/microseconds, 'e', -1, 64)
+		}
+		r.records[i] = joinValues(values)
+	}
+	return nil
+}
+
+// hasFraction reports whether there is a number in a value that is none of digits alone.
+func hasFraction(value json.RawMessage) bool {
+	switch value[0] {
+	case '[':
+		values, _ := splitArray(value)
+		return slices.ContainsFunc(values, hasFraction)
+	case '{':
+		fields, _ := splitObject(value)
+		return slices.ContainsFunc(fields, func(f named) bool { return hasFraction(f.value) })
+	case '"', 't', 'f', 'n':
+		return false
+	}
+	return bytes.ContainsAny(value, ".eE")
 }
 
 // headerAlone is an answer without a body.
