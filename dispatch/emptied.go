@@ -221,6 +221,9 @@ func (d *Dispatcher) question(v *volume, c *groonga.Command) (groonga.Answer, er
 // noteSoftware says, once, that an HTTP server is not Groonga's own: groonga-httpd, which is
 // nginx inside, or a proxy.
 func (d *Dispatcher) noteSoftware(v *volume, name string) {
+	if strings.HasPrefix(name, "Groonga/") {
+		name = ""
+	}
 	v.mu.Lock()
 	changed := v.software != name
 	v.software = name

@@ -81,6 +81,7 @@ func TestReplicasAreNotWrittenToByNumber(t *testing.T) {
 func TestAnotherHTTPServerIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, 2)
+		r.fake(0).header = "Server: Groonga/13.0.0\r\n"
 		r.fake(1).header = "Server: nginx/1.23.3\r\n"
 		var lines strings.Builder
 		r.cfg.Log = slog.New(slog.NewTextHandler(&lines, nil))
