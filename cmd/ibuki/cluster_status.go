@@ -169,6 +169,9 @@ type clusterServer struct {
 // newClusterReport puts together what gateways said; the first is the one that was asked.
 func newClusterReport(said []gatewaySaid) *clusterReport {
 	first := said[0].status.Cluster
+	if i := slices.IndexFunc(said, leads); i > 0 { // the one that was asked may be cut off, or have missed an election
+		first.Log = said[i].status.Cluster.Log
+	}
 	r := &clusterReport{Leader: first.Log.Leader, Majority: len(first.Log.Members)/2 + 1}
 	var last uint64
 	for _, s := range said {
@@ -194,6 +197,15 @@ func newClusterReport(said []gatewaySaid) *clusterReport {
 	}
 	r.judge(first.Log)
 	return r
+}
+
+// leads reports whether a gateway says that it leads the log, and that writes are done.
+func leads(s gatewaySaid) bool {
+	if s.status == nil || s.status.Cluster.Log == nil {
+		return false
+	}
+	log := s.status.Cluster.Log
+	return log.Leader == s.address && log.Fault == ""
 }
 
 // newClusterServer is a server as the gateway says that applies the log to it.
