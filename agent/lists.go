@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/logging"
@@ -33,6 +35,10 @@ func (c *Config) validateLists() (faults []error) {
 		t := &c.LiveNodes[i]
 		if err := t.Validate(); err != nil {
 			faults = append(faults, fmt.Errorf("live-node list %s: %w", t.Path, oneLineError(err)))
+		}
+		dir := filepath.Dir(t.Path)
+		if info, err := os.Stat(dir); t.Path != "" && (err != nil || !info.IsDir()) {
+			faults = append(faults, fmt.Errorf("live-node list %s: there is no directory %s", t.Path, dir))
 		}
 		if paths[t.Path] {
 			faults = append(faults, fmt.Errorf("live-node list %s is named twice", t.Path))

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,7 +14,7 @@ var badValues = map[string][][2]string{
 	"node_name":                 {{`5`, "key 'node_name'"}, {`"` + strings.Repeat("n", 4096) + `"`, "node name is longer"}},
 	"role":                      {{`[]`, "key 'role'"}, {`"` + strings.Repeat("r", 600) + `"`, "Encoded length of tags exceeds limit of 512 bytes"}},
 	"disable_coordinates":       {{`"yes"`, "key 'disable_coordinates'"}},
-	"tags":                      {{`["a"]`, "key 'tags'"}, {`{"a": 1}`, "key 'tags'"}, {`{"a": "` + strings.Repeat("x", 600) + `"}`, "Encoded length of tags"}},
+	"tags":                      {{`["a"]`, "key 'tags'"}, {`{"a": 1}`, "key 'tags.a'"}, {`{"a": "` + strings.Repeat("x", 600) + `"}`, "Encoded length of tags"}},
 	"tags_file":                 {{`1`, "key 'tags_file'"}},
 	"bind":                      {{`"1:2:3:x"`, "Invalid bind address"}, {`"127.0.0.1:99999"`, "Invalid bind address"}, {`0`, "key 'bind'"}},
 	"advertise":                 {{`"127.0.0.1:x"`, "Invalid advertise address"}, {`"0.0.0.0"`, "advertise address 0.0.0.0"}},
@@ -33,7 +35,7 @@ var badValues = map[string][][2]string{
 	"event_handlers":            {{`["nosuch=cmd"]`, "Invalid event script"}, {`"x"`, "key 'event_handlers'"}},
 	"handlers": {{`"x"`, "key 'handlers'"}, {`[{"run": "x", "nosuch": 1}]`, "key 'handlers'"}, {`[{"run": "x"}]`, "handlers[0]: there is no event"},
 		{`[{"on": "user"}]`, "handlers[0]: there is no command"}, {`[{"on": ["nosuch"], "run": "x"}]`, "handlers[0]: on: 'nosuch' is no event"},
-		{`[{"on": "*", "run": "x", "timeout": "-1s"}]`, "timeout is -1s"}, {`[{"on": "*", "run": "x", "timeout": 1}]`, "key 'handlers'"},
+		{`[{"on": "*", "run": "x", "timeout": "-1s"}]`, "timeout is -1s"}, {`[{"on": "*", "run": "x", "timeout": 1}]`, "key 'handlers.timeout'"},
 		{`[{"on": "*", "run": "x", "parallel": 999}]`, "parallel is 999"}, {`[{"on": "*", "run": "x", "parallel": -1}]`, "parallel is -1"},
 		{`[{"on": "*", "run": "x", "queue": -1}]`, "queue is -1"}, {`[{"on": "*", "run": "x", "queue": 100000}]`, "queue is 100000"},
 		{`[{"on": "*", "run": "x", "drop": "all"}]`, "drop: 'all' is none of"}, {`[{"on": "*", "run": "x", "retries": 101}]`, "retries is 101"},
@@ -45,7 +47,7 @@ var badValues = map[string][][2]string{
 		{`":http"`, "Invalid gateway address"}, {`"a/b:1"`, "Invalid gateway address"}},
 	"http_hosts": {{`"http://node0"`, "http_hosts: 'http://node0' is no name"}, {`["node0:8080"]`, "is no name of a host"}, {`1`, "key 'http_hosts'"}},
 	"http_tls":   {{`1`, "key 'http_tls'"}, {`true`, "rpc_tls and http_tls need tls"}},
-	"live_nodes": {{`"x"`, "key 'live_nodes'"}, {`[""]`, "no file is named"}, {`["nginx:x"]`, "needs the port"}, {`["x", "x"]`, "is named twice"},
+	"live_nodes": {{`"x"`, "key 'live_nodes'"}, {`[""]`, "no file is named"}, {`["nginx:x"]`, "needs the port"}, {`["x", "x"]`, "is named twice"}, {`["/nosuch/dir/x"]`, "there is no directory /nosuch/dir"},
 		{`[{"file": "x", "nosuch": 1}]`, "key 'live_nodes'"}, {`[{"format": "xml"}]`, "no such format"}, {`["file=x,port=y"]`, "key 'live_nodes'"}},
 	"tokens": {{`"x"`, "key 'tokens'"}, {`[{"nosuch": 1}]`, "key 'tokens'"}, {`[{"name": "a", "secret": "short", "verbs": "read"}]`, "tokens[0]: its secret is shorter than 16 bytes"},
 		{`[{"secret": "0123456789abcdef", "verbs": "read"}]`, "tokens[0]: it has no name"}, {`[{"name": "a", "secret": "0123456789abcdef"}]`, "tokens[0]: it has no verbs"},
@@ -147,5 +149,53 @@ func TestFlagsAndFilesOfMDNSAreUnited(t *testing.T) {
 	}
 	if *file.MDNS != (MDNSOptions{Interface: "a", DisableIPv6: true}) {
 		t.Errorf("Merge wrote into its receiver: %+v", *file.MDNS)
+	}
+}
+
+// What is often wrong in a file is said in an operator's words: where it is, and the cure.
+func TestFaultsOfFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\n  // a comment\n  \"bind\": \"x\"}":            "line 2, column 3: JSON has no comments",
+		"{\"bind\": \"x\", # why\n}":                       "line 1, column 15: JSON has no comments",
+		"// a comment\n{}":                                 "JSON has no comments",
+		"{\n  \"tags\": {\"a\": \"b\"},\n}":                "line 3, column 1: there is a comma before the closing bracket",
+		"{\"start_join\": [\"a\",]}":                       "line 1, column 21: there is a comma before the closing bracket",
+		"{\"bind\": 'x'}":                                  "line 1, column 10: texts are in double quotes",
+		"{\"bind\": \"x\"":                                 "it ends too early",
+		"\xef\xbb\xbf{}":                                   "byte-order mark",
+		"node_name: x\nbind: y\n":                          "is it YAML?",
+		`["T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s="]`: "as a keyring file is",
+		"": "it is empty",
+		`{"tags": {"port": 8080, "ok": true, "a": "b"}}`:    "key 'tags.ok': a text in quotes is wanted, not a JSON bool (line 1)\nkey 'tags.port': a text in quotes is wanted, not a JSON number (line 1)",
+		"{\n\n\"retry_interval\": 30}":                      `key 'retry_interval': a time in quotes, like "30s", is wanted, not a JSON number (line 3)`,
+		`{"retry_interval": "5"}`:                           `a time has a unit, like "30s"`,
+		`{"protocol": "4"}`:                                 "a whole number, without quotes, is wanted, not a JSON string",
+		`{"leave_on_terminate": "yes"}`:                     "true or false, without quotes, is wanted, not a JSON string",
+		`{"start_join": "a"}`:                               "a list in square brackets is wanted, not a JSON string",
+		`{"mdns": {"interface": 1}}`:                        "key 'mdns.interface': a text in quotes is wanted, not a JSON number (line 1)",
+		"{\n\"node_nam\": \"x\", \"nothing_like_it\": 1}":   "invalid keys: node_nam (line 2; did you mean node_name?), nothing_like_it",
+		`{"bind": "x", "protocol": "4", "nonsens": 1}`:      "key 'protocol'",
+		"{\"tags\": {\"a\": \"b\"}}\n// after it is nobody": "",
+	} {
+		_, err := DecodeOptions(strings.NewReader(text))
+		if want == "" && err == nil {
+			continue
+		}
+		if err == nil || want == "" || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q:\n%v, want\n%s", text, err, want)
+		}
+	}
+}
+
+// The faults of all files are said at once.
+func TestFaultsOfAllFiles(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"a.json": `{"bindd": "x"}`, "b.json": `{"protocol": "x"}`, "c.json": `{}`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ReadOptions([]string{dir}); err == nil || !strings.Contains(err.Error(), "did you mean bind?") || !strings.Contains(err.Error(), "b.json': key 'protocol'") {
+		t.Error(err)
 	}
 }

@@ -32,7 +32,7 @@ func TestDecodeOptions(t *testing.T) {
 		`{"retry_interval": "5 parsecs"}`:           "key 'retry_interval'",
 		`{"retry_interval": "x", "no_such_key": 1}`: "no_such_key",
 		`[]`: "array",
-		`{`:  "EOF",
+		`{`:  "ends too early",
 	} {
 		if _, err := DecodeOptions(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", in, err, want)

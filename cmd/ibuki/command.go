@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/ibuki-dev/ibuki/agent"
 )
 
 // commands are all subcommands. Each is a variable in a file of its own.
@@ -181,49 +183,14 @@ func (e *env) unknown(name string) string {
 		return e.overview()
 	}
 	hint := ""
-	if near := nearest(name, e.listed()); near != "" {
+	var names []string
+	for _, c := range e.listed() {
+		names = append(names, c.name)
+	}
+	if near := agent.Nearest(name, names); near != "" {
 		hint = fmt.Sprintf(" Did you mean %q?", near)
 	}
 	return fmt.Sprintf("There is no command %q.%s '%s -h' lists them all.", name, hint, e.name)
-}
-
-// nearest is the command whose name is at most two typing mistakes away, "" if there is none.
-func nearest(name string, all []*command) string {
-	best, near := 3, ""
-	for _, c := range all {
-		if d := mistakes(name, c.name); d < best {
-			best, near = d, c.name
-		}
-	}
-	return near
-}
-
-// mistakes is how many characters have to be changed, added, removed or swapped with
-// their neighbour to make b of a.
-func mistakes(a, b string) int {
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-		for j := range rows[i] {
-			if i == 0 {
-				rows[0][j] = j
-				continue
-			}
-			if j == 0 {
-				continue
-			}
-			differs := 1
-			if a[i-1] == b[j-1] {
-				differs = 0
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+differs)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
 }
 
 func (e *env) shows(c *command) bool { return !c.hidden || e.name != "serf" }
