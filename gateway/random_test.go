@@ -19,8 +19,8 @@ import (
 )
 
 var (
-	randomCommands = flag.Int("commands", 200, "TestRandomCommandsBesideOneServer: how many commands are drawn")
-	randomSeed     = flag.Uint64("from", 1, "TestRandomCommandsBesideOneServer: the first seed of a schema with its data")
+	randomCommands = flag.Int("commands", 100, "TestRandomCommandsBesideOneServer: how many commands are drawn")
+	randomSeed     = flag.Uint64("from", 2, "TestRandomCommandsBesideOneServer: the first seed of a schema with its data")
 )
 
 // commandsOfWorld is how many commands one schema with its data gets.
