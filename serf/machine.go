@@ -132,6 +132,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 		if m.coords, err = newCoordinates(rng); err != nil {
 			return nil, err
 		}
+		cfg.Swim.Introduce = true
 	}
 	sm, err := swim.New(cfg.Swim, &layer{m}, rng, now)
 	if err != nil {

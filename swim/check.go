@@ -285,6 +285,13 @@ func (m *Machine) handleAck(body []byte) {
 	if m.watchAck(a) || m.departure.acked(a.Seq) {
 		return
 	}
+	if name, rtt, ok := m.introductions.answered(a.Seq, &m.clock); name != "" {
+		m.heardNative(name, a.Native)
+		if ok {
+			m.layer.PingDone(m.now, name, rtt, a.Payload)
+		}
+		return
+	}
 	if m.roll.awaits(a.Seq) {
 		if m.roll.answer(m.from, m.clock.awake()) {
 			m.respanOwn()
@@ -312,6 +319,7 @@ func (m *Machine) probeAcked(a *wire.Ack) {
 		m.heardNative(p.node, a.Native)
 	}
 	if rtt, timely := p.ack(m.clock.real, m.clock.asleep, m.cfg.ProbeTimeout); timely {
+		m.introductions.done(p.node)
 		m.layer.PingDone(m.now, p.node, rtt, a.Payload)
 	}
 	m.probeOver()

@@ -152,6 +152,9 @@ func (m *Machine) revive(e *member, a *wire.Alive) {
 	}
 	// P30
 	if joined {
+		if m.cfg.Introduce && !m.cfg.Plain && e != m.local && m.introductions.add(e.name, m.members.numPresent()) { // P204
+			m.arm(&m.introductions.timer, m.clock.awake()+m.stagger(m.introductions.every))
+		}
 		m.ringChanged(e)
 		m.layer.Joined(m.now, m.view(&m.told, e))
 	} else if updated {

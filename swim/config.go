@@ -29,6 +29,10 @@ type Config struct {
 	// where the other end is such a one too, and is plain to all others.
 	Plain bool
 
+	// Introduce has a native ping each member soon after it joined, for the sake of
+	// Layer.PingDone.
+	Introduce bool
+
 	// Cluster is the name of this node's cluster: members of one with another name are not
 	// taken in. Empty: whoever comes is. What a member's metadata say is for the Layer to tell.
 	Cluster string

@@ -23,7 +23,7 @@ const (
 	farewellSlow  = 200 * time.Millisecond
 )
 
-// departure is this node's own end.
+// departure is this node's own end, and what it knows of others'.
 //
 // Rule: a native that leaves sends each other member its leave and a ping in one packet, so
 // that whoever answers the ping has read both (P238). Invariant: ask[i] was sent pings of the
@@ -32,6 +32,7 @@ type departure struct {
 	leaving bool // Leave was called
 	sent    bool // and gossiped often enough
 	ending  bool // End was called
+	others  lingerers
 
 	timer timer
 	first uint32 // 0: nobody is asked

@@ -105,12 +105,23 @@ var edges = []edge{
 			return accusedAgain == 100*time.Millisecond && harkEvery == 100*time.Millisecond && lateMost == 4 && ownLate == 10*time.Millisecond && suspectsAsked == 16
 		},
 		func(*testing.T) bool { return false }},
+	{"farewellMost farewellBatch farewellAgain farewellSlow lingersFor LingersFor", // P238, P239
+		func(*testing.T) bool {
+			return farewellMost == 1024 && farewellBatch == 64 && farewellAgain == 20*time.Millisecond && farewellSlow == 200*time.Millisecond &&
+				lingersFor == 2*time.Second && LingersFor == 2*time.Second
+		},
+		func(*testing.T) bool { return false }},
+	{"introduceEach introduceLeast introduceTries", // P204: 30 a second, three times
+		func(*testing.T) bool {
+			return introduceEach == time.Second/30 && introduceLeast == time.Second && introduceTries == 3
+		},
+		func(*testing.T) bool { return false }},
 }
 
 // unruled are constants that no rule has: how the work is done, not what is promised.
 const unruled = `ownPortEvery streamGrace redialFirst ringSoon deafAgain aroundEvery slotKeep maxUnsorted MaxHeld spareBroadcasts
 	digestSums digestDiffer digestPart nativeProbes
-	takeoverRounds takeoverTells maxKept maxRecords`
+	takeoverRounds takeoverTells maxKept maxRecords lingerersMost`
 
 // TestEdges: each margin of a native rule from both sides.
 func TestEdges(t *testing.T) {
@@ -126,8 +137,8 @@ func TestEdges(t *testing.T) {
 
 // TestEdgesAreComplete: each named number in the files of the native rules is in the table.
 func TestEdgesAreComplete(t *testing.T) {
-	native := strings.Fields(`ring.go evidence.go inquiry.go doubt.go deaf.go link.go watch.go timing.go slots.go look.go look_into.go
-		roll.go many.go spread.go spread_ring.go digest.go`)
+	native := strings.Fields(`ring.go evidence.go inquiry.go doubt.go deaf.go link.go watch.go timing.go slots.go look.go
+		roll.go many.go introduce.go departure.go spread.go spread_ring.go digest.go`)
 	listed := make(map[string]bool)
 	for _, e := range edges {
 		for _, c := range strings.Fields(e.constants) {

@@ -71,7 +71,7 @@ func (m *Machine) inquire(w *watch) {
 }
 
 func (m *Machine) inquirySpan(w *watch) time.Duration {
-	return max(m.timing.burst, 2*m.patience(w))
+	return max(m.timing.burst, 2*w.patience(&m.timing, m.cfg.ProbeTimeout))
 }
 
 // inquireOn gives an inquiry its whole time again, and asks others again. What it has

@@ -105,7 +105,7 @@ func (m *Machine) HandleLink(now time.Time, id LinkID, event LinkEvent, reply []
 			return
 		}
 	}
-	if name := m.lingerers.linked(id, event); name != "" {
+	if name := m.departure.others.linked(id, event); name != "" {
 		if endOf(event, err) {
 			m.processEnded(m.members.get(name))
 		}

@@ -46,7 +46,8 @@ type Machine struct {
 	out       output
 	seq       uint32 // of the last ping
 	departure departure
-	lingerers lingerers
+
+	introductions introductions
 
 	heardAt time.Duration // when anybody was heard last, on the awake clock
 	roll    roll
@@ -109,7 +110,7 @@ func New(cfg Config, layer Layer, rng *rand.Rand, now time.Time) (*Machine, erro
 	m.timing = newTiming(&cfg)
 	m.watches.look.kind = timerRing
 	m.spreader.timer.kind, m.slotTimer.kind, m.departure.timer.kind = timerSpread, timerSlot, timerFarewell
-	m.lingerers.timer.kind = timerLingerers
+	m.departure.others.timer.kind, m.introductions.timer.kind = timerLingerers, timerIntroduce
 	m.each, m.gossipsTo, m.forget = m.handle, m.canGossipTo, m.forgetGone
 
 	if err := m.enter(); err != nil {
@@ -228,9 +229,11 @@ func (m *Machine) fire(t *timer) {
 		m.awaitPings()
 	case timerFarewell:
 		m.sayFarewell()
+	case timerIntroduce:
+		m.introduce()
 	case timerLingerers:
-		if at := m.lingerers.over(m.clock.awake(), &m.out); at > 0 {
-			m.arm(&m.lingerers.timer, at)
+		if at := m.departure.others.over(m.clock.awake(), &m.out); at > 0 {
+			m.arm(&m.departure.others.timer, at)
 		}
 	}
 }

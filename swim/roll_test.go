@@ -140,8 +140,8 @@ func TestP298_WhoComesAfterTheSilent(t *testing.T) {
 			if before[w.e] {
 				continue
 			}
-			if w.pings == 0 || r.patience(w) != c.want {
-				t.Errorf("usual %v: pinged %d times, waits %v, want %v", c.usual, w.pings, r.patience(w), c.want)
+			if w.pings == 0 || w.patience(&r.timing, r.cfg.ProbeTimeout) != c.want {
+				t.Errorf("usual %v: pinged %d times, waits %v, want %v", c.usual, w.pings, w.patience(&r.timing, r.cfg.ProbeTimeout), c.want)
 			}
 			delete(before, e)
 		}

@@ -24,6 +24,7 @@ const (
 	timerSpread                        // pass on what is fresh
 	timerSlot                          // a ping that was to come is missed
 	timerLingerers                     // those who left are taken to have ended
+	timerIntroduce                     // ping somebody who joined
 	timerFarewell                      // ask again who has not said that it knows of the leave
 )
 

@@ -147,8 +147,8 @@ func newWatch(e *member) *watch {
 // unwatch ends a watch that is out of the list.
 func (m *Machine) unwatch(w *watch) {
 	m.timers.stop(&w.timer)
-	if m.lingerers.keep(w, m.clock.awake()) && m.lingerers.timer.pos == 0 {
-		m.arm(&m.lingerers.timer, m.clock.awake()+lingersFor)
+	if m.departure.others.keep(w, m.clock.awake()) && m.departure.others.timer.pos == 0 {
+		m.arm(&m.departure.others.timer, m.clock.awake()+lingersFor)
 	}
 	m.dropLink(w)
 }
@@ -185,7 +185,7 @@ func (m *Machine) watchPing(w *watch) {
 	w.series(m.nextSeq(), &m.clock)
 	w.phase = watchAsked
 	m.sendWatchPing(w)
-	m.arm(&w.timer, m.clock.awake()+m.patience(w))
+	m.arm(&w.timer, m.clock.awake()+w.patience(&m.timing, m.cfg.ProbeTimeout))
 }
 
 // series begins one, under a new number.
@@ -195,8 +195,8 @@ func (w *watch) series(seq uint32, c *clock) {
 }
 
 // patience is how long an answer of w's member may take. (P193)
-func (m *Machine) patience(w *watch) time.Duration {
-	return min(max(m.timing.answer, w.trip(m.cfg.ProbeTimeout)), m.cfg.ProbeTimeout)
+func (w *watch) patience(t *timing, most time.Duration) time.Duration {
+	return min(max(t.answer, w.trip(most)), most)
 }
 
 // trip is how long a round trip to w's member takes at most, as far as is known.
@@ -253,7 +253,7 @@ func (m *Machine) watchAck(a *wire.Ack) bool {
 		// Of several pings the first counts: a time-out may be too long for a while, but
 		// must not stay too short.
 		if direct && w.asleep == m.clock.asleep {
-			w.measured(min(m.clock.real-w.sent, lateMost*m.patience(w)))
+			w.measured(min(m.clock.real-w.sent, lateMost*w.patience(&m.timing, m.cfg.ProbeTimeout)))
 			m.usual = max(m.usual-m.usual/8, w.trip(m.cfg.ProbeTimeout))
 		}
 		if w.inquiry.asked && a.Native == 0 && w.e.native > 0 {

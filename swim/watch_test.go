@@ -43,8 +43,8 @@ func TestP193_WatchPings(t *testing.T) {
 		if p := decodePing(t, pings[0].msg); p.SourceNode != "" || p.Source.IsValid() || p.Native == 0 || p.Node != nameOf(i) {
 			t.Errorf("a watch's ping is %+v", p)
 		}
-		if w := r.watches.of(r.members.get(nameOf(i))); w.rtt == 0 || r.patience(w) != r.timing.answer {
-			t.Errorf("the round trip is %v, the time-out %v", w.rtt, r.patience(w))
+		if w := r.watches.of(r.members.get(nameOf(i))); w.rtt == 0 || w.patience(&r.timing, r.cfg.ProbeTimeout) != r.timing.answer {
+			t.Errorf("the round trip is %v, the time-out %v", w.rtt, w.patience(&r.timing, r.cfg.ProbeTimeout))
 		}
 	}
 	r.layer.ack = []byte("payload")
@@ -69,23 +69,23 @@ func TestP193_WatchPings(t *testing.T) {
 func TestP193_TimeoutFollows(t *testing.T) {
 	r := newNativeRig(t, quiet)
 	w := &watch{}
-	if d := r.patience(w); d != r.cfg.ProbeTimeout {
+	if d := w.patience(&r.timing, r.cfg.ProbeTimeout); d != r.cfg.ProbeTimeout {
 		t.Errorf("before any answer: %v", d)
 	}
 	for range 50 {
 		w.measured(200 * time.Microsecond)
 	}
-	if d := r.patience(w); d != r.timing.answer {
+	if d := w.patience(&r.timing, r.cfg.ProbeTimeout); d != r.timing.answer {
 		t.Errorf("near: %v", d)
 	}
 	for range 50 {
 		w.measured(120 * time.Millisecond)
 	}
-	if d := r.patience(w); d < 120*time.Millisecond || d > 200*time.Millisecond {
+	if d := w.patience(&r.timing, r.cfg.ProbeTimeout); d < 120*time.Millisecond || d > 200*time.Millisecond {
 		t.Errorf("far: %v", d)
 	}
 	w.measured(time.Minute)
-	if d := r.patience(w); d != r.cfg.ProbeTimeout {
+	if d := w.patience(&r.timing, r.cfg.ProbeTimeout); d != r.cfg.ProbeTimeout {
 		t.Errorf("very far: %v", d)
 	}
 }
@@ -122,7 +122,7 @@ func TestP193_LateAnswersCount(t *testing.T) {
 	r.run(300 * time.Millisecond)
 	r.HandlePacket(r.now, addrOf(1), (&wire.Ack{Seq: w.seq, Native: 1}).AppendTo(nil))
 	r.take()
-	if d := r.patience(w); d > 2*lateMost*r.timing.answer {
+	if d := w.patience(&r.timing, r.cfg.ProbeTimeout); d > 2*lateMost*r.timing.answer {
 		t.Errorf("the time-out is %v after a pause of 300 ms", d)
 	}
 }
