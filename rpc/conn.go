@@ -33,6 +33,7 @@ type serverConn struct {
 	version int32                        // from the handshake; 0: not yet
 	grant   atomic.Pointer[access.Grant] // what it may do
 	ready   atomic.Bool                  // it may send commands
+	left    bool                         // it was answered that the agent has left
 
 	wmu sync.Mutex // one message at a time
 	w   *bufio.Writer
@@ -97,9 +98,24 @@ func (c *serverConn) close() {
 	c.cancel()
 	if c.isClosing() {
 		c.streams.wg.Wait()
+		if c.left {
+			c.linger()
+		}
 	}
 	c.conn.Close()
 	c.streams.wg.Wait()
+}
+
+// lingerFor is how long a client that was answered that the agent has left may take to hang up.
+const lingerFor = 200 * time.Millisecond
+
+// linger waits until the client hangs up. The official client, if it sees the answer and the end of the
+// connection at the same time, says one time in two that the leave has failed.
+func (c *serverConn) linger() {
+	c.dmu.Lock()
+	c.conn.SetReadDeadline(time.Now().Add(lingerFor))
+	c.dmu.Unlock()
+	_, _ = io.Copy(io.Discard, io.LimitReader(c.conn, 1<<20)) // it may say what it likes
 }
 
 // finish lets the command that is being served end and nothing start after it.

@@ -186,6 +186,7 @@ func serveLeave(r *request) error {
 	if err != nil {
 		r.s.cfg.Logger.Error("agent.ipc: leave failed", "err", err)
 	}
+	r.left = true
 	return r.answer(err, nil)
 }
 
