@@ -226,14 +226,18 @@ func (r *logRig) count(i int) string {
 	return n
 }
 
+// patience is how long something is waited for that comes sooner on a machine that is not busy:
+// a filling that is given up begins anew at longer and longer intervals.
+const patience = 2 * time.Minute
+
 func (r *logRig) until(what string, is func() bool) {
 	r.t.Helper()
-	for begun := time.Now(); time.Since(begun) < 30*time.Second; time.Sleep(5 * time.Millisecond) {
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(5 * time.Millisecond) {
 		if is() {
 			return
 		}
 	}
-	r.t.Fatalf("no %s in 30 s: %+v", what, r.gateway(0).Status())
+	r.t.Fatalf("no %s in %v: %+v", what, patience, r.gateway(0).Status())
 }
 
 func (r *logRig) leader() int {
