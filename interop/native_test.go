@@ -46,7 +46,7 @@ func (c *cluster) lastOf(about *agent, began time.Time, status string) (last tim
 func median(t *testing.T, what string, bound time.Duration, measure func() time.Duration) {
 	t.Helper()
 	var all []time.Duration
-	const rounds = 5
+	const rounds = 3
 	for range rounds {
 		all = append(all, measure().Round(100*time.Microsecond))
 	}
@@ -136,7 +136,9 @@ func TestNativeTimes(t *testing.T) {
 		return d
 	})
 	var failed []time.Duration
-	median(t, "degraded", 500*time.Millisecond, func() time.Duration {
+	// Within the bound on detection (P197). How soon it usually is depends on when the next ping would have come, and is
+	// the bench's to say: docs/performance.md.
+	median(t, "degraded", 1300*time.Millisecond, func() time.Duration {
 		began := time.Now()
 		victim.signal(syscall.SIGSTOP)
 		d := all[0].degradedIn(began, victim.name)
