@@ -20,7 +20,7 @@ import (
 
 // logRig is three gateways that share a log of writes, each with a real Groonga server.
 type logRig struct {
-	t       *testing.T
+	t       testing.TB
 	servers []*groongatest.Server
 	catalog *catalog.Catalog
 	dirs    []string
@@ -35,7 +35,7 @@ type logRig struct {
 	logBytes  int64           // of each log; 0: the default
 }
 
-func newLogRig(t *testing.T) *logRig {
+func newLogRig(t testing.TB) *logRig {
 	t.Helper()
 	r := &logRig{
 		t: t, gateways: make(map[string]*Dispatcher), cut: make(map[string]bool),

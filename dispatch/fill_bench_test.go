@@ -14,14 +14,12 @@ import (
 	"github.com/ibuki-dev/ibuki/groonga"
 )
 
-var fillRecords = flag.Int("fill", 0, "measure how long it takes to fill a server with so many records")
+var fillRecords = flag.Int("fill", 10000, "BenchmarkFill: how many records the server has")
 
-// TestFillSpeed measures a filling beside Groonga's own dump of the same database into another one, in turn.
-func TestFillSpeed(t *testing.T) {
-	if *fillRecords == 0 {
-		t.Skip("it measures: -fill=1000000")
-	}
-	r := newLogRig(t)
+// BenchmarkFill has Groonga's own dump of a database loaded into another one, and a server filled from the same
+// database, in turn. It reports the medians of both, in seconds, and their ratio.
+func BenchmarkFill(b *testing.B) {
+	r := newLogRig(b)
 	r.pause = time.Hour
 	for _, line := range []string{
 		"table_create --name T --flags TABLE_HASH_KEY --key_type ShortText",
@@ -49,25 +47,27 @@ func TestFillSpeed(t *testing.T) {
 	defer r.stopAll()
 	r.until("appliers", func() bool { return r.target(0).Position.State == "up" && r.target(2).Position.State == "up" })
 	var own, ours []time.Duration
-	for round := range 3 {
+	for b.Loop() {
 		begun := time.Now()
-		pipe := fmt.Sprintf("groonga %s dump | groonga -n %s >/dev/null", r.servers[0].Database(), filepath.Join(t.TempDir(), "db"))
+		pipe := fmt.Sprintf("groonga %s dump | groonga -n %s >/dev/null", r.servers[0].Database(), filepath.Join(b.TempDir(), "db"))
 		if out, err := exec.Command("sh", "-c", pipe).CombinedOutput(); err != nil {
-			t.Fatalf("%v %s", err, out)
+			b.Fatalf("%v %s", err, out)
 		}
 		own = append(own, time.Since(begun))
-		if _, err := r.gateway(0).Fill(t.Context(), "node2", false); err != nil {
-			t.Fatal(err)
+		if _, err := r.gateway(0).Fill(b.Context(), "node2", false); err != nil {
+			b.Fatal(err)
 		}
-		for begun = time.Now(); r.target(2).Filled <= round; time.Sleep(50 * time.Millisecond) {
+		for begun = time.Now(); r.target(2).Filled < len(own); time.Sleep(50 * time.Millisecond) {
 			if f := r.target(2).Fault; f != "" {
-				t.Fatal(f)
+				b.Fatal(f)
 			}
 		}
 		ours = append(ours, time.Since(begun))
-		t.Logf("%d records (%s): dump and load %.1f s, filling %.1f s, %.2f times", *fillRecords, r.count(2), own[round].Seconds(), ours[round].Seconds(), ours[round].Seconds()/own[round].Seconds())
 	}
 	slices.Sort(own)
 	slices.Sort(ours)
-	t.Logf("medians: dump and load %.1f s, filling %.1f s, %.2f times", own[1].Seconds(), ours[1].Seconds(), ours[1].Seconds()/own[1].Seconds())
+	dump, fill := own[len(own)/2].Seconds(), ours[len(ours)/2].Seconds()
+	b.ReportMetric(dump, "dump-and-load-s")
+	b.ReportMetric(fill, "fill-s")
+	b.ReportMetric(fill/dump, "ratio")
 }
