@@ -40,10 +40,13 @@ interop:
 
 # They have neither goroutines nor channels, which arch_pure_test.go sees to.
 PURE = wire|coordinate|swim/broadcast|swim|serf|catalog|groonga
-## race         under the race detector: all tests of the packages that have goroutines, and the simulator's short ones
+# Long tests that run one goroutine or one process after the other: what another
+# program says to the same words, and three days of pings in virtual time.
+ALONE = TestSameAsSerf|TestSameFaults|TestBadValuesOfEveryFlag|TestRandomCommandsBesideOneServer|TestP164_PartitionsHeal/3_days
+## race         under the race detector: the tests of the packages that have goroutines, and the simulator's short ones
 .PHONY: race
 race:
-	$(GO) test -race $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/($(PURE)|sim)$$')
+	$(GO) test -race -skip '$(ALONE)' $(TESTFLAGS) $$($(GO) list ./... | grep -vE '/($(PURE)|sim)$$')
 	$(GO) test -race -short $(TESTFLAGS) ./sim
 
 ## vet          go vet, both modules

@@ -82,6 +82,22 @@ func TestRaceLeavesOutThePure(t *testing.T) {
 	}
 }
 
+// A test that the race detector is spared by name is one that there is.
+func TestRaceLeavesOutTestsThatExist(t *testing.T) {
+	text, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(text), "\nALONE = ")
+	line, _, _ = strings.Cut(line, "\n")
+	declared := declaredTests(t)
+	for _, name := range strings.Split(line, "|") {
+		if test, _, _ := strings.Cut(name, "/"); !declared[test] {
+			t.Errorf("the Makefile spares the race detector %q, which is no test", test)
+		}
+	}
+}
+
 func TestPurePackagesArePure(t *testing.T) {
 	byDir := make(map[string][]*sourceFile)
 	for _, f := range goFiles(t) {
