@@ -40,7 +40,7 @@
 //   - cmd/ibuki: the command line.
 //
 // Packages for tests only: agent/transport/transporttest, groonga/groongatest,
-// writelog/member/membertest, netns.
+// writelog/member/membertest, netns, logtest.
 //
 // ARCHITECTURE.md is the map, docs/protocol.md has the rules with their sources, and
 // CONTRIBUTING.md the house rules and how each is checked.

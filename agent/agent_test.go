@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/live"
+	"github.com/ibuki-dev/ibuki/logtest"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 )
@@ -25,24 +25,6 @@ import (
 // The library that rotates log files keeps a goroutine for each file, without an end.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("gopkg.in/natefinch/lumberjack%2ev2.(*Logger).millRun"))
-}
-
-// lockedBuffer is an output that may be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // memNode starts a node called name at 10.0.0.n on a network in memory.
@@ -459,7 +441,7 @@ func TestStopBounds(t *testing.T) {
 // P154
 func TestHungHandlerHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out lockedBuffer
+		var out logtest.Buffer
 		a := memNode(t, transporttest.NewMemNet(), "a", 1, func(c *Config) { c.LogOutput = &out })
 		a.Log().Open()
 		var mu sync.Mutex

@@ -11,13 +11,14 @@ import (
 
 	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
 	"github.com/ibuki-dev/ibuki/live"
+	"github.com/ibuki-dev/ibuki/logtest"
 )
 
 // A node that leaves does not look for its seeds any more: neither those that it tries
 // until they are there, nor those that it keeps.
 func TestLeaveEndsTheSearchForSeeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedBuffer
+		var log logtest.Buffer
 		a := memNode(t, transporttest.NewMemNet(), "a", 1, func(c *Config) {
 			c.RetryJoin, c.RetryInterval = []string{"10.0.0.2"}, 5*time.Second
 			c.LogOutput = &log

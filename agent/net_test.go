@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/logging"
+	"github.com/ibuki-dev/ibuki/logtest"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -325,7 +326,7 @@ func samples() [][]byte {
 // notice.
 // P162
 func TestFloods(t *testing.T) {
-	var out lockedBuffer
+	var out logtest.Buffer
 	quiet := func(c *Config) { c.LogOutput, c.LogLevel = &out, logging.LevelWarn }
 	a, b := realNode(t, "a", quiet), realNode(t, "b", nil)
 	a.Log().Open()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ibuki-dev/ibuki/logtest"
 )
 
 // TestSnapshotOnAFullFileSystem: the real thing. An agent starts, runs and stops
@@ -26,7 +28,7 @@ func TestSnapshotOnAFullFileSystem(t *testing.T) {
 			t.Fatal("the file system is not full")
 		}
 	}
-	var log lockedBuffer
+	var log logtest.Buffer
 	begin := func() *Agent {
 		return realNode(t, "a", func(c *Config) { c.SnapshotPath, c.LogOutput = path, &log })
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/agent/transport"
 	"github.com/ibuki-dev/ibuki/agent/transport/transporttest"
+	"github.com/ibuki-dev/ibuki/logtest"
 	"github.com/ibuki-dev/ibuki/swim"
 )
 
@@ -103,7 +104,7 @@ func TestP163_JoinWithoutReplay(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(20 * time.Second)
-			var log lockedBuffer
+			var log logtest.Buffer
 			b = memNode(t, net, "b", 2, keeping(path, join, func(c *Config) { c.LogOutput = &log }))
 			defer b.Stop()
 			b.Log().Open()
@@ -327,7 +328,7 @@ func TestP164_SeedsForLife(t *testing.T) {
 func TestP164_AnsweredUnderAnotherAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := transporttest.NewMemNet()
-		var log lockedBuffer
+		var log logtest.Buffer
 		a := memNode(t, net, "a", 1, func(c *Config) {
 			slowPlain(c)
 			c.Advertise = netip.MustParseAddrPort("10.0.0.2:7946")

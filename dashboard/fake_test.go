@@ -19,6 +19,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/live"
+	"github.com/ibuki-dev/ibuki/logtest"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -119,31 +120,13 @@ func entry(name string, s live.Status) live.Entry {
 	return live.Entry{Name: name, Addr: netip.MustParseAddrPort("10.0.0.1:7946"), Status: s, Since: t0, Tags: []live.Tag{{Key: "role", Value: "web"}}}
 }
 
-// logBuffer takes the log.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // served is a server under test.
 type served struct {
 	*Server
 	t     testing.TB
 	agent *fakeAgent
 	addr  string
-	log   *logBuffer
+	log   *logtest.Buffer
 	http  http.Client
 }
 
@@ -164,7 +147,7 @@ func serve(t testing.TB, change func(*Config)) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &served{t: t, agent: a, log: &logBuffer{}}
+	s := &served{t: t, agent: a, log: &logtest.Buffer{}}
 	cfg := Config{Agent: a, Guard: guard, Name: "n0", Version: "1", Logger: slog.New(slog.NewTextHandler(s.log, nil))}
 	if change != nil {
 		change(&cfg)

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/logtest"
 )
 
 // cliRun is what a command showed.
@@ -278,7 +280,7 @@ func monitorCommand(t *testing.T, a, b *agent) {
 		at *agent
 	}{{newest, a}, {ours, b}, {ours, a}} {
 		cmd := exec.Command(watch.p.path, "monitor", "-log-level=debug", "-rpc-addr="+watch.at.rpcAddr())
-		var out syncBuffer
+		var out logtest.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

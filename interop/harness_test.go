@@ -432,21 +432,3 @@ func command(t *testing.T, p program, args ...string) (stdout, stderr string, co
 	}
 	return o.String(), e.String(), cmd.ProcessState.ExitCode()
 }
-
-// syncBuffer takes the output of a process while it is read.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}

@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/go-msgpack/v2/codec"
 
 	ibuki "github.com/ibuki-dev/ibuki/agent"
+	"github.com/ibuki-dev/ibuki/logtest"
 )
 
 var helpFlag = regexp.MustCompile(`(?m)^ +-([a-z0-9-]+)`)
@@ -159,7 +160,7 @@ func trial(t *testing.T, args ...string) (out string, runs bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	buf := &syncBuffer{}
+	buf := &logtest.Buffer{}
 	cmd := exec.CommandContext(ctx, ours.path, append([]string{"agent"}, args...)...)
 	cmd.Stdout, cmd.Stderr = buf, buf
 	if err := cmd.Start(); err != nil {

@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,11 +9,11 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/logtest"
 )
 
 // commandBodies has a request for each command that needs a token.
@@ -71,24 +70,6 @@ func guardOf(t *testing.T, verbs []string, anonymous ...string) *access.Guard {
 	return &g
 }
 
-// syncBuffer is a log that is read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // try sends a command and returns the error of its reply.
 func (c *rawConn) try(command string, seq uint64) string {
 	c.t.Helper()
@@ -129,7 +110,7 @@ func TestEveryCommandNeedsItsVerb(t *testing.T) {
 }
 
 func tryCommand(t *testing.T, command string, verbs []string, has bool) {
-	var log syncBuffer
+	var log logtest.Buffer
 	b := &fakeBackend{}
 	s := NewServer(ServerConfig{Guard: guardOf(t, verbs), Logger: slog.New(slog.NewTextHandler(&log, nil))}, b)
 	c := ready(t, s)
@@ -276,7 +257,7 @@ func TestSlowTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var log syncBuffer
+	var log logtest.Buffer
 	s := NewServer(ServerConfig{HandshakeTimeout: 300 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))}, &fakeBackend{})
 	go s.Serve(tls.NewListener(l, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return nil, errors.New("none in this test")

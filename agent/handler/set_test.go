@@ -3,7 +3,6 @@
 package handler
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/logging"
+	"github.com/ibuki-dev/ibuki/logtest"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -62,7 +62,7 @@ func needShell(t *testing.T) {
 // scriptTest runs handlers outside of an agent.
 type scriptTest struct {
 	*Set
-	out  lockedBuffer
+	out  logtest.Buffer
 	log  *logging.Log
 	dir  string
 	self serf.Member
@@ -330,22 +330,4 @@ func TestHandlerIsInItsOwnGroup(t *testing.T) {
 	if len(f) != 2 || f[0] != f[1] {
 		t.Errorf("group and process: %q", f)
 	}
-}
-
-// lockedBuffer is an output that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

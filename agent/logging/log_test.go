@@ -1,23 +1,22 @@
 package logging
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/logtest"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 )
 
 func TestLogLines(t *testing.T) {
-	var out lockedBuffer
+	var out logtest.Buffer
 	l := New(&out, LevelInfo)
 	log := l.Logger()
 	log.Info("agent: one")
@@ -49,7 +48,7 @@ func TestLogLines(t *testing.T) {
 }
 
 func TestLogIsSilentIfNeverOpened(t *testing.T) {
-	var out lockedBuffer
+	var out logtest.Buffer
 	l := New(&out, LevelInfo)
 	l.Logger().Info("x")
 	l.Close()
@@ -60,7 +59,7 @@ func TestLogIsSilentIfNeverOpened(t *testing.T) {
 }
 
 func TestWatchLog(t *testing.T) {
-	l := New(&lockedBuffer{}, LevelError)
+	l := New(&logtest.Buffer{}, LevelError)
 	defer l.Close()
 	log := l.Logger()
 	for i := range recentLines + 10 {
@@ -99,12 +98,12 @@ func TestWatchLog(t *testing.T) {
 // stuckWriter is an output that takes nothing until it is released.
 type stuckWriter struct {
 	release chan struct{}
-	lockedBuffer
+	logtest.Buffer
 }
 
 func (w *stuckWriter) Write(p []byte) (int, error) {
 	<-w.release
-	return w.lockedBuffer.Write(p)
+	return w.Buffer.Write(p)
 }
 
 func TestStuckOutputHoldsUpNothing(t *testing.T) {
@@ -145,29 +144,11 @@ func TestParseLevel(t *testing.T) {
 }
 
 func TestTraceAllocatesNothingBelowTheLevel(t *testing.T) {
-	l := New(&lockedBuffer{}, slog.LevelInfo)
+	l := New(&logtest.Buffer{}, slog.LevelInfo)
 	defer l.Close()
 	now := time.Now()
 	tr := swim.Trace{Level: swim.LevelDebug, Node: "x"}
 	if n := testing.AllocsPerRun(1000, func() { l.Trace(now, &tr) }); n != 0 {
 		t.Errorf("%v allocations for a record that nobody reads", n)
 	}
-}
-
-// lockedBuffer is an output that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

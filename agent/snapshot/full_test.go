@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/logtest"
 	"github.com/ibuki-dev/ibuki/serf"
 )
 
@@ -52,7 +52,7 @@ func (f *stuckFile) Write(b []byte) (int, error) {
 	return f.File.Write(b)
 }
 
-func startOn(t *testing.T, fs FS, path string, log *lockedBuffer) *Snapshot {
+func startOn(t *testing.T, fs FS, path string, log *logtest.Buffer) *Snapshot {
 	t.Helper()
 	store, _, err := Open(fs, path, false)
 	if err != nil {
@@ -64,7 +64,7 @@ func startOn(t *testing.T, fs FS, path string, log *lockedBuffer) *Snapshot {
 
 func TestP166_HandlersWaitForTheFile(t *testing.T) {
 	fs, path := &stuckFS{}, filepath.Join(t.TempDir(), "s")
-	var log lockedBuffer
+	var log logtest.Buffer
 	s := startOn(t, fs, path, &log)
 	defer s.Close()
 	event := serf.Event{Type: serf.EventUser, LTime: 7}
@@ -102,7 +102,7 @@ func TestP166_HandlersWaitForTheFile(t *testing.T) {
 func TestSnapshotOnAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs, path := &stuckFS{}, filepath.Join(t.TempDir(), "s")
-		var log lockedBuffer
+		var log logtest.Buffer
 		s := startOn(t, fs, path, &log)
 		s.Peers([]Peer{{Name: "a", Addr: addr4(1)}})
 		time.Sleep(time.Second)
@@ -139,22 +139,4 @@ func TestSnapshotOnAFullDisk(t *testing.T) {
 			t.Errorf("its end was reported %d times", n)
 		}
 	})
-}
-
-// lockedBuffer is a log that is read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

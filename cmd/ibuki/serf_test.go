@@ -11,9 +11,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/ibuki-dev/ibuki/logtest"
 )
 
 // serfOnPath is the real program, if it is installed. It is looked up before
@@ -252,7 +253,7 @@ func TestSameFaults(t *testing.T) {
 func TestSameMonitor(t *testing.T) {
 	eachSerf(t, func(t *testing.T, serf string) {
 		n := startSerf(t, serf, "n1")
-		var outs [2]lockedBuffer
+		var outs [2]logtest.Buffer
 		var cmds [2]*exec.Cmd
 		for i, program := range []string{serf, "serf"} {
 			cmds[i] = exec.CommandContext(t.Context(), program, "monitor", "-log-level=err", "-rpc-addr="+n.rpc)
@@ -265,7 +266,7 @@ func TestSameMonitor(t *testing.T) {
 			t.Helper()
 			// The first of a kind may come before a monitor listens.
 			for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-				if outs[0].has(marker) && outs[1].has(marker) {
+				if outs[0].Contains(marker) && outs[1].Contains(marker) {
 					return
 				}
 				if time.Now().After(end) {
@@ -312,26 +313,6 @@ func monitorBlocks(out string) string {
 	}
 	return strings.Join(blocks[max(from, 0):], "Event Info:\n")
 }
-
-// lockedBuffer is a buffer that may be read while a program writes to it.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lockedBuffer) has(s string) bool { return strings.Contains(l.String(), s) }
 
 // serfAgent is a running real agent.
 type serfAgent struct {
