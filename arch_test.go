@@ -46,7 +46,7 @@ writelog/fill: groonga groonga/groongatest writelog/applier |
 writelog/member/membertest: |
 writelog/member: writelog writelog/member/membertest writelog/store | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
-gateway:    live livefile catalog groonga groonga/groongatest compare dispatch sock writelog/member | github.com/valyala/fasthttp
+gateway:    access live livefile catalog groonga groonga/groongatest compare dispatch sock writelog/member | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/handler: agent/logging wire serf live rpc |
 agent/logging: swim serf atomicfile | gopkg.in/natefinch/lumberjack.v2
@@ -56,7 +56,7 @@ agent/transport: | golang.org/x/sys/unix
 agent:      agent/handler agent/logging agent/snapshot agent/transport agent/transport/transporttest wire swim serf coordinate live livefile atomicfile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
-droonga:    groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
+droonga:    access groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
 terminal:   | charm.land/lipgloss/v2 golang.org/x/term
 diagnose:   rpc coordinate |
 lab:        catalog rpc terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2

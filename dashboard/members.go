@@ -204,7 +204,7 @@ type agentAnswer struct {
 // agentInfo answers with what there is to know of this node.
 func (s *Server) agentInfo(w http.ResponseWriter, _ *http.Request) error {
 	answer(w, http.StatusOK, agentAnswer{Name: s.cfg.Name, Version: s.cfg.Version, Now: time.Now().UTC(), Begun: s.begun.UTC(),
-		Stats: s.agent.Stats(), Figures: s.figures(), Streams: len(s.streams), Records: s.journal.end() - 1, Gateway: s.beside.address != ""})
+		Stats: s.agent.Stats(), Figures: s.figures(), Streams: s.streams.Len(), Records: s.journal.end() - 1, Gateway: s.beside.address != ""})
 	return nil
 }
 

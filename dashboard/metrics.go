@@ -58,7 +58,7 @@ func (m *meters) init(s *Server) {
 	r := prometheus.NewRegistry()
 	r.MustRegister(m.requests, m.gaps, agentCollector{s},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		gauge("ibuki_http_streams", "Clients of the stream.", func() float64 { return float64(len(s.streams)) }),
+		gauge("ibuki_http_streams", "Clients of the stream.", func() float64 { return float64(s.streams.Len()) }),
 		gauge("ibuki_list_version", "Version of the list of live nodes.", func() float64 { return float64(s.agent.Live().Current().Version()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "ibuki_http_records_total", Help: "Records of the stream."},
 			func() float64 { return float64(s.journal.end() - 1) }),

@@ -25,6 +25,7 @@ func (s *Server) permit(r *http.Request, verb access.Verbs) error {
 		return nil
 	}
 	grant, presented, ok := s.grant(r)
+	seatOf(r).Know(ok && grant.Name != "")
 	refusal := s.checkOrigin(r, ok && presented && r.Header.Get("Authorization") != "")
 	switch {
 	case refusal != nil:

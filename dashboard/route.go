@@ -53,6 +53,9 @@ func (s *Server) handler() http.Handler {
 // route does for every request what is the same for all: who asks, what came of it.
 func (s *Server) route(one route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seat := seatOf(r)
+		seat.Begin()
+		defer seat.End()
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -35,7 +36,8 @@ type Config struct {
 	// Logger gets who was refused, once a minute each. nil: nobody.
 	Logger *slog.Logger
 
-	// MaxConns is how many connections there may be: 1024.
+	// MaxConns is how many connections there may be: 1024. Beyond it, and beyond MaxStreams,
+	// another client gives way: see access.Seats.
 	MaxConns int
 	// MaxStreams is how many clients of /v1/stream there may be: 512.
 	MaxStreams int
@@ -69,7 +71,8 @@ type Server struct {
 	meters    meters
 	http      *http.Server
 	cross     *http.CrossOriginProtection
-	streams   chan struct{} // one for each client that may come
+	seats     *access.Seats // connections
+	streams   *access.Seats // those of them that read the stream
 	queries   chan struct{} // one for each query
 	whys      chan struct{} // one for each question to all members
 	beside    gatewayCache
@@ -101,7 +104,7 @@ func New(cfg Config) *Server {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{cfg: cfg, agent: cfg.Agent, begun: time.Now(), journal: newJournal(),
-		streams: make(chan struct{}, cfg.MaxStreams), queries: make(chan struct{}, cfg.MaxQueries)}
+		seats: access.NewSeats(cfg.MaxConns), streams: access.NewSeats(cfg.MaxStreams), queries: make(chan struct{}, cfg.MaxQueries)}
 	s.cross = http.NewCrossOriginProtection()
 	s.epoch = epochOf(s.begun)
 	s.histories.nodes = make(map[string]*past)
@@ -118,6 +121,9 @@ func New(cfg Config) *Server {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, seatKey{}, access.SeatOf(c))
+		},
 	}
 	s.wg.Go(func() { s.follow(s.ctx) })
 	return s
@@ -126,7 +132,7 @@ func New(cfg Config) *Server {
 // Serve serves on l until Close, which closes it.
 func (s *Server) Serve(l net.Listener) error {
 	// TLS comes on top: net/http looks whether a connection is of that kind.
-	l = &bounded{Listener: l, free: make(chan struct{}, s.cfg.MaxConns), done: s.ctx.Done()}
+	l = s.seats.Listen(shrinking{l})
 	if s.cfg.TLS != nil {
 		l = tls.NewListener(l, s.cfg.TLS)
 	}
@@ -145,49 +151,36 @@ func (s *Server) Close() {
 	s.beside.close()
 }
 
-// bounded is a listener that lets only so many connections be there at once. Who
-// comes beyond waits in the system's queue.
-type bounded struct {
-	net.Listener
-	free chan struct{}
-	done <-chan struct{}
+// seatKey is where the context of a request has the client's seat.
+type seatKey struct{}
+
+// seatOf is the seat of the client that sent a request.
+func seatOf(r *http.Request) *access.Seat {
+	seat, _ := r.Context().Value(seatKey{}).(*access.Seat)
+	return seat
 }
 
-// Accept implements net.Listener.
-func (b *bounded) Accept() (net.Conn, error) {
-	select {
-	case b.free <- struct{}{}:
-	case <-b.done:
-		return nil, net.ErrClosed
-	}
-	c, err := b.Listener.Accept()
+// addrOf is the address that a request came from.
+func addrOf(r *http.Request) net.Addr {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		<-b.free
-		return nil, err
+		return &net.UnixAddr{}
 	}
-	shrink(c)
-	return &boundedConn{Conn: c, free: b.free}, nil
+	return net.TCPAddrFromAddrPort(from)
 }
 
 // writeBuffer is what the system keeps for a client that does not read, in bytes. It
 // would make it megabytes by itself.
 const writeBuffer = 128 << 10
 
-func shrink(c net.Conn) {
-	if t, ok := c.(interface{ SetWriteBuffer(int) error }); ok {
+// shrinking is a listener whose connections keep no more than that.
+type shrinking struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l shrinking) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if t, ok := c.(interface{ SetWriteBuffer(int) error }); ok && err == nil {
 		_ = t.SetWriteBuffer(writeBuffer) // if not, it is what the system makes it
 	}
-}
-
-type boundedConn struct {
-	net.Conn
-	free chan struct{}
-	once sync.Once
-}
-
-// Close implements net.Conn.
-func (c *boundedConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { <-c.free })
-	return err
+	return c, err
 }

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -253,12 +254,22 @@ func TestOpenAPI(t *testing.T) {
 // TestBounds: what is too much is refused, who is too slow is dropped.
 func TestBounds(t *testing.T) {
 	s := serve(t, func(c *Config) { c.MaxConns, c.MaxStreams, c.Patience = 8, 2, 200*time.Millisecond })
+	first := s.follow("")
+	defer first.conn.Close()
 	for range 2 {
 		f := s.follow("")
 		defer f.conn.Close()
 	}
-	if status, body := s.ask("GET", "/v1/stream", "", ""); status != 503 || !strings.Contains(body, "too many streams") {
-		t.Errorf("a third stream: %d %s", status, body)
+	eventually(t, "the first of three streams gives way", func() bool { return s.streams.Evicted() == 1 })
+	_ = first.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for in := bufio.NewReader(first.conn); ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the stream that gave way: %v", err)
+		}
+		if line == "0\r\n" { // the last chunk
+			break
+		}
 	}
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -269,20 +280,48 @@ func TestBounds(t *testing.T) {
 	if answer, _ := io.ReadAll(conn); !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
 		t.Errorf("a large header: %.60q", answer)
 	}
-	// More connections than there may be wait, and are served when others go.
-	var idle []net.Conn
-	for range 20 {
+}
+
+// TestPatientClients: connections that stay, with nothing said or served before, lock
+// nobody out, and take nothing from whoever has a token.
+func TestPatientClients(t *testing.T) {
+	s := serve(t, func(c *Config) { c.MaxConns = 16 })
+	operator, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
+	answers := bufio.NewReader(operator)
+	members := func() {
+		fmt.Fprintf(operator, "GET /v1/members HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %sread\r\n\r\n", secret)
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("the operator's connection: %v %v", resp, err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+	}
+	members()
+	for i := range 100 {
 		c, err := net.Dial("tcp", s.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		idle = append(idle, c)
+		defer c.Close()
+		switch i % 3 {
+		case 0:
+			fmt.Fprint(c, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+			if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 200 {
+				t.Errorf("/healthz behind %d others: %v %v", i, resp, err)
+			}
+		case 1:
+			fmt.Fprint(c, "GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+		}
+		if i%10 == 9 {
+			members()
+		}
 	}
-	for _, c := range idle {
-		c.Close()
-	}
-	if status, _ := s.ask("GET", "/healthz", "", ""); status != 200 {
-		t.Errorf("afterwards: %d", status)
+	if n := s.seats.Len(); n > 16 {
+		t.Errorf("%d connections", n)
 	}
 }
 

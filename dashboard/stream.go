@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -32,12 +33,12 @@ type streamer struct {
 // records from before, or from where a client left off that says so (Last-Event-ID). A client that does not read is
 // dropped; what it missed is there when it is back, or is said to be missing.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
-		return busy("too many streams")
-	}
+	ctx, leave := context.WithCancel(r.Context())
+	defer leave()
+	grant, _, _ := s.grant(r)
+	seat := s.streams.Take(addrOf(r), leave)
+	defer seat.Free()
+	seat.Know(grant.Name != "")
 	last, err := lastOf(r)
 	if err != nil {
 		return err
@@ -52,7 +53,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	if gap != nil {
 		t.gap(gap)
 	}
-	t.run(r.Context().Done(), s.ctx.Done())
+	t.run(ctx.Done(), s.ctx.Done())
 	return nil
 }
 

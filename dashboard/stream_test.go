@@ -149,7 +149,7 @@ func TestStalledStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all are there", func() bool { return len(s.streams) == clients })
+	eventually(t, "all are there", func() bool { return s.streams.Len() == clients })
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -177,7 +177,7 @@ func TestStalledStreams(t *testing.T) {
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 40<<20 {
 		t.Errorf("the heap grew by %d MiB", grown>>20)
 	}
-	eventually(t, "those that do not read are dropped", func() bool { return len(s.streams) <= clients/2 })
+	eventually(t, "those that do not read are dropped", func() bool { return s.streams.Len() <= clients/2 })
 }
 
 func TestJournalCountsWhatIsMissed(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/dispatch"
 	"github.com/ibuki-dev/ibuki/groonga"
 )
@@ -30,7 +31,7 @@ type Config struct {
 	// Datasets are the names that messages may have. Empty: the Doer judges.
 	Datasets []string
 
-	MaxConns     int           // clients at a time: 1,000
+	MaxConns     int           // clients at a time: 1,000; beyond it another one gives way: see access.Seats
 	MaxMessage   int           // bytes of one message, also when it was compressed: 16 MiB
 	MaxRequests  int           // messages under way, of all clients: 1,000
 	MaxReceivers int           // connections for answers: 1,000
@@ -72,6 +73,7 @@ type Server struct {
 	cfg      Config
 	ctx      context.Context
 	stop     context.CancelFunc
+	seats    *access.Seats
 	requests chan struct{} // one for each message under way
 	replies  replies
 	all      sync.WaitGroup
@@ -88,6 +90,7 @@ type Server struct {
 func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), conns: make(map[net.Conn]struct{})}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.seats = access.NewSeats(s.cfg.MaxConns)
 	s.requests = make(chan struct{}, s.cfg.MaxRequests)
 	s.replies.init(s)
 	return s
@@ -119,9 +122,13 @@ func (s *Server) Serve(l net.Listener) error {
 			conn.Close()
 			continue
 		}
+		ctx, cancel := context.WithCancel(s.ctx)
+		seat := s.seats.Take(conn.RemoteAddr(), func() { cancel(); conn.Close() })
 		go func() {
 			defer s.all.Done()
-			s.client(conn)
+			defer cancel()
+			defer seat.Free()
+			s.client(ctx, conn, seat)
 		}()
 	}
 }
@@ -166,11 +173,11 @@ func (s *Server) stopping() bool {
 	return s.closed
 }
 
-// enter counts a client's connection, unless there are too many.
+// enter notes a client's connection, unless Stop was called.
 func (s *Server) enter(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.conns) >= s.cfg.MaxConns {
+	if s.closed {
 		return false
 	}
 	s.conns[conn] = struct{}{}
@@ -209,8 +216,8 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // client reads the messages of one connection. Its writes are done one after the
 // other, in their order, and what follows a write sees it; reads are done at the
-// same time.
-func (s *Server) client(conn net.Conn) {
+// same time. It ends with ctx.
+func (s *Server) client(ctx context.Context, conn net.Conn, seat *access.Seat) {
 	defer func() {
 		conn.Close()
 		s.mu.Lock()
@@ -235,13 +242,14 @@ func (s *Server) client(conn net.Conn) {
 			}
 			return
 		}
+		seat.Begin()
 		for _, e := range f.entries {
 			req, err := parseRequest(e.tag, e.record)
 			if err != nil {
 				s.complain(conn.RemoteAddr(), err)
 				continue
 			}
-			s.take(&req)
+			s.take(ctx, &req)
 		}
 		if f.chunk != "" {
 			ack, err := pack(map[string]any{"ack": f.chunk})
@@ -253,6 +261,7 @@ func (s *Server) client(conn net.Conn) {
 				return
 			}
 		}
+		seat.End()
 	}
 }
 
@@ -264,11 +273,12 @@ func (s *Server) complain(from net.Addr, err error) {
 	}
 }
 
-// take has a message done: a read beside others, a write before it returns.
-func (s *Server) take(r *request) {
+// take has a message done: a read beside others, a write before it returns. A client that
+// is gone does not wait for its turn.
+func (s *Server) take(ctx context.Context, r *request) {
 	select {
 	case s.requests <- struct{}{}:
-	case <-s.ctx.Done():
+	case <-ctx.Done():
 		return
 	}
 	s.all.Add(1)

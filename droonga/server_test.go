@@ -436,3 +436,20 @@ func TestHeartbeat(t *testing.T) {
 		t.Errorf("the answer to a heartbeat: %q, %v", buf[:n], err)
 	}
 }
+
+// Clients that stay, silent or not, lock nobody out.
+func TestPatientClients(t *testing.T) {
+	doer := &fakeDoer{answer: commands("status", `[[0,1.5,0.25],{}]`)}
+	s, addr := startServer(t, Config{Doer: doer, MaxConns: 8})
+	receiver := newReceiver(t)
+	for i := range 40 {
+		conn := dial(t, addr)
+		if i%2 == 0 {
+			write(t, conn, message(receiver, "1", "status", nil))
+			receiver.next()
+		}
+	}
+	if n := s.seats.Len(); n > 8 {
+		t.Errorf("%d clients", n)
+	}
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/compare"
 	"github.com/ibuki-dev/ibuki/dispatch"
 	"github.com/ibuki-dev/ibuki/groonga"
@@ -46,7 +47,7 @@ type Config struct {
 	// Status is what /status shows, as JSON; needed.
 	Status func() any
 
-	MaxConns  int // clients at a time: 10,000
+	MaxConns  int // clients at a time: 10,000; beyond it another one gives way: see access.Seats
 	MaxBody   int // bytes of a body that is no load, or says that it is a form: 64 MiB
 	MaxRecord int // bytes of one record of a load: 16 MiB
 	MaxChunk  int // bytes of records that are loaded in one step; a larger load is taken in several: 1 MiB
@@ -77,8 +78,9 @@ func (c Config) withDefaults() Config {
 
 // Server speaks Groonga's HTTP interface.
 type Server struct {
-	cfg  Config
-	http *fasthttp.Server
+	cfg   Config
+	http  *fasthttp.Server
+	seats *access.Seats
 
 	mu       sync.Mutex
 	listener net.Listener // what Serve was given
@@ -89,10 +91,11 @@ type Server struct {
 // NewServer makes a Server.
 func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), streams: make(map[net.Conn]bool)}
+	s.seats = access.NewSeats(s.cfg.MaxConns)
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
 		Name:                         "ibuki",
-		Concurrency:                  s.cfg.MaxConns,
+		Concurrency:                  2 * s.cfg.MaxConns, // with those that gave way, and have not ended yet
 		IdleTimeout:                  s.cfg.IdleTimeout,
 		ReadBufferSize:               maxHead,
 		ErrorHandler:                 s.unreadable,
@@ -121,7 +124,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if stopped {
 		return l.Close()
 	}
-	err := s.http.Serve(sock.Cheap(l))
+	err := s.http.Serve(s.seats.Listen(sock.Cheap(l)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -149,6 +152,9 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // handle routes one request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	seat := access.SeatOf(ctx.Conn())
+	seat.Begin()
+	defer seat.End()
 	// Nearly all are commands: of those the library need not take the path apart.
 	if bytes.HasPrefix(ctx.RequestURI(), []byte("/d/")) {
 		s.command(ctx)

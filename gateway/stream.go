@@ -15,6 +15,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/sock"
 	"github.com/ibuki-dev/ibuki/writelog/member"
 )
@@ -144,7 +145,10 @@ func (s *Server) logStream(ctx *fasthttp.RequestCtx) {
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols)
 	ctx.Response.Header.Set("Connection", "Upgrade")
 	ctx.Response.Header.Set("Upgrade", streamProtocol)
+	seat := access.SeatOf(ctx.Conn())
 	ctx.Hijack(func(conn net.Conn) {
+		seat.Begin()
+		defer seat.End()
 		if !s.keepStream(conn, true) {
 			return
 		}

@@ -23,6 +23,7 @@ import (
 type serverConn struct {
 	s      *Server
 	conn   net.Conn
+	seat   *access.Seat
 	name   string
 	since  time.Time
 	ctx    context.Context // ends with the connection
@@ -90,6 +91,18 @@ func (c *serverConn) serve() {
 func (c *serverConn) abort() {
 	c.cancel()
 	c.conn.Close()
+}
+
+// giveWay ends the connection, because somebody else needs the seat.
+func (c *serverConn) giveWay() {
+	c.cancel()
+	closeNow(c.conn)
+}
+
+// presented sets what the client may do.
+func (c *serverConn) presented(grant access.Grant) {
+	c.grant.Store(&grant)
+	c.seat.Know(grant.Name != "")
 }
 
 // close ends the connection and waits for its streams. If it is the server that
@@ -177,6 +190,8 @@ func (c *serverConn) serveOne() error {
 		c.refused(head.Command, refusal)
 		return c.reply(head.Seq, refusal, nil)
 	}
+	c.seat.Begin()
+	defer c.seat.End()
 	return cmd.serve(&req)
 }
 

@@ -51,7 +51,7 @@ func (r *request) authenticate(secret string) bool {
 	case !ok:
 		return false
 	}
-	r.grant.Store(&grant)
+	r.presented(grant)
 	r.ready.Store(true)
 	return true
 }
@@ -92,7 +92,7 @@ func (c *serverConn) handshakeTLS() error {
 	}
 	if certs := conn.ConnectionState().PeerCertificates; len(certs) > 0 && c.s.cfg.Guard != nil {
 		if grant, ok := c.s.cfg.Guard.Cert(certs[0]); ok {
-			c.grant.Store(&grant)
+			c.presented(grant)
 		}
 	}
 	return nil

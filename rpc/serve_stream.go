@@ -94,7 +94,9 @@ func (r *request) run(st *serverStream, stream func(*serverStream) error, releas
 		r.streams.drop(st)
 		return err
 	}
+	r.seat.Begin()
 	r.streams.wg.Go(func() {
+		defer r.seat.End()
 		defer r.streams.drop(st)
 		defer release()
 		if err := stream(st); err != nil && r.ctx.Err() == nil {

@@ -24,7 +24,7 @@ type ServerConfig struct {
 	Guard  *access.Guard
 	Logger *slog.Logger // nil: silent
 
-	MaxClients int // 1024; beyond it those that never got through the handshake make room
+	MaxClients int // 1024; beyond it another one gives way: see access.Seats
 	MaxStreams int // 64 for each client: streams, monitor and running queries
 	MaxRequest int // 1 MiB: the body of one request, as encoded
 	// MaxQueryRecords is how many answers of one query may wait for a client
@@ -75,8 +75,7 @@ func setDefault[T int | time.Duration](v *T, def T) {
 type ServerStats struct {
 	Clients     int    // connected now
 	Accepted    uint64 // connections
-	Refused     uint64 // connections beyond MaxClients
-	Evicted     uint64 // silent connections that made room
+	Evicted     uint64 // connections that made room for others
 	Commands    uint64
 	BadRequests uint64 // requests that could not be read or decoded
 	Forbidden   uint64 // commands that the client's token is not good for
@@ -96,9 +95,10 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	clients   map[*serverConn]struct{}
+	seats     *access.Seats
 	closed    bool
 
-	accepted, refused, evicted         atomic.Uint64
+	accepted                           atomic.Uint64
 	commands, badRequests, lostStreams atomic.Uint64
 	refusedCommands                    atomic.Uint64
 }
@@ -106,8 +106,10 @@ type Server struct {
 // NewServer returns a server that serves nothing yet. It copies cfg.
 func NewServer(cfg ServerConfig, b Backend) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
+	cfg = cfg.withDefaults()
 	return &Server{
-		cfg:       cfg.withDefaults(),
+		cfg:       cfg,
+		seats:     access.NewSeats(cfg.MaxClients),
 		backend:   b,
 		authSum:   sha256.Sum256([]byte(cfg.AuthKey)),
 		ctx:       ctx,
@@ -162,47 +164,26 @@ func (s *Server) track(l net.Listener) bool {
 func (s *Server) ServeConn(conn net.Conn) {
 	c := newServerConn(s, conn)
 	s.mu.Lock()
-	ok := !s.closed && (len(s.clients) < s.cfg.MaxClients || s.evict())
-	if ok {
-		s.clients[c] = struct{}{}
-		s.wg.Add(1)
-	}
-	s.mu.Unlock()
-	if !ok {
-		s.refused.Add(1)
-		s.cfg.Logger.Warn("agent.ipc: Refused client: too many", "client", c.name)
+	if s.closed {
+		s.mu.Unlock()
 		c.abort()
 		return
 	}
+	s.clients[c] = struct{}{}
+	s.wg.Add(1)
+	s.mu.Unlock()
+	c.seat = s.seats.Take(conn.RemoteAddr(), c.giveWay)
+	c.presented(*c.grant.Load())
 	s.accepted.Add(1)
 	s.cfg.Logger.Info("agent.ipc: Accepted client", "client", c.name)
 	go func() {
 		defer s.wg.Done()
 		c.serve()
+		c.seat.Free()
 		s.mu.Lock()
 		delete(s.clients, c)
 		s.mu.Unlock()
 	}()
-}
-
-// evict closes the oldest connection that has not come through handshake and
-// authentication, if there is one: connections that say nothing must not lock
-// out those that do. The caller holds mu.
-func (s *Server) evict() bool {
-	var oldest *serverConn
-	// order-free: the minimum
-	for c := range s.clients {
-		if !c.ready.Load() && (oldest == nil || c.since.Before(oldest.since)) {
-			oldest = c
-		}
-	}
-	if oldest == nil {
-		return false
-	}
-	delete(s.clients, oldest)
-	closeNow(oldest.conn)
-	s.evicted.Add(1)
-	return true
 }
 
 // Close ends the server: no new clients, the streams end, calls of the backend
@@ -253,14 +234,10 @@ func (s *Server) wait() bool {
 
 // Stats returns the counters.
 func (s *Server) Stats() ServerStats {
-	s.mu.Lock()
-	n := len(s.clients)
-	s.mu.Unlock()
 	return ServerStats{
-		Clients:     n,
+		Clients:     s.seats.Len(),
 		Accepted:    s.accepted.Load(),
-		Refused:     s.refused.Load(),
-		Evicted:     s.evicted.Load(),
+		Evicted:     s.seats.Evicted(),
 		Commands:    s.commands.Load(),
 		BadRequests: s.badRequests.Load(),
 		Forbidden:   s.refusedCommands.Load(),

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
+
+	"github.com/ibuki-dev/ibuki/access"
 )
 
 // rawConn is a client that may send anything.
@@ -200,13 +202,56 @@ func TestSilentClientsMakeRoom(t *testing.T) {
 	for _, x := range silent {
 		x.wantEnd()
 	}
-	d := pipe(t, s)
-	d.wantEnd() // all three are working clients now
 	for _, x := range []*rawConn{a, b, c} {
 		x.request(cmdStop, 2, stopRequest{})
 		x.wantReply(2, "")
 	}
-	if got := s.Stats(); got.Evicted != 10 || got.Refused != 1 || got.Clients != 3 {
+	d := ready(t, s)
+	a.wantEnd() // of three that work it was served the longest ago
+	for _, x := range []*rawConn{b, c, d} {
+		x.request(cmdStop, 3, stopRequest{})
+		x.wantReply(3, "")
+	}
+	if got := s.Stats(); got.Evicted != 11 || got.Clients != 3 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Clients that have shaken hands, and read a stream even, give way to whoever comes, and
+// a client with a token never gives way to them.
+func TestAnonymousClientsMakeRoom(t *testing.T) {
+	guard := &access.Guard{}
+	const secret = "the secret of an operator"
+	if err := guard.Set([]access.Token{{Name: "operator", Secret: secret, Verbs: access.Admin}}, access.Read); err != nil {
+		t.Fatal(err)
+	}
+	s := NewServer(ServerConfig{MaxClients: 16, Guard: guard}, &fakeBackend{})
+	defer s.Close()
+	operator := func() *rawConn {
+		c := ready(t, s)
+		c.request(cmdAuth, 1, authRequest{AuthKey: secret})
+		c.wantReply(1, "")
+		return c
+	}
+	first := operator()
+	for i := range 50 {
+		c := ready(t, s)
+		if i%2 == 0 {
+			c.request(cmdStream, 1, streamRequest{Type: "*"})
+			c.wantReply(1, "")
+		}
+	}
+	second := operator()
+	for i := range 50 {
+		ready(t, s)
+		if i%10 == 0 {
+			for _, c := range []*rawConn{first, second} {
+				c.request(cmdStop, uint64(i)+2, stopRequest{})
+				c.wantReply(uint64(i)+2, "")
+			}
+		}
+	}
+	if got := s.Stats(); got.Clients != 16 || got.Evicted != 102-16 {
 		t.Errorf("%+v", got)
 	}
 }
