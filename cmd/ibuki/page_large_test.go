@@ -145,23 +145,24 @@ func largePage(t *testing.T, b browser) {
 }
 
 // frames is what a page measured of itself.
-type frames struct{ Median, P95, Worst, Pictures, DrawMedian, DrawP99 float64 }
+type frames struct{ Median, P95, Worst, Frames, Pictures, DrawMedian, DrawP99, Touched float64 }
 
 const measureFrames = `new Promise((done) => {
 	const took = [], at = (list, q) => list[Math.min(list.length - 1, Math.floor(q * list.length))];
 	ibukiDrawn.length = 0;
 	const begun = performance.now();
-	let last = begun;
+	let last = begun, changes = 0;
+	new MutationObserver((list) => { changes += list.length; }).observe(document.getElementById("rows"), { subtree: true, childList: true, characterData: true, attributes: true });
 	const scroller = document.getElementById("scroller");
 	const next = (now) => {
 		took.push(now - last);
 		last = now;
 		scroller.scrollTop = (scroller.scrollTop + 60) % 30000;
-		if (now - begun < 1500) return requestAnimationFrame(next);
+		if (now - begun < 1500 || took.length < 8) return requestAnimationFrame(next);
 		took.shift();
 		took.sort((a, b) => a - b);
 		const drawn = ibukiDrawn.slice().sort((a, b) => a - b);
-		done({ Median: at(took, 0.5), P95: at(took, 0.95), Worst: took.at(-1), Pictures: drawn.length, DrawMedian: at(drawn, 0.5) ?? 0, DrawP99: at(drawn, 0.99) ?? 0 });
+		done({ Median: at(took, 0.5), P95: at(took, 0.95), Worst: took.at(-1), Frames: took.length + 1, Pictures: drawn.length, Touched: changes, DrawMedian: at(drawn, 0.5) ?? 0, DrawP99: at(drawn, 0.99) ?? 0 });
 	};
 	requestAnimationFrame(next);
 })`
@@ -181,12 +182,16 @@ func smoothPage(t *testing.T, b browser) {
 	cancel()
 	flips.Wait()
 	t.Logf("1,000 members, scrolled: a picture every %.1f ms (95 of 100 within %.1f, worst %.1f)", calm.Median, calm.P95, calm.Worst)
-	t.Logf("with 500 changes a second: a picture every %.1f ms (95 of 100 within %.1f, worst %.1f); %.0f were made, half within %.1f ms, 99 of 100 within %.1f ms",
-		busy.Median, busy.P95, busy.Worst, busy.Pictures, busy.DrawMedian, busy.DrawP99)
+	t.Logf("with 500 changes a second: a picture every %.1f ms (95 of 100 within %.1f, worst %.1f); %.0f were made, half within %.1f ms, 99 of 100 within %.1f ms; %.0f nodes changed",
+		busy.Median, busy.P95, busy.Worst, busy.Pictures, busy.DrawMedian, busy.DrawP99, busy.Touched)
 	p.sound()
-	// On a machine that does much else these are far from what a user's shows.
-	if busy.Median > 400 || busy.DrawMedian > 50 {
-		t.Errorf("it stutters: %+v", busy)
+	// How long a picture takes is the machine's. That there is at most one a frame, and
+	// that it changes a few nodes of each row in sight only, keeps it from stuttering.
+	if busy.Pictures > busy.Frames+1 {
+		t.Errorf("%.0f pictures were made in %.0f frames", busy.Pictures, busy.Frames)
+	}
+	if most := 600 * (busy.Frames + 1); busy.Touched > most {
+		t.Errorf("%.0f nodes of the list were changed in %.0f frames, want at most %.0f", busy.Touched, busy.Frames, most)
 	}
 	want := a.list.Current().NumAlive()
 	p.until("it shows what is so in the end", fmt.Sprintf(`[...document.querySelectorAll(".s-alive b, .s-degraded b")].reduce((n, b) => n + Number(b.textContent.replace(",", "")), 0) === %d`, want))
