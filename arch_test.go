@@ -49,21 +49,22 @@ writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
 gateway:    access live livefile catalog groonga groonga/groongatest compare dispatch sock writelog/member | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/handler: agent/logging wire serf live rpc |
-agent/logging: swim serf atomicfile | gopkg.in/natefinch/lumberjack.v2
+agent/logging: printable swim serf atomicfile | gopkg.in/natefinch/lumberjack.v2
 agent/snapshot: wire swim serf atomicfile |
 agent/transport/transporttest: agent/transport |
 agent/transport: | golang.org/x/sys/unix
-agent:      agent/handler agent/logging agent/snapshot agent/transport agent/transport/transporttest wire swim serf coordinate live livefile atomicfile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
+agent:      printable agent/handler agent/logging agent/snapshot agent/transport agent/transport/transporttest wire swim serf coordinate live livefile atomicfile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
 droonga:    access groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
-terminal:   | charm.land/lipgloss/v2 golang.org/x/term
-diagnose:   rpc coordinate |
+terminal:   printable | charm.land/lipgloss/v2 golang.org/x/term
+printable:  |
+diagnose:   printable rpc coordinate |
 lab:        catalog rpc terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2
 top:        rpc diagnose terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2
 netns:      |
 logtest:    |
-cmd/ibuki:  compare writelog/member writelog/store agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
+cmd/ibuki:  printable compare writelog/member writelog/store agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

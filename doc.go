@@ -35,7 +35,7 @@
 //
 // The command:
 //
-//   - terminal, plot: tables and charts.
+//   - printable, terminal, plot: text of others made fit to be shown, tables, charts.
 //   - diagnose, lab, top: what is wrong and why, clusters to break, a live view.
 //   - cmd/ibuki: the command line.
 //

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/agent/logging"
+	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 )
@@ -40,9 +40,9 @@ func (a *Agent) logEvent(e *serf.Event) {
 	text := e.Type.String()
 	switch e.Type {
 	case serf.EventUser:
-		text = "user-event: " + logging.OneLine(e.Name)
+		text = "user-event: " + printable.Line(e.Name)
 	case serf.EventQuery:
-		text = "query: " + logging.OneLine(e.Name)
+		text = "query: " + printable.Line(e.Name)
 	}
 	a.logger.Info("agent: Received event: " + text)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/logging"
+	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/swim"
 )
 
@@ -117,7 +118,7 @@ func (f *faults) note(kind, reason string, from netip.AddrPort, err error) {
 		return
 	}
 	if err != nil {
-		line += ": " + logging.OneLine(err.Error())
+		line += ": " + printable.Line(err.Error())
 	}
 	f.logger.Warn(line)
 }

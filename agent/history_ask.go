@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/agent/logging"
+	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/rpc"
 	"github.com/ibuki-dev/ibuki/serf"
 )
@@ -40,7 +40,7 @@ func (a *Agent) tellHistory() {
 		select {
 		case ask := <-a.historyAsks:
 			if err := a.answerHistory(&ask); err != nil {
-				a.logger.Warn("agent: Cannot tell what is known of a member", "asker", logging.OneLine(ask.From), "err", err)
+				a.logger.Warn("agent: Cannot tell what is known of a member", "asker", printable.Line(ask.From), "err", err)
 			}
 		case <-a.loopDone:
 			return
@@ -116,7 +116,7 @@ func (a *Agent) collectHistory(ctx context.Context, records <-chan rpc.QueryReco
 				answered++
 				h, err := rpc.UnpackHistory(r.Payload)
 				if err != nil {
-					a.logger.Warn("agent: A member's account cannot be read", "member", logging.OneLine(r.From), "err", err)
+					a.logger.Warn("agent: A member's account cannot be read", "member", printable.Line(r.From), "err", err)
 					continue
 				}
 				h.From = r.From

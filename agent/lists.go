@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/livefile"
+	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/serf"
 )
 
@@ -78,7 +78,7 @@ func (a *Agent) reportList(t *livefile.Target, fault error) {
 }
 
 func (a *Agent) remarkList(t *livefile.Target, r live.Remark) {
-	a.logger.Warn(fmt.Sprintf("agent: live-node list %s: %s is %s", t.Path, logging.OneLine(r.Node), r.Text))
+	a.logger.Warn(fmt.Sprintf("agent: live-node list %s: %s is %s", t.Path, printable.Line(r.Node), r.Text))
 }
 
 // orderLists follows user events and queries that are about the files. The loop
@@ -94,7 +94,7 @@ func (a *Agent) orderLists(e *serf.Event) bool {
 	order.LTime = uint64(e.LTime)
 	order.Clock = livefile.EventClock
 	if err != nil {
-		a.logger.Warn("agent: " + logging.OneLine(err.Error()))
+		a.logger.Warn("agent: " + printable.Line(err.Error()))
 	}
 	var done func(livefile.Result, error)
 	if e.Type == serf.EventQuery {
@@ -103,7 +103,7 @@ func (a *Agent) orderLists(e *serf.Event) bool {
 		done = func(r livefile.Result, updateErr error) { a.answerList(id, r, errors.Join(err, updateErr)) }
 	}
 	if !a.lists.Order(order, done) {
-		a.logger.Warn(fmt.Sprintf("agent: live-node lists do not keep up: '%s' is dropped", logging.OneLine(e.Name)))
+		a.logger.Warn(fmt.Sprintf("agent: live-node lists do not keep up: '%s' is dropped", printable.Line(e.Name)))
 		return false
 	}
 	return e.Type == serf.EventQuery

@@ -3,12 +3,14 @@ package diagnose
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -126,11 +128,19 @@ func times(n int) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// String is the text format.
+// String is the text format. What others say of themselves is escaped in it.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s is %s; it failed %s in the time asked about.\n", r.Node, cmp.Or(r.Status, "not listed"), times(r.Failures))
-	fmt.Fprintf(&b, "Most likely: %s.\n", r.Cause)
+	say := func(w io.Writer, format string, args ...any) {
+		for i, arg := range args {
+			if text, ok := arg.(string); ok {
+				args[i] = printable.Line(text)
+			}
+		}
+		fmt.Fprintf(w, format, args...)
+	}
+	say(&b, "%s is %s; it failed %s in the time asked about.\n", r.Node, cmp.Or(r.Status, "not listed"), times(r.Failures))
+	say(&b, "Most likely: %s.\n", r.Cause)
 	if len(r.Accusers) > 0 {
 		who := slices.SortedFunc(maps.Keys(r.Accusers), func(a, b string) int {
 			return cmp.Or(cmp.Compare(r.Accusers[b], r.Accusers[a]), cmp.Compare(a, b))
@@ -139,25 +149,25 @@ func (r *Report) String() string {
 		for _, name := range who[:min(5, len(who))] {
 			top = append(top, fmt.Sprintf("%s (%d)", name, r.Accusers[name]))
 		}
-		fmt.Fprintf(&b, "Top accusers: %s.\n", strings.Join(top, ", "))
+		say(&b, "Top accusers: %s.\n", strings.Join(top, ", "))
 	}
-	fmt.Fprintf(&b, "%d of %d members answered", len(r.Answered), r.Asked)
+	say(&b, "%d of %d members answered", len(r.Answered), r.Asked)
 	for _, a := range r.Answered {
 		if a.Node == r.Node {
-			fmt.Fprintf(&b, ", among them %s itself, which has been running since %s", a.Node, a.Started.Format(time.DateTime))
+			say(&b, ", among them %s itself, which has been running since %s", a.Node, a.Started.Format(time.DateTime))
 		}
 	}
 	b.WriteString(".\n")
 	for _, a := range r.Answered {
 		if a.Health > 0 {
-			fmt.Fprintf(&b, "%s is overloaded itself (health score %d).\n", a.Node, a.Health)
+			say(&b, "%s is overloaded itself (health score %d).\n", a.Node, a.Health)
 		}
 	}
 	if len(r.Timeline) > 0 {
 		b.WriteString("\n")
 		rows := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		for _, l := range r.Timeline {
-			fmt.Fprintf(rows, "%s\t%s\t%s\n", l.Time.Format("15:04:05.000"), l.Observer, l.Text)
+			say(rows, "%s\t%s\t%s\n", l.Time.Format("15:04:05.000"), l.Observer, l.Text)
 		}
 		_ = rows.Flush() // to memory
 	}

@@ -6,6 +6,8 @@ import (
 
 	"charm.land/lipgloss/v2"
 	"golang.org/x/term"
+
+	"github.com/ibuki-dev/ibuki/printable"
 )
 
 // Is reports whether a person is at the other end of a stream.
@@ -36,7 +38,7 @@ var states = map[string]lipgloss.Style{
 func State(word string) lipgloss.Style { return states[word] }
 
 // Table aligns rows of cells, the first of which is the heading, and colours the
-// cells that are a state.
+// cells that are a state. What cannot be seen of a cell is escaped.
 func Table(cells [][]string) []string {
 	return align(cells, func(row int, cell string) string {
 		if row == 0 {
@@ -54,12 +56,13 @@ func PlainTable(cells [][]string) []string {
 	return align(cells, func(_ int, cell string) string { return cell })
 }
 
-// align pads each cell to its column's width; paint may colour it after that.
+// align escapes and pads each cell to its column's width; paint may colour it after that.
 func align(cells [][]string, paint func(row int, cell string) string) []string {
 	width := make([]int, len(cells[0]))
 	for _, line := range cells {
 		for i, cell := range line {
-			width[i] = max(width[i], lipgloss.Width(cell))
+			line[i] = printable.Line(cell)
+			width[i] = max(width[i], lipgloss.Width(line[i]))
 		}
 	}
 	lines := make([]string, len(cells))

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"charm.land/lipgloss/v2"
+
+	"github.com/ibuki-dev/ibuki/printable"
 )
 
 // Flow puts items on lines of at most width columns, " · " between those of one
@@ -26,8 +28,10 @@ func Flow(width int, items ...string) []string {
 	return lines
 }
 
-// Fit cuts a text without colours to width columns; a cut one ends in "…".
+// Fit cuts a text without colours to width columns; a cut one ends in "…". What cannot
+// be seen of it is escaped.
 func Fit(text string, width int) string {
+	text = printable.Line(text)
 	if lipgloss.Width(text) <= width {
 		return text
 	}

@@ -50,3 +50,19 @@ func TestAge(t *testing.T) {
 		}
 	}
 }
+
+// No name moves the cursor of a screen, or begins a line on it.
+func TestTableEscapes(t *testing.T) {
+	for _, table := range []func([][]string) []string{Table, PlainTable} {
+		lines := table([][]string{{"Name"}, {"a\n\x1b[2Jb"}})
+		if len(lines) != 2 || !strings.HasSuffix(lines[1], `a\n\x1b[2Jb`) {
+			t.Errorf("%q", lines)
+		}
+	}
+}
+
+func TestFitEscapes(t *testing.T) {
+	if got := Fit("a\n\u202eb", 20); got != `a\n\u202eb` {
+		t.Errorf("%q", got)
+	}
+}

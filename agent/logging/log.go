@@ -8,12 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
+	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 )
@@ -110,7 +109,7 @@ func (r *record) line() string {
 func (r *record) message() string {
 	text := r.text
 	if r.core {
-		text = OneLine(serf.Render(r.trace))
+		text = printable.Line(serf.Render(r.trace))
 	}
 	return strings.TrimSuffix(text, "\n")
 }
@@ -221,23 +220,6 @@ func (l *Log) SetLevel(level slog.Level) {
 // Trace takes a record of the core.
 func (l *Log) Trace(now time.Time, t *swim.Trace) {
 	l.add(record{at: now, level: traceLevel(t.Level), core: true, trace: *t})
-}
-
-// OneLine makes control characters visible: names come from the network, and
-// must not be able to begin a line of their own.
-func OneLine(s string) string {
-	if !strings.ContainsFunc(s, unicode.IsControl) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsControl(r) {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }
 
 func traceLevel(l swim.TraceLevel) slog.Level {

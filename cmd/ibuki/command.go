@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/ibuki-dev/ibuki/agent"
+	"github.com/ibuki-dev/ibuki/printable"
+	"github.com/ibuki-dev/ibuki/terminal"
 )
 
 // commands are all subcommands. Each is a variable in a file of its own.
@@ -52,6 +54,7 @@ type env struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
+	screen bool          // stdout is a terminal: what cannot be seen is escaped
 	all    []*command    // commands
 	cmd    *command      // the running one
 	set    *flag.FlagSet // what flags made last
@@ -73,8 +76,23 @@ type command struct {
 
 // say prints a line to stdout. Like Serf's, error messages of commands go there
 // too: stderr is for faults of the command line alone.
-func (e *env) say(format string, args ...any) {
-	fmt.Fprintf(e.stdout, format+"\n", args...)
+func (e *env) say(format string, args ...any) { e.print(fmt.Sprintf(format, args...) + "\n") }
+
+// print prints a text to stdout. A terminal gets nothing that moves its cursor; programs
+// that read a pipe get every byte, as from Serf's.
+func (e *env) print(text string) {
+	if e.screen {
+		text = printable.Text(text)
+	}
+	_, _ = io.WriteString(e.stdout, text)
+}
+
+// word is a text of others, such as a name, as a part of a line: it must not end it.
+func (e *env) word(s string) string {
+	if e.screen {
+		return printable.Line(s)
+	}
+	return s
 }
 
 // fail prints a line and is the exit code of a failed command.
@@ -106,7 +124,7 @@ func (e *env) flags() *flag.FlagSet {
 // run is the whole program. It returns the exit code: 127 for a command that
 // there is not.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	e := &env{name: "ibuki", stdin: stdin, stdout: stdout, stderr: stderr, all: commands}
+	e := &env{name: "ibuki", stdin: stdin, stdout: stdout, stderr: stderr, screen: terminal.Is(stdout), all: commands}
 	switch name := strings.TrimSuffix(filepath.Base(args[0]), ".exe"); name {
 	case "serf":
 		e.name = name

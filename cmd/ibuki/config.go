@@ -49,9 +49,9 @@ func runConfig(e *env, args []string) int {
 		e.say("The configuration is good.")
 		return 0
 	}
-	e.say("%s", strings.TrimRight(alignColumns(r.configRows(opts)), "\n"))
+	e.say("%s", strings.TrimRight(e.columns(r.configRows(opts)), "\n"))
 	e.say("")
-	e.say("%s", strings.TrimRight(alignColumns(agent.Explain(cfg)), "\n"))
+	e.say("%s", strings.TrimRight(e.columns(agent.Explain(cfg)), "\n"))
 	return 0
 }
 

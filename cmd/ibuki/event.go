@@ -41,7 +41,7 @@ func runEvent(e *env, args []string) int {
 	if err := c.UserEvent(ctx, fs.Arg(0), payload(fs.Args()), *coalesce); err != nil {
 		return e.fail("Error sending event: %s", err)
 	}
-	e.say("Event '%s' dispatched! Coalescing enabled: %t", fs.Arg(0), *coalesce)
+	e.say("Event '%s' dispatched! Coalescing enabled: %t", e.word(fs.Arg(0)), *coalesce)
 	return 0
 }
 

@@ -11,9 +11,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/live"
 	"github.com/ibuki-dev/ibuki/livefile"
+	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -105,7 +105,7 @@ func runHandleSerfEvent(e *env, args []string) int {
 	}
 	if r.View != nil && event != "query" { // whose answer is all that is printed
 		for _, remark := range target.Remarks(r.View) {
-			fmt.Fprintf(e.stderr, "%s %s\n", logging.OneLine(remark.Node), remark.Text)
+			fmt.Fprintf(e.stderr, "%s %s\n", printable.Line(remark.Node), remark.Text)
 		}
 	}
 	if r.Changed {

@@ -40,7 +40,7 @@ func runInfo(e *env, args []string) int {
 	if err != nil {
 		return e.fail("Error querying agent: %s", err)
 	}
-	out, err := formatOutput(statsOutput(stats), *format)
+	out, err := formatOutput(stats, func() string { return e.figures(stats) }, *format)
 	if err != nil {
 		return e.fail("Encoding error: %s", err)
 	}
@@ -48,16 +48,13 @@ func runInfo(e *env, args []string) int {
 	return 0
 }
 
-// statsOutput are the figures by section and name.
-type statsOutput map[string]map[string]string
-
-// String is the text format.
-func (s statsOutput) String() string {
+// figures is the text format: figures by section and name.
+func (e *env) figures(s map[string]map[string]string) string {
 	var b strings.Builder
 	for _, section := range slices.Sorted(maps.Keys(s)) {
-		fmt.Fprintf(&b, "%s:\n", section)
+		fmt.Fprintf(&b, "%s:\n", e.word(section))
 		for _, name := range slices.Sorted(maps.Keys(s[section])) {
-			fmt.Fprintf(&b, "\t%s = %s\n", name, s[section][name])
+			fmt.Fprintf(&b, "\t%s = %s\n", e.word(name), e.word(s[section][name]))
 		}
 	}
 	return b.String()

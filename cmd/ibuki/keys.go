@@ -102,7 +102,7 @@ func doKeys(ctx context.Context, e *env, c *rpc.Client, action keyAction, key st
 		for _, node := range slices.Sorted(maps.Keys(resp.Messages)) {
 			rows = append(rows, []string{"failed:", node, resp.Messages[node]})
 		}
-		fmt.Fprint(e.stdout, alignColumns(rows))
+		e.print(e.columns(rows))
 		return e.fail("\n%s: %s", action.failed, err)
 	}
 	e.say("==> %s", action.success)
@@ -111,7 +111,7 @@ func doKeys(ctx context.Context, e *env, c *rpc.Client, action keyAction, key st
 		for _, key := range slices.Sorted(maps.Keys(resp.Keys)) {
 			rows = append(rows, []string{key, fmt.Sprintf("[%d/%d]", resp.Keys[key], resp.NumNodes)})
 		}
-		fmt.Fprintf(e.stdout, "\n%s", alignColumns(rows))
+		e.print("\n" + e.columns(rows))
 	}
 	return 0
 }

@@ -76,7 +76,7 @@ func runMembers(e *env, args []string) int {
 		return e.fail("Error retrieving members: %s", err)
 	}
 	list := newMembersOutput(members, *detailed)
-	out, err := formatOutput(list, *format)
+	out, err := formatOutput(list, func() string { return e.columns(list.rows()) }, *format)
 	if err != nil {
 		return e.fail("Encoding error: %s", err)
 	}
@@ -124,9 +124,6 @@ func newMembersOutput(members []rpc.Member, detailed bool) membersOutput {
 	}
 	return out
 }
-
-// String is the text format.
-func (o membersOutput) String() string { return alignColumns(o.rows()) }
 
 // rows are the cells of the text format.
 func (o membersOutput) rows() (rows [][]string) {

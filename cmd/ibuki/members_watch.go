@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -94,6 +93,6 @@ func (e *env) sayChanges(changes []memberChange, format string) {
 		rows = append(rows, c.row())
 	}
 	if len(rows) > 0 {
-		fmt.Fprint(e.stdout, alignColumns(rows))
+		e.print(e.columns(rows))
 	}
 }

@@ -70,7 +70,7 @@ func watch(ctx context.Context, e *env, events *rpc.Stream[rpc.Event], lines *rp
 		e.say("%s", text)
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { cancel(each(both, lines, show)) })
+	wg.Go(func() { cancel(each(both, lines, func(line string) { show(e.word(line)) })) })
 	wg.Go(func() { cancel(each(both, events, func(ev rpc.Event) { show(eventText(ev)) })) })
 	wg.Wait()
 	if ctx.Err() != nil { // interrupted

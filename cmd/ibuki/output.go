@@ -7,16 +7,26 @@ import (
 	"unicode/utf8"
 )
 
-// formatOutput renders v in one of the formats of -format.
-func formatOutput(v fmt.Stringer, format string) (string, error) {
+// formatOutput renders v in one of the formats of -format; text renders it as text.
+func formatOutput(v any, text func() string, format string) (string, error) {
 	switch format {
 	case "text":
-		return strings.TrimSpace(v.String()), nil
+		return strings.TrimSpace(text()), nil
 	case "json":
 		out, err := json.MarshalIndent(v, "", "  ")
 		return string(out), err
 	}
 	return "", fmt.Errorf("Invalid output format \"%s\"", format)
+}
+
+// columns is alignColumns for cells that others may have written.
+func (e *env) columns(rows [][]string) string {
+	for _, row := range rows {
+		for i := range row {
+			row[i] = e.word(row[i])
+		}
+	}
+	return alignColumns(rows)
 }
 
 // alignColumns lays out rows: each column as wide as its widest cell and two

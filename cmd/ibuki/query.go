@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/ibuki-dev/ibuki/rpc"
 )
@@ -153,11 +154,11 @@ type queryText struct {
 	acks, responses int
 }
 
-func (t *queryText) started() { t.e.say("Query '%s' dispatched", t.name) }
+func (t *queryText) started() { t.e.say("Query '%s' dispatched", t.e.word(t.name)) }
 
 func (t *queryText) ack(from string) {
 	t.acks++
-	t.e.say("Ack from '%s'", from)
+	t.e.say("Ack from '%s'", t.e.word(from))
 }
 
 func (t *queryText) response(from string, payload []byte, o *rpc.Outcome) {
@@ -169,7 +170,11 @@ func (t *queryText) response(from string, payload []byte, o *rpc.Outcome) {
 			how = fmt.Sprintf(" (exit %d, truncated)", o.Exit)
 		}
 	}
-	t.e.say("Response from '%s'%s: %s", from, how, bytes.TrimSuffix(payload, []byte("\n")))
+	text := string(bytes.TrimSuffix(payload, []byte("\n")))
+	if t.e.screen { // no line of it looks like one of ours
+		text = strings.ReplaceAll(text, "\n", "\n    ")
+	}
+	t.e.say("Response from '%s'%s: %s", t.e.word(from), how, text)
 }
 
 func (t *queryText) finished() int {
@@ -189,7 +194,6 @@ type queryJSON struct {
 }
 
 func (j *queryJSON) started()        {}
-func (j *queryJSON) String() string  { return "" }
 func (j *queryJSON) ack(from string) { j.Acks = append(j.Acks, from) }
 
 func (j *queryJSON) response(from string, payload []byte, o *rpc.Outcome) {
@@ -204,7 +208,7 @@ func (j *queryJSON) response(from string, payload []byte, o *rpc.Outcome) {
 }
 
 func (j *queryJSON) finished() int {
-	out, err := formatOutput(j, "json")
+	out, err := formatOutput(j, nil, "json")
 	if err != nil {
 		return j.e.fail("Encoding error: %s", err)
 	}

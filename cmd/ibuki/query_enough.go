@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -29,7 +30,7 @@ func (a *answersWanted) have(expected int) bool {
 func (a *answersWanted) judge(e *env, code int, last rpc.QueryRecord) int {
 	missing := ""
 	if len(last.Missing) > 0 {
-		missing = "No answer from " + strings.Join(last.Missing, ", ")
+		missing = "No answer from " + printable.Line(strings.Join(last.Missing, ", "))
 	}
 	if code != 0 || a.min == 0 && !a.quorum {
 		if missing != "" && e.name != "serf" { // whose callers take anything there for an error

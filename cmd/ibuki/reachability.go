@@ -120,10 +120,10 @@ func (t *reachTest) collect(ctx context.Context, q *rpc.Stream[rpc.QueryRecord])
 		t.acks[rec.From]++
 		t.last = time.Since(t.begun)
 		if t.verbose {
-			t.say("\tAck from '%s'", rec.From)
+			t.say("\tAck from '%s'", t.word(rec.From))
 		}
 		if t.acks[rec.From] > 1 {
-			t.say("Duplicate response from '%s'", rec.From)
+			t.say("Duplicate response from '%s'", t.word(rec.From))
 		}
 		progress.resume(far, t.count, len(t.live))
 	}
@@ -160,7 +160,7 @@ func (t *reachTest) verdict() int {
 func (t *reachTest) list(names iter.Seq[string], want func(string) bool) {
 	for _, name := range slices.Sorted(names) {
 		if want(name) {
-			t.say("\t%s", name)
+			t.say("\t%s", t.word(name))
 		}
 	}
 }

@@ -63,6 +63,6 @@ func runRTT(e *env, args []string) int {
 	if !ok {
 		return e.fail("Error getting coordinates: those of %q and %q have different dimensions", nodes[0], nodes[1])
 	}
-	e.say("Estimated %s <-> %s rtt: %.3f ms", nodes[0], nodes[1], took.Seconds()*1000)
+	e.say("Estimated %s <-> %s rtt: %.3f ms", e.word(nodes[0]), e.word(nodes[1]), took.Seconds()*1000)
 	return 0
 }

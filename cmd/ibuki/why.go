@@ -71,14 +71,15 @@ func runWhy(e *env, args []string) int {
 		status = members[i].Status
 		hosts = append(hosts, members[i].Addr.String())
 	}
-	out, err := formatOutput(diagnose.NewCase(node, status, histories, asked, time.Now().Add(-*since)).Report(), *format)
+	report := diagnose.NewCase(node, status, histories, asked, time.Now().Add(-*since)).Report()
+	out, err := formatOutput(report, report.String, *format)
 	if err != nil {
 		return e.fail("Encoding error: %s", err)
 	}
 	e.say("%s", out)
 	if *format == "text" {
 		for _, line := range serverFaults(*gateway, hosts) {
-			e.say("%s", line)
+			e.say("%s", e.word(line))
 		}
 	}
 	return 0
