@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,7 +25,7 @@ func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *groonga.Command) 
 	if c.Name != "select" {
 		return groonga.Answer{}, fmt.Errorf("%s: %w", c.Name, groonga.ErrNotSupported)
 	}
-	return d.selectAll(ctx, l, c)
+	return d.selectAll(ctx, ds, l, c)
 }
 
 // dumpAll dumps one slice, and the records of the others.
@@ -47,8 +48,12 @@ func (d *Dispatcher) dumpAll(ctx context.Context, ds *dataset, l *layout, c *gro
 }
 
 // selectAll searches all slices and merges what they found.
-func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *groonga.Command) (groonga.Answer, error) {
-	plan, err := groonga.PlanSelect(c)
+func (d *Dispatcher) selectAll(ctx context.Context, ds *dataset, l *layout, c *groonga.Command) (groonga.Answer, error) {
+	schema, err := d.schema(ctx, ds)
+	if err != nil {
+		return groonga.Answer{}, err
+	}
+	plan, err := groonga.PlanSelect(c, groonga.Cut{Fact: ds.fact, Schema: schema})
 	if err != nil {
 		return groonga.Answer{}, err
 	}
@@ -58,13 +63,13 @@ func (d *Dispatcher) selectAll(ctx context.Context, l *layout, c *groonga.Comman
 			return groonga.Answer{}, err
 		}
 		docs := make([][]byte, len(answers))
-		first := answers[0]
-		for i, a := range answers {
-			docs[i] = a.Body
-			if a.Code != 0 && first.Code == 0 {
-				first = a
+		for i := range answers {
+			if docs[i], err = plan.Document(answers[i].Body); err != nil {
+				return groonga.Answer{}, err
 			}
+			answers[i].Body = docs[i]
 		}
+		first := answers[max(0, slices.IndexFunc(answers, func(a groonga.Answer) bool { return a.Code != 0 }))]
 		if first.Code != 0 {
 			return d.failure(ctx, l, c, first)
 		}

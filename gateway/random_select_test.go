@@ -22,7 +22,7 @@ func (w *world) search() {
 	if w.one(3) {
 		c.set("command_version", w.pick("1", "2", "3"))
 	}
-	if !c.loose && !c.whole && !strings.Contains(c.get("output_columns"), "_id") {
+	if columns := c.get("output_columns"); !c.loose && !c.whole && columns != "" && !strings.Contains(columns, "_id") {
 		if w.one(6) {
 			c.set("output_type", w.pick("json", "xml", "tsv", "msgpack"))
 		}
@@ -98,9 +98,15 @@ func (w *world) selectOrder(c *drawn, table string) {
 		c.loose = true
 	} else {
 		var keys []string
-		columns := []string{"title", "n", "u", "f", "t", "b", "_score", "tag._key", "tag", "num", "tags", "geo", "nosuch", "tag.rank", "_id", "next", "x1"}
+		columns := []string{"title", "n", "u", "f", "t", "b", "_score", "tag._key", "tag", "num", "tags", "geo", "ns", "weights", "nosuch", "tag.rank", "_id", "next", "x1"}
 		if table != "Facts" {
 			columns = []string{"label", "rank", "v", "fact"}
+		}
+		if w.one(20) { // alone: Groonga may sort by an index
+			c.loose = true
+			c.set("sort_keys", w.pick("", "-")+w.pick(columns...))
+			w.window(c, "")
+			return
 		}
 		for range w.IntN(3) {
 			keys = append(keys, w.pick("", "-", "+")+columns[w.IntN(len(columns))])
@@ -144,10 +150,35 @@ func (w *world) selectDynamic(c *drawn) {
 			}
 		}
 	}
-	if w.one(20) {
-		c.set("slices[s].filter", w.pick("n > 0", "b"))
-		c.set("slices[s].sort_keys", "_key")
-		c.set("slices[s].output_columns", "_key,n")
+	if w.one(8) {
+		w.selectSlice(c, "slices[s].")
+		if w.one(3) {
+			w.selectSlice(c, w.pick("slices[other].", "slice[third]."))
+		}
+	}
+}
+
+// selectSlice draws a part of what is found as a list of its own.
+func (w *world) selectSlice(c *drawn, prefix string) {
+	c.set(prefix+"filter", w.pick("n > 0", "b", "f < 0 && !b", "nosuch == 1", `title @ "foo"`, `tag == "t1"`, `title @^ "fo"`, "tag.rank > 1"))
+	if w.one(10) {
+		c.set("match_escalation_threshold", "-1")
+		c.set(prefix+"match_columns", "title")
+		c.set(prefix+"query", w.pick("foo", "bar OR x"))
+	}
+	last := "_key"
+	if w.keyType == "" {
+		c.loose, last = true, "n"
+	}
+	c.set(prefix+"sort_keys", w.pick("", "n,", "-f,", "tag,", "geo,", "ns,")+last)
+	c.set(prefix+"output_columns", w.pick("_key,n", "n,title", "_key,_score", "tag.label,t", "_key,nosuch"))
+	w.window(c, prefix)
+	if w.one(3) {
+		c.set(prefix+"drilldowns[E].keys", w.pick("tag", "b", "n"))
+		c.set(prefix+"drilldowns[E].sort_keys", w.pick("_key", "-_nsubrecs,_key"))
+		if w.one(3) {
+			c.set(prefix+"drilldowns[E].filter", w.pick("_nsubrecs > 1", `_key > "t1"`))
+		}
 	}
 }
 
@@ -170,8 +201,9 @@ func (w *world) selectGroups(c *drawn) {
 		if w.one(4) {
 			columns = append(columns, w.pick("label", "*", "_id", "nosuch", "_nsubrecs * 2", "_key"))
 		}
-		if w.one(8) {
-			c.set(prefix+"filter", w.pick("_nsubrecs > 1", `_key == "t1"`))
+		if w.one(4) {
+			c.set(prefix+"filter", w.pick("_nsubrecs > 1", `_key == "t1"`, `_key != "t2" && _nsubrecs >= 2`, "_nsubrecs == 1 || _nsubrecs > 3", "!(_nsubrecs < 3)", "_sum > 0 && _nsubrecs != 2",
+				"_max >= 2.5", "_avg < 1", "_nsubrecs > 1.5", "rank > 1 && _nsubrecs > 1", `_key @^ "t"`, `_key @ "1"`, "nosuch > 1", "_nsubrecs > _key", `_value.n > 0`, `"_nsubrecs" == _key || _min < 3`))
 		}
 		if !w.one(5) {
 			c.set(prefix+"output_columns", strings.Join(columns, ","))

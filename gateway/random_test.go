@@ -163,7 +163,7 @@ func (b *beside) judge(c *drawn) (verdict, reason string) {
 	case got == want || got.kind == want.kind && got.status == want.status && sameBut(c, got.body, want.body):
 		return "equal", ""
 	}
-	return verdict, fmt.Sprintf(" got %+v\nwant %+v", got, want)
+	return verdict, fmt.Sprintf(" got %d %s %s %+q\nwant %d %s %s %+q", got.status, got.kind, got.fault, got.body, want.status, want.kind, want.fault, want.body)
 }
 
 // reasonOf is what a refusal says, without numbers and names in quotes.

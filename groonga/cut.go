@@ -80,6 +80,30 @@ var expressionArguments = map[string]bool{
 	"output_columns": true, "drilldown_calc_target": true, "drilldown_sort_keys": true, "drilldown_sortby": true,
 }
 
+// resolve finds the sort keys that refer to another table, by whose records' numbers Groonga
+// sorts. These are those of one server where each has the table wholly; that servers number
+// alike is seen in their answers.
+func (k Cut) resolve(c *Command, keys []sortKey) error {
+	table := c.Get("table")
+	for i := range keys {
+		column, ok := k.Schema.chain(table, keys[i].column)
+		if !ok || !k.Schema.isTable(column.Range.Name) || column.isIndex() {
+			continue
+		}
+		to := column.Range.Name
+		switch {
+		case !k.whole(to) || !k.Schema.hasKeys(to):
+			continue // refused by its type
+		case strings.Contains(column.Flags.Names, "WITH_WEIGHT"):
+			return refuse("to sort by %s, a vector with weights", keys[i].column)
+		case len(keys) == 1 && c.Get("query") == "" && c.Get("filter") == "" && k.Schema.indexed(table+"."+keys[i].column):
+			return refuse("to sort by %s alone, which Groonga does by its index, without the records that refer to nothing: add another sort key", keys[i].column)
+		}
+		keys[i].refers = true
+	}
+	return nil
+}
+
 // expressionParts are the last parts of the names of such arguments of labelled drilldowns
 // and of dynamic columns.
 var expressionParts = map[string]bool{"keys": true, "calc_target": true, "sort_keys": true, "sortby": true, "value": true}
@@ -96,19 +120,7 @@ func (k Cut) checkSelect(c *Command) error {
 		if a.Value == "" {
 			continue
 		}
-		err := error(nil)
-		last := a.Name[strings.LastIndexByte(a.Name, '.')+1:]
-		switch {
-		case a.Name == "query":
-			err = k.checkQuery(table, a.Value)
-		case a.Name == "query_expander" || a.Name == "query_expansion":
-			if expansions, _, _ := strings.Cut(a.Value, "."); !k.whole(expansions) && strings.Contains(a.Value, ".") {
-				err = refuse("%s by the table %s, which is cut into slices", a.Name, expansions)
-			}
-		case expressionArguments[a.Name] || strings.Contains(a.Name, "[") && expressionParts[last]:
-			err = k.checkExpression(table, a)
-		}
-		if err != nil {
+		if err := k.checkArgument(c, table, a); err != nil {
 			return err
 		}
 	}
@@ -130,6 +142,31 @@ var (
 	queryChain = regexp.MustCompile(`([A-Za-z_#@][\w#@]*(?:\.[A-Za-z_#@][\w#@]*)*):`)
 	similar    = regexp.MustCompile(`@\*|\*S"|\*S\d`)
 )
+
+// checkArgument looks at the names in an argument of a select.
+func (k Cut) checkArgument(c *Command, table string, a Arg) error {
+	name := a.Name
+	if m := slicedArgument.FindStringSubmatch(name); m != nil {
+		name = m[3]
+		if _, given := c.Lookup(m[1] + "output_columns"); !given && c.Get(m[1]+"limit") != "0" {
+			if err := k.checkColumns(table, "*"); err != nil {
+				return err
+			}
+		}
+	}
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	switch {
+	case name == "query":
+		return k.checkQuery(table, a.Value)
+	case name == "query_expander" || name == "query_expansion":
+		if expansions, _, _ := strings.Cut(a.Value, "."); !k.whole(expansions) && strings.Contains(a.Value, ".") {
+			return refuse("%s by the table %s, which is cut into slices", a.Name, expansions)
+		}
+	case expressionArguments[name] || strings.Contains(name, "[") && expressionParts[last]:
+		return k.checkExpression(table, Arg{name, a.Value})
+	}
+	return nil
+}
 
 // sliceFunctions look at more than the record, so that each slice's own are not enough.
 var sliceFunctions = regexp.MustCompile(`\b(record_number|window_\w+|scorer_tf_idf|index_column_df_ratio|index_column_source_records|in_records)\s*\(`)
@@ -241,33 +278,54 @@ func (k Cut) cutIndex(c schemaObject) bool {
 	return false
 }
 
-// checkGroups looks at what is shown of groups: columns of the records that their keys
-// refer to.
+// checkGroups looks at what is shown of groups, and by what they are filtered: columns of
+// the records that their keys refer to.
 func (k Cut) checkGroups(c *Command) error {
 	for _, a := range c.Args {
-		if strings.HasPrefix(a.Name, "drilldown") && strings.HasSuffix(a.Name, "calc_target") {
+		name := a.Name
+		if m := slicedArgument.FindStringSubmatch(name); m != nil {
+			name = m[3]
+		}
+		if !strings.HasPrefix(name, "drilldown") {
+			continue
+		}
+		if strings.HasSuffix(name, "calc_target") {
 			types := strings.ToUpper(c.Get(strings.TrimSuffix(a.Name, "calc_target") + "calc_types"))
 			if o, _ := k.Schema.column(c.Get("table"), a.Value); o.isVector() && (strings.Contains(types, "MIN") || strings.Contains(types, "MAX")) {
 				return refuse("MIN or MAX of %s, which is a vector: a group that has no values on one slice says 0", a.Value)
 			}
 		}
-		if a.Name != "drilldown_output_columns" && !strings.HasSuffix(a.Name, "].output_columns") || !strings.HasPrefix(a.Name, "drilldown") {
-			continue
-		}
-		keys := splitColumns(c.Get(strings.TrimSuffix(a.Name, "output_columns") + "keys"))
-		if a.Name == "drilldown_output_columns" {
-			keys = splitColumns(c.Get("drilldown"))
-		}
-		for _, key := range keys {
-			of := k.Schema.target(c.Get("table"), key)
-			for _, column := range splitColumns(a.Value) {
-				if k.Fact == "" && of != "" && !strings.HasPrefix(column, "_") {
-					return k.refuseReference(column + " of a drilldown by " + key)
-				}
-				if err := k.checkColumns(of, column); err != nil {
+		for _, parameter := range []string{"output_columns", "filter"} {
+			if name != "drilldown_"+parameter && !strings.HasSuffix(name, "]."+parameter) {
+				continue
+			}
+			keys := c.Get(strings.TrimSuffix(a.Name, parameter) + "keys")
+			if name == "drilldown_"+parameter {
+				keys = c.Get("drilldown")
+			}
+			for _, key := range splitColumns(keys) {
+				if err := k.checkGroupColumns(c.Get("table"), key, parameter, a.Value); err != nil {
 					return err
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// checkGroupColumns looks at the columns of groups with that key.
+func (k Cut) checkGroupColumns(table, key, parameter, value string) error {
+	of := k.Schema.target(table, key)
+	names := splitColumns(value)
+	if parameter == "filter" {
+		names = chain.FindAllString(quoted.ReplaceAllString(value, `""`), -1)
+	}
+	for _, column := range names {
+		if k.Fact == "" && of != "" && !strings.HasPrefix(column, "_") {
+			return k.refuseReference(column + " of a drilldown by " + key)
+		}
+		if err := k.checkColumns(of, column); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -39,7 +39,7 @@ func integerValue(n int64) *Value {
 
 // number is a number as JSON has it.
 func number(digits string) *Value {
-	if strings.ContainsAny(digits, ".eE") {
+	if strings.ContainsAny(digits, ".eEIN") || isHexFloat(digits) {
 		return &Value{kind: floatKind, text: digits}
 	}
 	return &Value{kind: integerKind, text: digits}
@@ -218,6 +218,10 @@ func (v *Value) writeMsgpack(b *bytes.Buffer) {
 	case integerKind:
 		b.Write(msgpackInteger(b.AvailableBuffer(), v.text))
 	case floatKind:
+		if isHexFloat(v.text) {
+			b.Write(appendMsgpackFloat32(b.AvailableBuffer(), v.text))
+			return
+		}
 		f, _ := strconv.ParseFloat(v.text, 64)
 		b.Write(binary.BigEndian.AppendUint64(append(b.AvailableBuffer(), 0xcb), math.Float64bits(f)))
 	case textKind:

@@ -89,5 +89,31 @@ func (s Schema) target(table, chain string) string {
 	return table
 }
 
+// chain is the column in which a chain of columns of a table ends.
+func (s Schema) chain(table, chain string) (c schemaObject, ok bool) {
+	for name := range strings.SplitSeq(chain, ".") {
+		if c, ok = s.column(table, name); !ok {
+			return c, false
+		}
+		table = c.Range.Name
+	}
+	return c, true
+}
+
+// hasKeys reports whether the records of a table have keys.
+func (s Schema) hasKeys(table string) bool {
+	return s.isTable(table) && s.objects[table].Type.Name != "table:no_key"
+}
+
+// indexed reports whether there is an index of TABLE.COLUMN.
+func (s Schema) indexed(column string) bool {
+	for _, o := range s.objects { // order-free: any one
+		if o.isIndex() && slices.ContainsFunc(o.Sources, func(source struct{ Name string }) bool { return source.Name == column }) {
+			return true
+		}
+	}
+	return false
+}
+
 // isVector reports whether a column has several values.
 func (o schemaObject) isVector() bool { return strings.Contains(o.Flags.Names, "COLUMN_VECTOR") }

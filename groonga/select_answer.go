@@ -182,30 +182,68 @@ func (a *answer) result() (result, error) {
 	return readResult(parts[0])
 }
 
-// groups are the drilldowns' results: by label (in the order of the answer), or, of
-// those without labels, by number.
-func (a *answer) groups() (list []named, err error) {
+// rest is what follows the list of what was found: slices[…] by label, if there are to be
+// any, and the drilldowns by label (in the order of the answer), or, of those without labels,
+// by number.
+func (a *answer) rest(sliced bool) (slices, groups []named, err error) {
 	if a.object {
 		body, ok := splitObject(a.body)
 		if !ok {
-			return nil, errAnswer
+			return nil, nil, errAnswer
 		}
-		return readGroupsByName(field(body, "drilldowns"))
+		if slices, err = readByName(field(body, "slices")); err != nil {
+			return nil, nil, err
+		}
+		groups, err = readByName(field(body, "drilldowns"))
+		return slices, groups, err
 	}
 	parts, ok := splitArray(a.body)
 	if !ok || len(parts) == 0 {
-		return nil, errAnswer
+		return nil, nil, errAnswer
 	}
-	for i, p := range parts[1:] {
-		if p[0] == '{' {
-			return readGroupsByName(p)
+	parts = parts[1:]
+	if sliced && len(parts) > 0 && parts[0][0] == '{' {
+		if slices, err = readByName(parts[0]); err != nil {
+			return nil, nil, err
 		}
-		list = append(list, named{strconv.Itoa(i), p})
+		parts = parts[1:]
 	}
-	return list, nil
+	for i, p := range parts {
+		if p[0] == '{' {
+			groups, err = readByName(p)
+			return slices, groups, err
+		}
+		groups = append(groups, named{strconv.Itoa(i), p})
+	}
+	return slices, groups, nil
 }
 
-func readGroupsByName(data []byte) ([]named, error) {
+// readSlice reads a list of slices[…]. grouped: it has drilldowns.
+func (a *answer) readSlice(data []byte, grouped bool) (l partOf, err error) {
+	if a.object {
+		fields, ok := splitObject(data)
+		if !ok {
+			return l, errAnswer
+		}
+		if l.groups, err = readByName(field(fields, "drilldowns")); err != nil {
+			return l, err
+		}
+		l.result, err = readObjectResult(data)
+		return l, err
+	}
+	if l.result, err = readResult(data); err != nil || !grouped {
+		return l, err
+	}
+	last := len(l.result.records) - 1
+	if last < 0 || l.result.records[last][0] != '{' {
+		return l, errAnswer
+	}
+	l.groups, err = readByName(l.result.records[last])
+	l.result.records = l.result.records[:last]
+	return l, err
+}
+
+func readByName(data []byte) ([]named, error) {
 	if len(data) == 0 {
 		return nil, nil
 	}
@@ -245,7 +283,7 @@ func times(answers []answer) (start, elapsed string) {
 		}
 		last = max(last, from+took)
 	}
-	return start, strconv.FormatFloat(max(0, last-first), 'g', -1, 64)
+	return start, formatFloat(max(0, last-first))
 }
 
 // Result is what an answer says beside its times, and what replicas agree on: its body, of

@@ -30,7 +30,7 @@ func BenchmarkMergeSelect(b *testing.B) {
 	b.SetBytes(int64(len(answers[0]) + len(answers[1])))
 	b.ReportAllocs()
 	for b.Loop() {
-		p, err := PlanSelect(c)
+		p, err := PlanSelect(c, Cut{})
 		if err != nil {
 			b.Fatal(err)
 		}

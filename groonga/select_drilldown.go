@@ -17,32 +17,36 @@ type drilldownPlan struct {
 	prefix   string   // of its arguments: "drilldown_", "drilldowns[LABEL]."
 	identity []string // the columns that tell groups apart
 	sort     []sortKey
-	average  bool // _nsubrecs and _sum follow the sort keys
+	filter   *groupFilter // on what is computed of the groups, so that it has to wait for those of all slices
+	average  bool         // _nsubrecs and _sum follow the sort keys, and what the filter looks at
 	window   window
+	exact    bool // numbers have all digits
 }
 
 // labelledArgument is an argument of a labelled drilldown.
 var labelledArgument = regexp.MustCompile(`^drilldowns?\[([^\]]*)\]\.(.+)$`)
 
-// planDrilldowns plans all drilldowns of c. With unlabelled ones Groonga does not
+// planDrilldowns plans all drilldowns of a list. With unlabelled ones Groonga does not
 // look at those with labels.
-func (p *SelectPlan) planDrilldowns(c *Command) error {
-	if c.Get("drilldown") != "" {
-		d := &drilldownPlan{prefix: "drilldown_"}
+func (p *SelectPlan) planDrilldowns(c *Command, l *listPlan) error {
+	exact := p.form.Type == "msgpack"
+	if c.Get("drilldown") != "" && l.prefix == "" {
+		d := &drilldownPlan{prefix: "drilldown_", exact: exact}
 		// Each key of the list is a drilldown of its own.
 		if err := d.plan(c, p.request, "_key"); err != nil {
 			return err
 		}
-		p.drilldowns = []*drilldownPlan{d}
+		l.drilldowns = []*drilldownPlan{d}
 		return nil
 	}
-	p.labelled = true
+	l.labelled = true
 	for _, a := range c.Args {
-		m := labelledArgument.FindStringSubmatch(a.Name)
-		if m == nil || a.Value == "" || slices.ContainsFunc(p.drilldowns, func(d *drilldownPlan) bool { return d.label == m[1] }) {
+		name, ok := strings.CutPrefix(a.Name, l.prefix)
+		m := labelledArgument.FindStringSubmatch(name)
+		if !ok || m == nil || a.Value == "" || slices.ContainsFunc(l.drilldowns, func(d *drilldownPlan) bool { return d.label == m[1] }) {
 			continue
 		}
-		d := &drilldownPlan{label: m[1], prefix: strings.TrimSuffix(a.Name, m[2])}
+		d := &drilldownPlan{label: m[1], prefix: strings.TrimSuffix(a.Name, m[2]), exact: exact}
 		keys := splitColumns(c.Get(d.prefix + "keys"))
 		identity := "_key"
 		if len(keys) > 1 {
@@ -54,13 +58,13 @@ func (p *SelectPlan) planDrilldowns(c *Command) error {
 		if err := d.plan(c, p.request, identity); err != nil {
 			return err
 		}
-		p.drilldowns = append(p.drilldowns, d)
+		l.drilldowns = append(l.drilldowns, d)
 	}
 	return nil
 }
 
 // refusedOfDrilldowns are parameters that would have to look at the merged groups.
-var refusedOfDrilldowns = []string{"filter", "table", "adjuster", "columns", "max_n_target_records"}
+var refusedOfDrilldowns = []string{"table", "adjuster", "columns", "max_n_target_records"}
 
 // plan reads the parameters of one drilldown and sets what each slice is asked.
 func (d *drilldownPlan) plan(c, request *Command, identity string) (err error) {
@@ -88,10 +92,18 @@ func (d *drilldownPlan) plan(c, request *Command, identity string) (err error) {
 	if err := d.checkColumns(columns); err != nil {
 		return err
 	}
+	if names := d.calculations(c); slices.Contains(names, "AVG") && !slices.Contains(names, "SUM") {
+		// Only now there are sums, which the client has not asked for.
+		d.sort = slices.DeleteFunc(d.sort, func(k sortKey) bool { return k.column == "_sum" })
+	}
 	asked := []string{identity}
 	for _, k := range d.sort {
 		asked = append(asked, k.column)
 	}
+	if err := d.planFilter(c, request); err != nil {
+		return err
+	}
+	asked = append(asked, d.filter.columns()...)
 	if columns, err = d.planAverage(c, request, columns); err != nil {
 		return err
 	}
@@ -101,6 +113,44 @@ func (d *drilldownPlan) plan(c, request *Command, identity string) (err error) {
 	request.Set(d.prefix+"output_columns", strings.Join(append(asked, columns...), ","))
 	request.Set(d.prefix+"offset", "0")
 	request.Set(d.prefix+"limit", "-1")
+	return nil
+}
+
+// calculations are the names in calc_types.
+func (d *drilldownPlan) calculations(c *Command) []string {
+	if c.Get(d.prefix+"calc_target") == "" {
+		return nil
+	}
+	types := strings.ToUpper(c.Get(d.prefix + "calc_types"))
+	return strings.FieldsFunc(types, func(r rune) bool { return strings.ContainsRune(", |\t", r) })
+}
+
+// planFilter leaves to the slices what a filter says of the groups' keys, and keeps what it
+// says of numbers that are only known of the groups of all slices.
+func (d *drilldownPlan) planFilter(c, request *Command) error {
+	text := c.Get(d.prefix + "filter")
+	if text == "" {
+		return nil
+	}
+	if escalating.MatchString(quoted.ReplaceAllString(text, `""`)) {
+		return fmt.Errorf("%w: a search for words in the groups of a drilldown, %sfilter", ErrNotSupported, d.prefix)
+	}
+	computed := map[string]bool{"_nsubrecs": true}
+	for _, name := range d.calculations(c) {
+		computed["_"+strings.ToLower(name)] = true
+	}
+	keys, filter, err := splitGroupFilter(text, computed)
+	if err != nil {
+		return err
+	}
+	if filter == nil {
+		return nil
+	}
+	d.filter = filter
+	request.Del(d.prefix + "filter")
+	if keys != "" {
+		request.Set(d.prefix+"filter", keys)
+	}
 	return nil
 }
 
@@ -126,16 +176,15 @@ func (d *drilldownPlan) checkColumns(columns []string) error {
 // sum of all through the number of all. It returns columns without a _sum that only
 // now would be there.
 func (d *drilldownPlan) planAverage(c, request *Command, columns []string) ([]string, error) {
-	types := strings.ToUpper(c.Get(d.prefix + "calc_types"))
-	names := strings.FieldsFunc(types, func(r rune) bool { return strings.ContainsRune(", |\t", r) })
-	d.average = c.Get(d.prefix+"calc_target") != "" && slices.Contains(names, "AVG")
+	names := d.calculations(c)
+	d.average = slices.Contains(names, "AVG")
 	if slices.Contains(names, "MEAN") {
 		return nil, fmt.Errorf("%w: the calculation MEAN", ErrNotSupported)
 	}
 	if !d.average || slices.Contains(names, "SUM") {
 		return columns, nil
 	}
-	request.Set(d.prefix+"calc_types", types+",SUM")
+	request.Set(d.prefix+"calc_types", strings.Join(append(names, "SUM"), ","))
 	return slices.DeleteFunc(columns, func(name string) bool { return name == "_sum" }), nil
 }
 

@@ -38,6 +38,8 @@ const (
 var (
 	// fullText is what a filter that searches by an index of words has in it.
 	fullText = regexp.MustCompile(`@|query\(|match|phrase|near`)
+	// escalating is what a search that may become less strict has in it outside of texts.
+	escalating = regexp.MustCompile(`@(?:$|[^\^$~])|query\(|match|phrase|near`)
 	// plainWords is a query of some words, oneColumn what it searches in, leading a filter that
 	// begins with a search.
 	plainWords = regexp.MustCompile(`^\s*([^\s()"'+\-~<>|*:^,\\]+)((?:\s+[^\s()"'+\-~<>|*:^,\\]+)*)\s*$`)

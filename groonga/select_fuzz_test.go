@@ -74,19 +74,38 @@ func FuzzMerge(f *testing.F) {
 	none := strings.ReplaceAll(huge, "1,1,1e308,", "0,0,0.0,")
 	f.Add(none, none)
 	f.Add(`[[-22,1,1,"no"]]`, ``)
+	f.Add("\x92\x93\x00\xcb\x41\xda\xc3\xc3\x5b\x23\xb0\xe5\xca\x3f\x5b\x72\x00\x91\x92\x91\x00\x90", good)
+	f.Add(`[[0,1,1],[[[1],[["n","Int32"]],["x"]],{"a":[[1],[["_key","ShortText"]],["k"],{"b":[[0],[]]}]}]]`, `[[0,1,1],[[[1],[]],{"a":[[1],[]]}]]`)
 	c, err := ParseLine("select Docs --sort_keys n,_key --output_columns title --drilldown tag --drilldown_sort_keys _nsubrecs " +
 		"--drilldown_calc_types AVG --drilldown_calc_target n --drilldown_output_columns _key,_avg --offset -3")
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, a, b string) {
-		p, err := PlanSelect(c)
+	xml, err1 := ParseLine("select Docs --output_type xml --drilldown tag --drilldown_filter '_nsubrecs > 1 && !(_nsubrecs == 7)'")
+	sliced, err2 := ParseLine("select Docs --slices[a].filter true --slices[a].drilldowns[b].keys tag")
+	if err1 != nil || err2 != nil {
+		f.Fatal(err1, err2)
+	}
+	merge := func(t *testing.T, c *Command, texts ...string) ([]byte, error) {
+		p, err := PlanSelect(c, Cut{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		answers := [][]byte{[]byte(a), []byte(b)}
+		var answers [][]byte
+		for _, text := range texts {
+			answer, err := p.Document([]byte(text))
+			if err != nil {
+				return nil, err
+			}
+			answers = append(answers, answer)
+		}
 		p.Again(answers)
-		merged, err := p.Merge(answers)
+		return p.Merge(answers)
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		_, _ = merge(t, xml, a, b)
+		_, _ = merge(t, sliced, a, b)
+		merged, err := merge(t, c, a, b)
 		if err == nil && json.Valid([]byte(a)) && json.Valid([]byte(b)) && !json.Valid(merged) {
 			t.Fatalf("merged to %s", merged)
 		}

@@ -123,7 +123,7 @@ func (g *testGroonga) load(table, keys string, docs []any) {
 
 // selectAll asks the slices and merges.
 func (s *splitGroonga) selectAll(c *Command) ([]byte, error) {
-	p, err := PlanSelect(c)
+	p, err := PlanSelect(c, Cut{})
 	if err != nil {
 		return nil, err
 	}

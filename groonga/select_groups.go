@@ -63,7 +63,11 @@ func (m *groupMerge) begin(r result) (err error) {
 	if m.order, n, err = newOrder(m.plan.sort, r.columns, m.keys); err != nil {
 		return err
 	}
-	m.hidden = m.keys + n
+	filtered, err := m.plan.filter.bind(r.columns, m.keys+n)
+	if err != nil {
+		return err
+	}
+	m.hidden = m.keys + n + filtered
 	if m.plan.average {
 		i := m.hidden
 		if len(r.columns) < i+2 || r.columns[i].name != "_nsubrecs" || r.columns[i+1].name != "_sum" {
@@ -92,11 +96,11 @@ func (m *groupMerge) join(into, more []json.RawMessage) error {
 		var err error
 		switch m.columns[i].name {
 		case "_nsubrecs", "_sum":
-			into[i], err = combine(into[i], more[i], m.columns[i].typ, func(a, b int64) int64 { return a + b }, func(a, b float64) float64 { return a + b })
+			into[i], err = m.combine(into[i], more[i], m.columns[i].typ, func(a, b int64) int64 { return a + b }, func(a, b float64) float64 { return a + b })
 		case "_min":
-			into[i], err = combine(into[i], more[i], m.columns[i].typ, minOf[int64], minOf[float64])
+			into[i], err = m.combine(into[i], more[i], m.columns[i].typ, minOf[int64], minOf[float64])
 		case "_max":
-			into[i], err = combine(into[i], more[i], m.columns[i].typ, maxOf[int64], maxOf[float64])
+			into[i], err = m.combine(into[i], more[i], m.columns[i].typ, maxOf[int64], maxOf[float64])
 		case "_avg":
 			if average == nil {
 				return fmt.Errorf("%w: _avg without AVG among the calc_types", ErrNotSupported)
@@ -137,11 +141,11 @@ func (m *groupMerge) joinAverage(into, more []json.RawMessage) (json.RawMessage,
 			return nil, fmt.Errorf("%w: the average of a column that is a vector, or overflows", ErrNotSupported)
 		}
 	}
-	return finite(sum / number)
+	return m.finite(sum / number)
 }
 
 // combine computes with two numbers of a column's type.
-func combine(a, b json.RawMessage, typ string, ints func(a, b int64) int64, floats func(a, b float64) float64) (json.RawMessage, error) {
+func (m *groupMerge) combine(a, b json.RawMessage, typ string, ints func(a, b int64) int64, floats func(a, b float64) float64) (json.RawMessage, error) {
 	if strings.HasPrefix(typ, "Int") || strings.HasPrefix(typ, "UInt") {
 		x, err1 := strconv.ParseInt(string(a), 10, 64)
 		y, err2 := strconv.ParseInt(string(b), 10, 64)
@@ -155,14 +159,17 @@ func combine(a, b json.RawMessage, typ string, ints func(a, b int64) int64, floa
 	if err1 != nil || err2 != nil {
 		return nil, fmt.Errorf("%w: a number of a drilldown", errAnswer)
 	}
-	return finite(floats(x, y))
+	return m.finite(floats(x, y))
 }
 
 // finite writes a computed number. What has overflowed is refused: JSON has no
 // notation for it.
-func finite(f float64) (json.RawMessage, error) {
+func (m *groupMerge) finite(f float64) (json.RawMessage, error) {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		return nil, fmt.Errorf("%w: a number of a drilldown that overflows", ErrNotSupported)
+	}
+	if m.plan.exact {
+		return exactFloat(f), nil
 	}
 	return json.RawMessage(formatFloat(f)), nil
 }
@@ -187,13 +194,22 @@ func formatFloat(f float64) string {
 
 // result sorts the groups and cuts the window out of them.
 func (m *groupMerge) result() (r result, err error) {
-	r = result{hits: int64(len(m.rows)), columns: m.columns[m.hidden:], header: m.header}
-	rows := make([]row, len(m.rows))
-	for i, values := range m.rows {
-		if rows[i], err = m.order.row(values); err != nil {
+	rows := make([]row, 0, len(m.rows))
+	for _, values := range m.rows {
+		if m.plan.filter != nil {
+			if ok, err := m.plan.filter.holds(values); err != nil {
+				return r, err
+			} else if !ok {
+				continue
+			}
+		}
+		row, err := m.order.row(values)
+		if err != nil {
 			return r, err
 		}
+		rows = append(rows, row)
 	}
+	r = result{hits: int64(len(rows)), columns: m.columns[m.hidden:], header: m.header}
 	slices.SortStableFunc(rows, func(a, b row) int { return m.order.less(&a, &b) })
 	from, to := m.plan.window.of(r.hits, len(rows))
 	for _, row := range rows[from:to] {

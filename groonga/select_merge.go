@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 )
@@ -35,65 +34,131 @@ func (p *SelectPlan) Merge(answers [][]byte) ([]byte, error) {
 	if len(parts[0].body) == 0 { // of a drilldown by what is no column Groonga gives a header alone
 		return p.called(p.headerAlone(parts)), nil
 	}
-	main, err := p.mergeRecords(parts)
+	whole, err := p.mergeAll(parts)
 	if err != nil {
 		return nil, err
 	}
-	groups, err := p.mergeGroups(parts)
-	if err != nil {
-		return nil, err
+	if p.form.Type == "xml" {
+		return whole.xml(p.main.window)
 	}
-	if p.form.Type == "msgpack" {
-		if err := main.exactNumbers(); err != nil {
+	return p.called(p.write(parts, whole)), nil
+}
+
+// mergedList is a list of records with its drilldowns, and with slices[…] if it is the main one.
+type mergedList struct {
+	name     string
+	plan     *listPlan
+	result   result
+	groups   []mergedGroups
+	slices   []*mergedList
+	isSliced bool // the answer has slices, of whatever number
+}
+
+// partOf is a list as one slice has answered it.
+type partOf struct {
+	result result
+	groups []named
+}
+
+// mergeAll merges the main list and those of slices[…].
+func (p *SelectPlan) mergeAll(parts []answer) (*mergedList, error) {
+	lists := make([]partOf, len(parts))
+	shown := make([][]named, len(parts)) // slices[…]
+	for i := range parts {
+		var err error
+		if lists[i].result, err = parts[i].result(); err != nil {
 			return nil, err
 		}
-		for i := range groups {
-			if err := groups[i].result.exactNumbers(); err != nil {
+		if shown[i], lists[i].groups, err = parts[i].rest(len(p.slices) > 0); err != nil {
+			return nil, err
+		}
+		if !sameNames(shown[i], shown[0]) {
+			return nil, fmt.Errorf("%w: the slices have different slices[…]", errAnswer)
+		}
+	}
+	whole, err := p.main.merge(&parts[0], lists)
+	if err != nil {
+		return nil, err
+	}
+	whole.isSliced = len(p.slices) > 0
+	for n, first := range shown[0] {
+		l := p.slice(first.name)
+		if l == nil {
+			return nil, fmt.Errorf("%w: a slices[…] that was not asked for", errAnswer)
+		}
+		for i := range parts {
+			if lists[i], err = parts[i].readSlice(shown[i][n].value, len(l.drilldowns) > 0); err != nil {
 				return nil, err
 			}
 		}
+		merged, err := l.merge(&parts[0], lists)
+		if err != nil {
+			return nil, err
+		}
+		merged.name = first.name
+		whole.slices = append(whole.slices, merged)
 	}
-	return p.called(p.write(parts, main, groups)), nil
+	return whole, nil
+}
+
+// slice is the plan of a slices[…] in an answer.
+func (p *SelectPlan) slice(label string) *listPlan {
+	i := slices.IndexFunc(p.slices, func(l *listPlan) bool { return l.label == label })
+	if i < 0 {
+		return nil
+	}
+	return p.slices[i]
+}
+
+func sameNames(a, b []named) bool {
+	return slices.EqualFunc(a, b, func(a, b named) bool { return a.name == b.name })
+}
+
+// merge merges a list of which each slice has answered a part, in the form of that answer.
+func (l *listPlan) merge(form *answer, parts []partOf) (*mergedList, error) {
+	merged := &mergedList{plan: l}
+	var err error
+	if merged.result, err = l.mergeRecords(parts); err != nil {
+		return nil, err
+	}
+	merged.groups, err = l.mergeGroups(form, parts)
+	return merged, err
 }
 
 // mergeRecords merges what was found.
-func (p *SelectPlan) mergeRecords(parts []answer) (merged result, err error) {
+func (l *listPlan) mergeRecords(parts []partOf) (merged result, err error) {
 	var rows []row
+	var o order
+	hidden := 0
 	for i := range parts {
-		r, err := parts[i].result()
-		if err != nil {
-			return merged, err
-		}
-		o, hidden, err := newOrder(p.sort, r.columns, 0)
-		if err != nil {
-			return merged, err
-		}
+		r := parts[i].result
 		if i == 0 {
+			if o, hidden, err = newOrder(l.sort, r.columns, 0); err != nil {
+				return merged, err
+			}
 			merged = r
-			merged.records = nil
+			merged.records, merged.columns = nil, r.columns[hidden:]
 			merged.header, err = cutHeader(r.header, hidden)
 			if err != nil {
 				return merged, err
 			}
 		} else {
 			merged.hits += r.hits
-			if !slices.Equal(r.columns, merged.columns) {
+			if !slices.Equal(r.columns, parts[0].result.columns) {
 				return merged, fmt.Errorf("%w: the slices have different columns", errAnswer)
 			}
 		}
-		if len(p.sort) == 0 {
+		if len(l.sort) == 0 {
 			merged.records = append(merged.records, r.records...)
 			continue
 		}
 		if rows, err = appendRows(rows, r, &o, hidden); err != nil {
 			return merged, err
 		}
-		if i == len(parts)-1 {
-			slices.SortStableFunc(rows, func(a, b row) int { return o.less(&a, &b) })
-		}
 	}
+	slices.SortStableFunc(rows, func(a, b row) int { return o.less(&a, &b) })
 	have := len(merged.records) + len(rows) // one of the two is empty
-	from, to := p.window.of(merged.hits, have)
+	from, to := l.window.of(merged.hits, have)
 	if len(rows) > 0 {
 		for _, row := range rows[from:to] {
 			merged.records = append(merged.records, joinValues(row.values))
@@ -157,28 +222,23 @@ type mergedGroups struct {
 
 // mergeGroups merges the drilldowns that the answers have. Which they have is
 // Groonga's choice: it leaves away those by unknown columns.
-func (p *SelectPlan) mergeGroups(parts []answer) (merged []mergedGroups, err error) {
-	if len(p.drilldowns) == 0 {
+func (l *listPlan) mergeGroups(form *answer, parts []partOf) (merged []mergedGroups, err error) {
+	if len(l.drilldowns) == 0 {
 		return nil, nil
 	}
-	lists := make([][]named, len(parts))
 	for i := range parts {
-		if lists[i], err = parts[i].groups(); err != nil {
-			return nil, err
-		}
-		same := slices.EqualFunc(lists[i], lists[0], func(a, b named) bool { return a.name == b.name })
-		if !same {
+		if !sameNames(parts[i].groups, parts[0].groups) {
 			return nil, fmt.Errorf("%w: the slices have different drilldowns", errAnswer)
 		}
 	}
-	for n, first := range lists[0] {
-		plan := p.drilldown(first.name)
+	for n, first := range parts[0].groups {
+		plan := l.drilldown(first.name)
 		if plan == nil {
 			return nil, fmt.Errorf("%w: a drilldown that was not asked for", errAnswer)
 		}
 		m := &groupMerge{plan: plan, index: make(map[string]int)}
 		for i := range parts {
-			r, err := parts[i].readGroups(lists[i][n].value)
+			r, err := form.readGroups(parts[i].groups[n].value)
 			if err == nil {
 				err = m.add(r)
 			}
@@ -196,11 +256,11 @@ func (p *SelectPlan) mergeGroups(parts []answer) (merged []mergedGroups, err err
 }
 
 // drilldown is the plan of a drilldown in an answer.
-func (p *SelectPlan) drilldown(name string) *drilldownPlan {
-	if !p.labelled {
-		return p.drilldowns[0]
+func (l *listPlan) drilldown(name string) *drilldownPlan {
+	if !l.labelled {
+		return l.drilldowns[0]
 	}
-	for _, d := range p.drilldowns {
+	for _, d := range l.drilldowns {
 		if d.label == name {
 			return d
 		}
@@ -209,28 +269,32 @@ func (p *SelectPlan) drilldown(name string) *drilldownPlan {
 }
 
 // write writes the merged answer, as the answers were written.
-func (p *SelectPlan) write(parts []answer, main result, groups []mergedGroups) []byte {
+func (p *SelectPlan) write(parts []answer, whole *mergedList) []byte {
 	start, elapsed := times(parts)
 	var b bytes.Buffer
 	if parts[0].object {
-		fmt.Fprintf(&b, `{"header":{"return_code":0,"start_time":%s,"elapsed_time":%s},"body":{`, start, elapsed)
-		main.writeObject(&b)
-		if len(p.drilldowns) > 0 {
-			b.WriteString(`,"drilldowns":`)
-			writeLabelled(&b, groups, result.objectInBraces)
-		}
-		b.WriteString("}}")
+		fmt.Fprintf(&b, `{"header":{"return_code":0,"start_time":%s,"elapsed_time":%s},"body":`, start, elapsed)
+		whole.writeObject(&b)
+		b.WriteByte('}')
 		return b.Bytes()
 	}
 	fmt.Fprintf(&b, "[[0,%s,%s],[", start, elapsed)
-	main.writeArray(&b)
+	whole.result.writeArray(&b)
+	if whole.isSliced {
+		b.WriteString(",{")
+		for i, s := range whole.slices {
+			writeName(&b, i, s.name)
+			s.writeArray(&b)
+		}
+		b.WriteByte('}')
+	}
 	switch {
-	case len(p.drilldowns) == 0:
-	case p.labelled:
+	case len(p.main.drilldowns) == 0:
+	case p.main.labelled:
 		b.WriteByte(',')
-		writeLabelled(&b, groups, result.writeArray)
+		writeLabelled(&b, whole.groups, result.writeArray)
 	default:
-		for _, g := range groups {
+		for _, g := range whole.groups {
 			b.WriteByte(',')
 			g.result.writeArray(&b)
 		}
@@ -239,15 +303,52 @@ func (p *SelectPlan) write(parts []answer, main result, groups []mergedGroups) [
 	return b.Bytes()
 }
 
+// writeObject writes a list with its slices and drilldowns, of command_version 3.
+func (m *mergedList) writeObject(b *bytes.Buffer) {
+	b.WriteByte('{')
+	m.result.writeObject(b)
+	if m.isSliced {
+		b.WriteString(`,"slices":{`)
+		for i, s := range m.slices {
+			writeName(b, i, s.name)
+			s.writeObject(b)
+		}
+		b.WriteByte('}')
+	}
+	if len(m.plan.drilldowns) > 0 {
+		b.WriteString(`,"drilldowns":`)
+		writeLabelled(b, m.groups, result.objectInBraces)
+	}
+	b.WriteByte('}')
+}
+
+// writeArray writes the list of slices[…], whose drilldowns come behind its records.
+func (m *mergedList) writeArray(b *bytes.Buffer) {
+	if len(m.plan.drilldowns) == 0 {
+		m.result.writeArray(b)
+		return
+	}
+	whole := m.result
+	var groups bytes.Buffer
+	writeLabelled(&groups, m.groups, result.writeArray)
+	whole.records = append(whole.records, groups.Bytes())
+	whole.writeArray(b)
+}
+
+// writeName writes the name of a member of an object.
+func writeName(b *bytes.Buffer, i int, name string) {
+	if i > 0 {
+		b.WriteByte(',')
+	}
+	text, _ := json.Marshal(name) // a string always can be
+	b.Write(text)
+	b.WriteByte(':')
+}
+
 func writeLabelled(b *bytes.Buffer, groups []mergedGroups, write func(result, *bytes.Buffer)) {
 	b.WriteByte('{')
 	for i, g := range groups {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, _ := json.Marshal(g.name) // a string always can be
-		b.Write(name)
-		b.WriteByte(':')
+		writeName(b, i, g.name)
 		write(g.result, b)
 	}
 	b.WriteByte('}')
@@ -275,47 +376,6 @@ func (r result) objectInBraces(b *bytes.Buffer) {
 	b.WriteByte('}')
 }
 
-// exactNumbers makes the numbers what they are in MessagePack, which has all digits of them.
-// JSON, which the slices were asked for, has all of integers and times, but not of fractions:
-// these are refused.
-func (r *result) exactNumbers() error {
-	const microseconds = 1e6
-	for i, record := range r.records {
-		values, ok := splitArray(record)
-		if !ok || len(values) > len(r.columns) {
-			return errAnswer
-		}
-		shown := r.columns[len(r.columns)-len(values):] // those that were asked for to sort by come first
-		for k, v := range values {
-			if !hasFraction(v) {
-				continue
-			}
-			seconds, err := strconv.ParseFloat(string(v), 64)
-			if shown[k].typ != "Time" || err != nil {
-				return fmt.Errorf("%w: fractions in MessagePack, %s, of which JSON, in which slices answer, does not have all digits: ask for JSON", ErrNotSupported, shown[k].name)
-			}
-			values[k] = strconv.AppendFloat(nil, math.Round(seconds*microseconds)/microseconds, 'e', -1, 64)
-		}
-		r.records[i] = joinValues(values)
-	}
-	return nil
-}
-
-// hasFraction reports whether there is a number in a value that is none of digits alone.
-func hasFraction(value json.RawMessage) bool {
-	switch value[0] {
-	case '[':
-		values, _ := splitArray(value)
-		return slices.ContainsFunc(values, hasFraction)
-	case '{':
-		fields, _ := splitObject(value)
-		return slices.ContainsFunc(fields, func(f named) bool { return hasFraction(f.value) })
-	case '"', 't', 'f', 'n':
-		return false
-	}
-	return bytes.ContainsAny(value, ".eE")
-}
-
 // headerAlone is an answer without a body.
 func (p *SelectPlan) headerAlone(parts []answer) []byte {
 	start, elapsed := times(parts)
@@ -323,6 +383,14 @@ func (p *SelectPlan) headerAlone(parts []answer) []byte {
 		return fmt.Appendf(nil, `{"header":{"return_code":0,"start_time":%s,"elapsed_time":%s}}`, start, elapsed)
 	}
 	return fmt.Appendf(nil, "[[0,%s,%s]]", start, elapsed)
+}
+
+// Document is an answer to Request as Again and Merge read it.
+func (p *SelectPlan) Document(answer []byte) ([]byte, error) {
+	if len(answer) == 0 || answer[0] < 0x80 { // as every document of JSON begins
+		return answer, nil
+	}
+	return msgpackDocument(answer)
 }
 
 // ContentType is the type of what Merge returns.

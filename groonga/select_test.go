@@ -18,7 +18,7 @@ func selectOf(t *testing.T, line string) *Command {
 
 func planOf(t *testing.T, line string) *SelectPlan {
 	t.Helper()
-	p, err := PlanSelect(selectOf(t, line))
+	p, err := PlanSelect(selectOf(t, line), Cut{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,15 +51,56 @@ func TestSelectAsksEachSliceForTheFirstOnes(t *testing.T) {
 func TestSelectRefusesWhatCannotBeMerged(t *testing.T) {
 	for _, line := range []string{
 		"Docs --sort_keys _id", "Docs --sort_keys tag._id", "Docs --sort_keys 'geo_distance(g, \"1x1\")'",
-		"Docs --output_type xml", "Docs --load_table X", "Docs --slices[a].filter true", "Docs --match_columns 'scorer_tf_idf(title)'",
-		"Docs --columns[n].window.sort_keys _key", "Docs --columns[n].stage group", "Docs --drilldown tag --drilldown_filter '_nsubrecs > 1'",
+		"Docs --output_type xml --command_version 3", "Docs --load_table X", "Docs --output_type xml --slices[a].filter true", "Docs --slices[a].query x", "Docs --slices[a].filter 't @ \"x\"'",
+		"Docs --slices[a].filter true --slices[a].adjuster x", "Docs --slices[a].filter true --slice[a].limit 1", "Docs --match_columns 'scorer_tf_idf(title)'",
+		"Docs --columns[n].window.sort_keys _key", "Docs --columns[n].stage group", "Docs --drilldown tag --drilldown_filter '_nsubrecs > n'", "Docs --drilldown tag --drilldown_filter '_key @ \"x\"'",
+		"Docs --drilldown tag --drilldown_filter 'n > 1 || _nsubrecs > 1'",
 		"Docs --drilldowns[a].keys tag --drilldowns[b].keys n --drilldowns[b].table a",
 		"Docs --drilldowns[a].keys tag,n", "Docs --drilldown tag --drilldown_output_columns '_key, _nsubrecs * 2'",
 		"Docs --drilldowns[a].keys tag,n --drilldowns[a].output_columns _value.tag --drilldowns[a].sort_keys _key",
 		"Docs --drilldown tag --drilldown_calc_types MEAN --drilldown_calc_target n",
 	} {
-		if _, err := PlanSelect(selectOf(t, line)); !errors.Is(err, ErrNotSupported) {
+		if _, err := PlanSelect(selectOf(t, line), Cut{}); !errors.Is(err, ErrNotSupported) {
 			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// TestSelectFiltersMergedGroups: what a filter says of keys is for the slices, and what it says
+// of numbers for the groups of all of them.
+func TestSelectFiltersMergedGroups(t *testing.T) {
+	p := planOf(t, `Docs --limit 0 --drilldown tag --drilldown_sort_keys _key --drilldown_filter '_key != "b && _nsubrecs" && (_nsubrecs == 3 || !(_nsubrecs < 5))'`)
+	if got := strings.TrimSpace(p.Request().Get("drilldown_filter")); got != `_key != "b && _nsubrecs"` {
+		t.Errorf("slices are asked for %s", got)
+	}
+	const head, columns = `[[0,1,0.1],[[[0],[]],[[3],`, `[["_key","ShortText"],["_key","ShortText"],["_nsubrecs","Int32"],["_nsubrecs","Int32"],["_key","ShortText"],["_nsubrecs","Int32"]]`
+	got, err := p.Merge([][]byte{
+		[]byte(head + columns + `,["a","a",1,1,"a",1],["c","c",4,4,"c",4],["d","d",2,2,"d",2]]]]`),
+		[]byte(head + columns + `,["a","a",2,2,"a",2],["c","c",1,1,"c",1],["e","e",1,1,"e",1]]]]`),
+	})
+	if want := `[[0,1,0.1000000000000001],[[[0],[]],[[2],[["_key","ShortText"],["_nsubrecs","Int32"]],["a",3],["c",5]]]]`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v\nwant %s", got, err, want)
+	}
+}
+
+// TestSelectSortsByIDsThatServersShare: records of another table are sorted by their numbers,
+// unless servers number them otherwise.
+func TestSelectSortsByIDsThatServersShare(t *testing.T) {
+	schema, err := ReadSchema([]byte(`[[0,1,0.1],{"Docs":{"type":{"name":"table:hash_key"}},"Tags":{"type":{"name":"table:hash_key"}},"Docs.tag":{"type":{"name":"column:fix_size"},"range":{"name":"Tags"}}}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ second, want string }{
+		{`[1,"x","b"],[3,"z","d"]`, `["b"],["a"],["d"]`}, {`[2,"x","b"]`, ""}, {`[1,"y","b"]`, ""},
+	} {
+		p, err := PlanSelect(selectOf(t, "Docs --sort_keys tag --output_columns _key"), Cut{Fact: "Docs", Schema: schema})
+		if err != nil || p.Request().Get("output_columns") != "tag._id,tag._key,_key" {
+			t.Fatal(p, err)
+		}
+		const columns = `[["tag._id","UInt32"],["tag._key","ShortText"],["_key","ShortText"]]`
+		got, err := p.Merge([][]byte{[]byte(`[[0,1,0.1],[[[1],` + columns + `,[2,"y","a"]]]]`), []byte(`[[0,1,0.1],[[[2],` + columns + "," + c.second + `]]]`)})
+		if c.want == "" && !errors.Is(err, ErrNotSupported) || c.want != "" && !strings.Contains(string(got), c.want) {
+			t.Errorf("%s: %s, %v", c.second, got, err)
 		}
 	}
 }
