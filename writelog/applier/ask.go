@@ -176,33 +176,22 @@ func (q asker) objects(ctx context.Context) (objects, error) {
 	return o, nil
 }
 
-// records asks for the number of records in a table, and with ids whether their ids are 1 to that number, which has
-// the server sort them.
-func (q asker) records(ctx context.Context, table string, ids bool) (n uint64, whole bool, err error) {
-	pairs := []string{"table", table, "limit", "0", "output_columns", "_id", "cache", "no"}
-	if ids {
-		pairs = []string{"table", table, "limit", "1", "sort_keys", "-_id", "output_columns", "_id", "cache", "no"}
-	}
-	body, err := q.ask(ctx, "select", pairs...)
+// records asks for the number of records in a table. It must not have the server read them: in a table without keys
+// and values whose records were deleted, Groonga 13.0.0 gives ids twice after that (findings/groonga-no-key-ids.sh).
+func (q asker) records(ctx context.Context, table string) (n uint64, err error) {
+	body, err := q.ask(ctx, "select", "table", table, "limit", "0", "output_columns", "_id", "cache", "no")
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
-	var parts [][]json.RawMessage // [[[n],[columns],[id]]]
-	if err := json.Unmarshal(body, &parts); err != nil || len(parts) == 0 || len(parts[0]) < 2 {
-		return 0, false, fmt.Errorf("select: an answer of no known form: %.100s", body)
-	}
+	var parts [][]json.RawMessage // [[[n],[columns]]]
 	var count []uint64
-	if err := json.Unmarshal(parts[0][0], &count); err != nil || len(count) != 1 {
-		return 0, false, fmt.Errorf("select: an answer of no known form: %.100s", body)
+	if err := json.Unmarshal(body, &parts); err == nil && len(parts) > 0 && len(parts[0]) > 0 {
+		err = json.Unmarshal(parts[0][0], &count)
 	}
-	if !ids || len(parts[0]) < 3 {
-		return count[0], count[0] == 0, nil
+	if len(count) != 1 {
+		return 0, fmt.Errorf("select: an answer of no known form: %.100s", body)
 	}
-	var last []uint64
-	if err := json.Unmarshal(parts[0][2], &last); err != nil || len(last) != 1 {
-		return 0, false, fmt.Errorf("select: an answer of no known form: %.100s", body)
-	}
-	return count[0], last[0] == count[0], nil
+	return count[0], nil
 }
 
 // intents are the numbers of the intents in a dump.

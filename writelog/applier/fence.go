@@ -52,7 +52,7 @@ func (s *session) clearDeadLocks(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.process = started
+	s.process, s.young = started, up == 0
 	if last == started && up > 0 {
 		return nil
 	}

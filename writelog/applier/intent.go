@@ -16,14 +16,14 @@ type intent struct {
 	Index   uint64 `json:"index"`
 	Sum     uint32 `json:"sum"`               // of the command
 	Boot    string `json:"boot"`              // boot id of the server's host
-	Started string `json:"started,omitempty"` // when the server was started, as it says; "" within its first second
+	Started string `json:"started,omitempty"` // when the server was started, as it says; "" if that was within its first second
 	Sent    bool   `json:"sent,omitempty"`    // the command was on its way
 	Done    bool   `json:"done,omitempty"`    // the server has answered it
 	Code    int    `json:"code,omitempty"`    // with this return code
 	Here    string `json:"here"`              // shape of the object that it is about; "" if it is not there
 	There   string `json:"there,omitempty"`   // of the one of the new name
 	Records uint64 `json:"records,omitempty"` // in the table without keys
-	Whole   bool   `json:"whole,omitempty"`   // whose ids were 1 to Records
+	Dense   bool   `json:"dense,omitempty"`   // whose next ids were those after Records
 }
 
 // sum is what a command is known again by.
@@ -117,15 +117,18 @@ func (i *intent) judge(k class, here, there, boot, started string) verdict {
 }
 
 // rest decides about a load into a table without keys by the number of records now: how many of its rows are
-// in, and whether the last of these may be in half and has to be written again, over its id.
-func (i *intent) rest(total int, now uint64) (in int, mend bool, v verdict) {
+// in, and whether the last of these may be in half and has to be written again, over its id. started is when the
+// server was started. One that has run all the time has no half of a row; in any other, which row has which id is
+// known only where no id was free: Groonga gives those of deleted records again, in an order of its own.
+func (i *intent) rest(total int, now uint64, started string) (in int, mend bool, v verdict) {
+	same := i.Started != "" && i.Started == started
 	switch {
 	case now == i.Records:
 		return 0, false, redo
-	case now < i.Records || now > i.Records+uint64(total) || !i.Whole:
+	case now < i.Records || now > i.Records+uint64(total) || !same && !i.Dense:
 		return 0, false, undecided
 	}
-	return int(now - i.Records), true, redo
+	return int(now - i.Records), !same, redo
 }
 
 // mend is a load that writes a row over the record of an id.

@@ -25,6 +25,10 @@ const (
 	keyThreads  = Prefix + "threads"  // the thread limit before the fence
 	keyServer   = Prefix + "server"   // when the server was started that was fenced last
 	keyIntent   = Prefix + "intent."  // a number follows
+
+	// KeyDense begins the keys of tables without keys of which no record was ever deleted: the
+	// name follows. The next ids in such a table are those after the last.
+	KeyDense = Prefix + "dense."
 )
 
 // maxMissing are the bytes that Position.Missing may take: a value of Groonga's configuration

@@ -235,15 +235,20 @@ func TestIntentsAreJudged(t *testing.T) {
 		mend    bool
 		verdict verdict
 	}{
-		{intent{Records: 5, Whole: true}, 5, 0, false, redo},
-		{intent{Records: 5, Whole: true}, 7, 2, true, redo},
-		{intent{Records: 5, Whole: true}, 8, 3, true, redo},
-		{intent{Records: 5, Whole: true}, 9, 0, false, undecided},
-		{intent{Records: 5, Whole: true}, 4, 0, false, undecided},
+		{intent{Records: 5, Dense: true}, 5, 0, false, redo},
+		{intent{Records: 5, Dense: true}, 7, 2, true, redo},
+		{intent{Records: 5, Dense: true}, 8, 3, true, redo},
+		{intent{Records: 5, Dense: true}, 9, 0, false, undecided},
+		{intent{Records: 5, Dense: true}, 4, 0, false, undecided},
+		{intent{Records: 5, Dense: true, Started: "12"}, 7, 2, false, redo},
 		{intent{Records: 5}, 5, 0, false, redo},
 		{intent{Records: 5}, 6, 0, false, undecided},
+		{intent{Records: 5, Started: "11"}, 6, 0, false, undecided},
+		{intent{Records: 5, Started: "12"}, 6, 1, false, redo},
+		{intent{Records: 5, Started: "12"}, 8, 3, false, redo},
+		{intent{Records: 5, Started: "12"}, 9, 0, false, undecided},
 	} {
-		if in, mend, v := c.was.rest(3, c.now); in != c.in || mend != c.mend || v != c.verdict {
+		if in, mend, v := c.was.rest(3, c.now, "12"); in != c.in || mend != c.mend || v != c.verdict {
 			t.Errorf("%+v, now %d: %d %v %d", c.was, c.now, in, mend, v)
 		}
 	}

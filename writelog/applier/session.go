@@ -20,6 +20,7 @@ type session struct {
 	tables  tables
 	base    Position // who we are, for each position that is written
 	process string   // when the server was started
+	young   bool     // and that was within the last second: another one may say the same
 	doubt   uint64   // entries up to here may have been done before the host was booted
 
 	running      int
@@ -31,8 +32,6 @@ type session struct {
 
 	intents map[uint64]*opened // begun before this session, by index
 	slots   map[int]bool       // numbers of intents that are in use
-	whole   map[string]uint64  // tables without keys whose ids are 1 to this number; worker of the group has it
-	wholeMu sync.Mutex
 
 	applied   int // entries, in this session
 	began     bool
@@ -91,7 +90,7 @@ type result struct {
 func (s *session) run(ctx context.Context) error {
 	s.asker = asker{s.cfg.Server}
 	s.results = make(chan result)
-	s.intents, s.slots, s.whole = make(map[uint64]*opened), make(map[int]bool), make(map[string]uint64)
+	s.intents, s.slots = make(map[uint64]*opened), make(map[int]bool)
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.endHold()
 	defer s.waiting.Wait()

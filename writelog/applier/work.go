@@ -194,16 +194,21 @@ func (s *session) intend(ctx context.Context, t *task) (r result) {
 
 // execute does a command whose intent stands.
 func (s *session) execute(ctx context.Context, t *task, i *intent, c *groonga.Command) (r result) {
-	s.keep(t, i, false)
 	if t.class >= once {
 		i.Sent = true
 		if r.err = s.set(ctx, fmt.Sprint(keyIntent, t.slot), sealed(i.Index, i.encode())); r.err != nil {
 			return r
 		}
 	}
+	dense, err := s.loosen(ctx, t)
+	if err != nil {
+		return result{err: err}
+	}
 	r.answer, r.err = s.server.Do(ctx, c)
-	s.keep(t, i, r.err == nil && r.answer.Code == 0)
 	r.again = i
+	if r.err == nil && r.answer.Code == 0 {
+		r.err = s.tighten(ctx, c, dense)
+	}
 	if t.class >= once && r.err == nil && !HostFault(r.answer.Code) {
 		// The position that says so is written later: what is known must not be forgotten before.
 		i.Done, i.Code = true, r.answer.Code
@@ -212,34 +217,13 @@ func (s *session) execute(ctx context.Context, t *task, i *intent, c *groonga.Co
 	return r
 }
 
-// keep remembers of tables without keys that their ids have no gaps.
-func (s *session) keep(t *task, i *intent, added bool) {
-	s.wholeMu.Lock()
-	defer s.wholeMu.Unlock()
-	c := t.items[0].Command
-	switch {
-	case t.class == count && added && i.Whole:
-		if rows, err := readRows(c); err == nil {
-			s.whole[c.Get("table")] = i.Records + uint64(len(rows.Rows))
-		}
-	case t.class == count, c.Name == "delete":
-		delete(s.whole, c.Get("table"))
-	default:
-		clear(s.whole)
-	}
-}
-
 // evidence asks the database what there is before a command.
 func (s *session) evidence(ctx context.Context, t *task) (*intent, error) {
 	c := t.items[0].Command
 	i := &intent{Index: t.items[0].Index, Sum: sum(c), Boot: s.cfg.Boot}
 	switch {
 	case t.class == count:
-		n, whole, err := s.countRecords(ctx, c.Get("table"))
-		if fault := (*answered)(nil); err != nil && !errors.As(err, &fault) {
-			return nil, err
-		}
-		i.Records, i.Whole = n, whole
+		return i, s.counted(ctx, c.Get("table"), i)
 	case t.class >= once:
 		started, up, err := s.started(ctx)
 		if err != nil {
@@ -258,17 +242,20 @@ func (s *session) evidence(ctx context.Context, t *task) (*intent, error) {
 	return i, nil
 }
 
-func (s *session) countRecords(ctx context.Context, table string) (n uint64, whole bool, err error) {
-	if n, _, err = s.records(ctx, table, false); err != nil {
-		return 0, false, err
+// counted notes how many records a table without keys has.
+func (s *session) counted(ctx context.Context, table string, i *intent) error {
+	n, err := s.records(ctx, table)
+	if fault := (*answered)(nil); errors.As(err, &fault) {
+		return nil // the server will not take the load either
+	} else if err != nil {
+		return err
 	}
-	s.wholeMu.Lock()
-	known, ok := s.whole[table]
-	s.wholeMu.Unlock()
-	if ok && known == n || n == 0 {
-		return n, true, nil
+	dense, err := s.dense(ctx, table)
+	i.Records, i.Dense = n, dense != ""
+	if !s.young {
+		i.Started = s.process
 	}
-	return s.records(ctx, table, true)
+	return err
 }
 
 // resolve finds out what a command left that was perhaps begun, and brings it to its end.
@@ -309,19 +296,18 @@ func (s *session) resolveCount(ctx context.Context, t *task, i *intent) (r resul
 	if err != nil {
 		return result{err: err}
 	}
-	now, _, err := s.records(ctx, c.Get("table"), false)
+	now, err := s.records(ctx, c.Get("table"))
 	if err != nil {
 		return result{err: err}
 	}
-	in, mend, v := i.rest(len(rows.Rows), now)
+	in, mend, v := i.rest(len(rows.Rows), now, s.process)
 	switch {
 	case v == undecided:
 		return result{err: s.suspect(t, fmt.Sprintf("was under way at a crash; there were %d records, and there are %d after a load of %d", i.Records, now, len(rows.Rows)))}
 	case in == 0:
 		return s.execute(ctx, t, i, c)
 	}
-	s.keep(t, i, false)
-	r.again = i
+	r = result{again: i, answer: (&groonga.LoadResult{Status: 200}).Answer(c.Form())}
 	if mend {
 		again, err := rows.mend(c, in-1, now)
 		if err != nil {

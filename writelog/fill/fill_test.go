@@ -12,6 +12,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/groonga/groongatest"
+	"github.com/ibuki-dev/ibuki/writelog/applier"
 )
 
 // real is a Groonga server as a Server.
@@ -140,6 +141,12 @@ func TestHalfADumpIsNone(t *testing.T) {
 		if err := Load(t.Context(), s, s, strings.NewReader(dump), func(int) {}); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", dump, err, want)
 		}
+	}
+	s := &asks{}
+	gaps := "table_create K TABLE_NO_KEY\ntable_create T TABLE_HASH_KEY ShortText\ntable_create L TABLE_NO_KEY\n\ndelete --table L --id 2\n"
+	err := Load(t.Context(), s, s, strings.NewReader(gaps), func(int) {})
+	if said := strings.Join(s.lines, "\n"); err != nil || !strings.Contains(said, applier.KeyDense+"K") || strings.Count(said, applier.KeyDense) != 1 {
+		t.Errorf("of a table without gaps, and of no other, that is said: %s (%v)", said, err)
 	}
 	for name, said := range map[string]string{"load": "1", "table_create": "false"} { // order-free: each by itself
 		s := &asks{said: map[string]string{"load": "2", name: said}}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,7 +43,7 @@ func Load(ctx context.Context, from, to Server, dump io.Reader, loaded func(rows
 	defer cancel()
 	steps, ended := make(chan step, 1), make(chan error, 1)
 	go func() {
-		p := parser{in: bufio.NewReaderSize(dump, 1<<20), from: from, keyless: make(map[string]bool), byID: make(map[string]bool)}
+		p := parser{in: bufio.NewReaderSize(dump, 1<<20), from: from, keyless: make(map[string]bool), gaps: make(map[string]bool), byID: make(map[string]bool)}
 		p.emit = func(s step) error {
 			select {
 			case steps <- s:
@@ -90,6 +92,7 @@ type parser struct {
 	emit func(step) error
 
 	keyless map[string]bool // tables without keys
+	gaps    map[string]bool // of these, those of which records were deleted
 	byID    map[string]bool // columns, with their tables, that refer to records of such
 
 	table       string // of ids that are to be deleted
@@ -122,7 +125,7 @@ func (p *parser) run(ctx context.Context) error {
 	for {
 		line, err := p.line()
 		if errors.Is(err, io.EOF) {
-			return p.flush()
+			return p.end()
 		} else if err != nil {
 			return err
 		}
@@ -267,6 +270,23 @@ func (p *parser) gap(c *groonga.Command) error {
 		return err
 	}
 	p.table, p.first, p.last = c.Get("table"), id, id
+	p.gaps[p.table] = true
+	return nil
+}
+
+// end says of which tables the ids have no gaps.
+func (p *parser) end() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.keyless)) {
+		if !p.keyless[name] || p.gaps[name] || len(name) > applier.MaxDense {
+			continue
+		}
+		if err := p.emit(step{command: command("config_set", "key", applier.KeyDense+name, "value", "1")}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
