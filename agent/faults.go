@@ -36,6 +36,8 @@ type faults struct {
 	counts map[string]uint64 // by kind and reason; both from small fixed sets
 	named  limiter           // what the agent itself refuses
 	core   limiter           // what the core complains of
+
+	ledger ledger
 }
 
 type faultSource struct {
@@ -113,7 +115,15 @@ func newFaults(logger *slog.Logger) *faults {
 
 // note counts one fault. err says more than reason does, or is nil.
 func (f *faults) note(kind, reason string, from netip.AddrPort, err error) {
-	line := f.count(time.Now(), kind, reason, from)
+	now := time.Now()
+	if k, ok := unusable(kind, reason, from); ok {
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		f.ledger.add(now, k, text)
+	}
+	line := f.count(now, kind, reason, from)
 	if line == "" {
 		return
 	}

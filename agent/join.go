@@ -121,6 +121,7 @@ func (a *Agent) join(ctx context.Context, addrs []string, replay bool) (int, err
 		slots <- struct{}{}
 		wg.Go(func() {
 			a.joinOne(ctx, addr, replay, &results[i])
+			a.faults.ledger.seed(time.Now(), addr, results[i].faults)
 			<-slots
 		})
 	}

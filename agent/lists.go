@@ -70,10 +70,13 @@ func (a *Agent) listClocks(ctx context.Context) livefile.Clocks {
 }
 
 func (a *Agent) reportList(t *livefile.Target, fault error) {
+	k := troubleKey{kind: "list", what: t.Path}
 	if fault == nil {
+		a.faults.ledger.over(k)
 		a.logger.Info(fmt.Sprintf("agent: live-node list %s is written again", t.Path))
 		return
 	}
+	a.faults.ledger.add(time.Now(), k, fault.Error())
 	a.logger.Error(fmt.Sprintf("agent: live-node list %s: %s", t.Path, fault))
 }
 

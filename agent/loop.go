@@ -191,6 +191,7 @@ func (a *Agent) act(now time.Time) {
 	out := a.machine.Output()
 	for i := range out.Trace {
 		a.history.note(now, &out.Trace[i])
+		a.faults.ledger.trace(now, &out.Trace[i])
 		if a.faults.admitTrace(now, &out.Trace[i]) {
 			a.log.Trace(now, &out.Trace[i])
 		}

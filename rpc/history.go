@@ -13,9 +13,11 @@ import (
 
 // History is what one node has to say of a member.
 type History struct {
-	From    string          `json:"from"`    // who says so
-	Started int64           `json:"started"` // when its agent began, in Unix nanoseconds
-	Health  int             `json:"health"`  // its own Lifeguard health score; 0 is well
+	From    string          `json:"from"`            // who says so
+	Started int64           `json:"started"`         // when its agent began, in Unix nanoseconds
+	Health  int             `json:"health"`          // its own Lifeguard health score; 0 is well
+	Now     int64           `json:"now,omitempty"`   // its clock when it said so, in Unix nanoseconds; 0: it does not say
+	Alive   int             `json:"alive,omitempty"` // how many members it holds for alive; 0: it does not say
 	Records []HistoryRecord `json:"records"`
 	Cut     bool            `json:"cut,omitempty"` // there are older ones that did not fit
 }

@@ -24,12 +24,12 @@ var commandBodies = map[string]any{
 	cmdLeave: nil, cmdQuery: QueryRequest{Name: "q"}, cmdRespond: respondRequest{ID: 1},
 	InstallKey: keyRequest{Key: "k"}, UseKey: keyRequest{Key: "k"}, RemoveKey: keyRequest{Key: "k"}, ListKeys: nil,
 	cmdStats: nil, cmdGetCoordinate: coordinateRequest{Node: "n1"}, cmdHistory: historyRequest{Node: "n1"},
-	cmdRestart: restartRequest{Window: time.Second},
+	cmdRestart: restartRequest{Window: time.Second}, cmdCheckup: nil,
 }
 
 // neededVerb is what each command needs, written down a second time on purpose.
 var neededVerb = map[string]string{
-	cmdEvent: "event", cmdQuery: "query", cmdRespond: "query", cmdHistory: "query",
+	cmdEvent: "event", cmdQuery: "query", cmdRespond: "query", cmdHistory: "query", cmdCheckup: "query",
 	cmdMembers: "read", cmdMembersFiltered: "read", cmdStream: "read", cmdMonitor: "read", cmdStats: "read", cmdGetCoordinate: "read",
 	cmdForceLeave: "admin", cmdJoin: "admin", cmdTags: "admin", cmdRestart: "admin", cmdLeave: "admin",
 	InstallKey: "admin", UseKey: "admin", RemoveKey: "admin", ListKeys: "admin",

@@ -68,6 +68,7 @@ func init() {
 		RemoveKey:          {verb: access.Admin, body: true, serve: serveKey, empty: keys},
 		ListKeys:           {verb: access.Admin, serve: serveListKeys, empty: keys},
 		cmdHistory:         {verb: access.Query, body: true, serve: serveHistory, empty: func() any { return &historyResponse{} }},
+		cmdCheckup:         {verb: access.Query, serve: serveCheckup, empty: func() any { return &Checkup{} }},
 		cmdRestart:         {verb: access.Admin, body: true, serve: serveRestart},
 		cmdStats:           {verb: access.Read, serve: serveStats, empty: func() any { return map[string]map[string]string{} }},
 		cmdGetCoordinate:   {verb: access.Read, body: true, serve: serveCoordinate, empty: func() any { return &coordinateResponse{} }},

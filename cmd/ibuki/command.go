@@ -23,6 +23,7 @@ var commands = []*command{
 	devCommand,
 	devHandlerCommand,
 	devKeeperCommand,
+	doctorCommand,
 	eventCommand,
 	forceLeaveCommand,
 	gatewayCommand,
