@@ -136,6 +136,7 @@ sim:
 .PHONY: golden
 golden:
 	$(GO) test ./sim -run Script -rewrite
+	$(GO) test ./settings -run ConfigurationPage -rewrite
 
 ## dist         release archives for all systems, SBOM and checksums, in build/dist
 .PHONY: dist

@@ -22,19 +22,18 @@ const (
 // overgrown lists what exceeds these limits today, and how much it may have. It may
 // only shrink: what grew beyond it, what is new, and what is far below it all fail.
 var overgrown = map[string]int{
-	"fields of agent.Agent":   62,
-	"fields of agent.Config":  70,
-	"fields of agent.Options": 72,
-	"fields of serf.Config":   36,
-	"fields of serf.Machine":  52,
-	"fields of sim.Node":      39,
-	"fields of swim.Machine":  56,
-	"files in agent":          46,
-	"files in cmd/ibuki":      48,
-	"files in swim":           45,
-	"methods of agent.Agent":  140,
-	"methods of serf.Machine": 178,
-	"methods of swim.Machine": 210,
+	"fields of agent.Agent":      62,
+	"fields of agent.Config":     53,
+	"fields of settings.Options": 72,
+	"fields of serf.Config":      36,
+	"fields of serf.Machine":     52,
+	"fields of sim.Node":         39,
+	"fields of swim.Machine":     56,
+	"files in cmd/ibuki":         48,
+	"files in swim":              45,
+	"methods of agent.Agent":     140,
+	"methods of serf.Machine":    178,
+	"methods of swim.Machine":    210,
 }
 
 func TestTypesAndFoldersOnlyShrink(t *testing.T) {

@@ -54,6 +54,7 @@ agent/snapshot: wire swim serf atomicfile |
 agent/transport/transporttest: agent/transport |
 agent/transport: | golang.org/x/sys/unix
 agent:      printable agent/handler agent/logging agent/snapshot agent/transport agent/transport/transporttest wire swim serf coordinate live livefile atomicfile rpc access | github.com/hashicorp/mdns golang.org/x/sys/unix
+settings:   agent agent/handler agent/logging agent/transport swim serf access rpc livefile wire |
 dashboard:  live access rpc coordinate | github.com/prometheus/client_golang
 plot:       |
 droonga:    access groonga groonga/groongatest dispatch rpc | github.com/hashicorp/go-msgpack/v2/codec
@@ -64,7 +65,7 @@ lab:        catalog rpc terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2
 top:        rpc diagnose terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2
 netns:      |
 logtest:    |
-cmd/ibuki:  printable compare writelog/member writelog/store agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
+cmd/ibuki:  printable compare writelog/member writelog/store agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent settings dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

@@ -18,7 +18,8 @@
 //   - access: tokens, TLS and Unix sockets, for everything that listens.
 //   - rpc: Serf's RPC protocol, client and server.
 //   - agent: the daemon as a library, with agent/transport (sockets), agent/snapshot,
-//     agent/handler (event handlers), agent/logging and agent/metrics.
+//     agent/handler (event handlers) and agent/logging.
+//   - settings: what users may set of an agent, in flags, environment and files.
 //   - dashboard: the HTTP API, metrics for Prometheus, and the page.
 //
 // Groonga clusters:

@@ -271,7 +271,7 @@ func TestSplitTarget(t *testing.T) {
 		{in: "a:b:c", bad: true},
 		{in: "[::1", bad: true},
 	} {
-		name, host, port, err := splitTarget(c.in, 7946)
+		name, host, port, err := SplitTarget(c.in, 7946)
 		if c.bad != (err != nil) {
 			t.Errorf("%q: error %v", c.in, err)
 		} else if err == nil && (name != c.name || host != c.host || port != c.port) {

@@ -250,7 +250,7 @@ func (b backend) serfStats(s *serf.Stats) map[string]string {
 
 // replaceTags: the caller holds tagsLock.
 func (a *Agent) replaceTags(tags map[string]string) error {
-	list := sortedTags(tags)
+	list := SortedTags(tags)
 	// The file comes first, as in Serf, so nothing may be written that would be refused.
 	if err := a.try(func(time.Time) error { return a.machine.CheckTags(list) }); err != nil {
 		return err
@@ -262,7 +262,8 @@ func (a *Agent) replaceTags(tags map[string]string) error {
 	return a.try(func(now time.Time) error { return a.machine.SetTags(now, list) })
 }
 
-func sortedTags(tags map[string]string) []wire.Tag {
+// SortedTags are tags as the machine takes them, sorted by key.
+func SortedTags(tags map[string]string) []wire.Tag {
 	out := make([]wire.Tag, 0, len(tags))
 	for _, k := range slices.Sorted(maps.Keys(tags)) {
 		out = append(out, wire.Tag{Key: k, Value: tags[k]})
@@ -292,7 +293,7 @@ func (a *Agent) query(req *rpc.QueryRequest, sink func(rpc.QueryRecord)) error {
 		Nodes: req.FilterNodes, Ack: req.RequestAck, Outcome: req.Outcome, RelayFactor: req.RelayFactor, Timeout: req.Timeout,
 	}
 	if len(req.FilterTags) > 0 {
-		p.Tags = sortedTags(req.FilterTags)
+		p.Tags = SortedTags(req.FilterTags)
 	}
 	return a.try(func(now time.Time) error {
 		id, err := a.machine.Query(now, req.Name, req.Payload, p)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/access"
@@ -26,6 +27,12 @@ const DefaultPort = 7946
 // Config are the settings of an agent. New copies it. Zero means the default
 // that is said at each field.
 type Config struct {
+	// Config are the protocol's settings. In Swim, which is the timing profile (zero:
+	// swim.LAN), the agent sets Name, Cluster and Addr, and takes what framing adds off
+	// PacketSize. CoalescePeriod and QuiescentPeriod are 3 s and 1 s if they are zero, and
+	// are those of user events too; if CoalescePeriod is negative, no event is held back.
+	serf.Config
+
 	// Name is this node's name. Required, unique in the cluster.
 	Name string
 	// Bind is the address that packets and streams are received at. Port 0 is a
@@ -58,8 +65,6 @@ type Config struct {
 	// AddrFile gets the addresses that are listened at, while the agent runs. Empty: none does.
 	AddrFile string
 
-	// Tags are this node's tags; sorted or not.
-	Tags []wire.Tag
 	// TagsFile keeps the tags from one start to the next. Tags must be empty then.
 	TagsFile string
 	// EventHandlers are specifications as ParseHandler reads them.
@@ -98,13 +103,8 @@ type Config struct {
 	// DiscoverNoIPv4 and DiscoverNoIPv6: no question is asked over that protocol.
 	DiscoverNoIPv4, DiscoverNoIPv6 bool
 
-	// Swim is the timing profile. Name, Addr, PacketSize are set by the agent.
-	// Zero: swim.LAN.
-	Swim swim.Config
 	// Profile is the profile's name, for those who ask. Empty: "lan".
 	Profile string
-	// Protocol is the Serf protocol to speak, 2 to 5. 0: 5.
-	Protocol uint8
 	// Keys encrypt: 16, 24 or 32 bytes each, the first one is used to send. None: no encryption.
 	Keys [][]byte
 	// KeyringFile keeps the keys from one start to the next, as key queries change
@@ -121,28 +121,6 @@ type Config struct {
 	ClusterName string
 	// NoCompression sends everything as it is.
 	NoCompression bool
-
-	NoCoordinates        bool
-	NoConflictResolution bool
-
-	ReconnectInterval time.Duration // 30 s
-	ReconnectTimeout  time.Duration // 24 h
-	TombstoneTimeout  time.Duration // 24 h
-	BroadcastTimeout  time.Duration // 5 s
-
-	QueryResponseSizeLimit int // 1024 bytes
-	QuerySizeLimit         int // 1024
-	UserEventSizeLimit     int // 512
-
-	// CoalescePeriod is how long events may be held back to be told together to handlers
-	// in Serf's form and to streams of RPC that do not ask for more, QuiescentPeriod how
-	// long after the last one they are told. 0: 3 s and 1 s, Serf's. Failures are told at
-	// once. Negative: nothing is held back, for nobody. All others are told the first
-	// of a burst at once, and what follows it within milliseconds together.
-	CoalescePeriod, QuiescentPeriod time.Duration
-
-	// Tuning are further constants of the protocol.
-	Tuning Tuning
 
 	// UpdateAfterChange follows every member-join, member-leave and
 	// member-failed with a member-update of the same members, for clients that
@@ -229,7 +207,7 @@ func (c *Config) Validate() error {
 	}
 	for i := range c.Handlers {
 		if err := c.Handlers[i].Validate(); err != nil {
-			faults = append(faults, fmt.Errorf("handlers[%d]: %w", i, oneLineError(err)))
+			faults = append(faults, fmt.Errorf("handlers[%d]: %w", i, OneLineError(err)))
 		}
 	}
 	faults = append(faults, c.validateLists()...)
@@ -288,7 +266,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.Seeds = slices.Concat(c.Seeds, c.Join, c.RetryJoin)
 	def(&c.RetryInterval, 30*time.Second)
-	c.RetryInterval = max(c.RetryInterval, minRetryInterval)
+	c.RetryInterval = max(c.RetryInterval, MinRetryInterval)
 	def(&c.CoalescePeriod, 3*time.Second)
 	if c.CoalescePeriod > 0 {
 		def(&c.QuiescentPeriod, min(time.Second, c.CoalescePeriod))
@@ -311,8 +289,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// minRetryInterval is the shortest time between attempts of a retry-join.
-const minRetryInterval = time.Second
+// MinRetryInterval is the shortest time between attempts of a retry-join.
+const MinRetryInterval = time.Second
 
 const (
 	// leadingEdge is how long events are held back that follow one that was told at
@@ -323,30 +301,13 @@ const (
 	failureEdge = 100 * time.Millisecond
 )
 
-// serfConfig is what the machine is told.
+// serfConfig are the machine's settings.
 func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
-	s := serf.Config{
-		Swim:                   c.Swim,
-		Tags:                   c.Tags,
-		Protocol:               c.Protocol,
-		CoalescePeriod:         c.CoalescePeriod,
-		QuiescentPeriod:        c.QuiescentPeriod,
-		UserCoalescePeriod:     c.CoalescePeriod,
-		UserQuiescentPeriod:    c.QuiescentPeriod,
-		ReconnectInterval:      c.ReconnectInterval,
-		ReconnectTimeout:       c.ReconnectTimeout,
-		TombstoneTimeout:       c.TombstoneTimeout,
-		BroadcastTimeout:       c.BroadcastTimeout,
-		QuerySizeLimit:         c.QuerySizeLimit,
-		QueryResponseSizeLimit: c.QueryResponseSizeLimit,
-		UserEventSizeLimit:     c.UserEventSizeLimit,
-		NoCoordinates:          c.NoCoordinates,
-		NoConflictResolution:   c.NoConflictResolution,
-	}
+	s := c.Config
+	s.UserCoalescePeriod, s.UserQuiescentPeriod = c.CoalescePeriod, c.QuiescentPeriod
 	if c.CoalescePeriod > 0 {
 		s.LeadingEdge, s.FailureEdge = leadingEdge, failureEdge
 	}
-	c.Tuning.serf(&s)
 	s.Swim.Name = c.Name
 	s.Swim.Cluster = c.ClusterName
 	s.Swim.Addr = addr
@@ -355,4 +316,12 @@ func (c *Config) serfConfig(addr netip.AddrPort, overhead int) serf.Config {
 	}
 	s.Swim.PacketSize -= overhead
 	return s
+}
+
+// OneLineError is err on one line; nil stays nil.
+func OneLineError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 }

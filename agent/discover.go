@@ -27,8 +27,8 @@ const (
 	maxFound = 1024
 )
 
-// discoveryService is the name of the service that agents of a cluster announce.
-func discoveryService(cluster string) string { return "_serf_" + cluster + "._tcp" }
+// DiscoveryService is the name of the service that agents of a cluster announce.
+func DiscoveryService(cluster string) string { return "_serf_" + cluster + "._tcp" }
 
 // discovery announces this node by multicast DNS and joins whom it hears of. It
 // runs beside the loop until the agent ends or leaves.
@@ -49,7 +49,7 @@ func (a *Agent) startDiscovery() error {
 	if a.cfg.Discover == "" {
 		return nil
 	}
-	d := &discovery{a: a, service: discoveryService(a.cfg.Discover), logger: log.New(mdnsLog{a.faults}, "", 0)}
+	d := &discovery{a: a, service: DiscoveryService(a.cfg.Discover), logger: log.New(mdnsLog{a.faults}, "", 0)}
 	if err := d.serve(); err != nil {
 		return fmt.Errorf("Error starting mDNS listener: %w", err)
 	}

@@ -35,9 +35,9 @@ type target struct {
 	name string // of the node there; "" if not said
 }
 
-// splitTarget reads HOST, HOST:PORT or NAME/ADDRESS. A name may hold slashes and
+// SplitTarget reads HOST, HOST:PORT or NAME/ADDRESS. A name may hold slashes and
 // colons, an address cannot: the last slash divides.
-func splitTarget(s string, port uint16) (name, host string, p uint16, err error) {
+func SplitTarget(s string, port uint16) (name, host string, p uint16, err error) {
 	if i := strings.LastIndexByte(s, '/'); i >= 0 {
 		if name, s = s[:i], s[i+1:]; name == "" {
 			return "", "", 0, errNoName
@@ -68,7 +68,7 @@ func splitTarget(s string, port uint16) (name, host string, p uint16, err error)
 // resolve turns what a user wrote into addresses. Without a port, it is the
 // port that this node is bound to, as in Serf.
 func (a *Agent) resolve(ctx context.Context, s string) ([]target, error) {
-	name, host, port, err := splitTarget(s, a.transport.Addr().Port())
+	name, host, port, err := SplitTarget(s, a.transport.Addr().Port())
 	if err != nil {
 		return nil, err
 	}

@@ -15,26 +15,12 @@ import (
 	"github.com/ibuki-dev/ibuki/serf"
 )
 
-// lists reads where the live-node list is to be written.
-func (o *Options) lists(c *Config) error {
-	var faults []error
-	for i := range o.LiveNodes {
-		t, err := o.LiveNodes[i].Target()
-		if err != nil {
-			faults = append(faults, fmt.Errorf("Invalid live-node list '%s': %w", o.LiveNodes[i].File, oneLineError(err)))
-			continue
-		}
-		c.LiveNodes = append(c.LiveNodes, t)
-	}
-	return errors.Join(faults...)
-}
-
 func (c *Config) validateLists() (faults []error) {
 	paths := make(map[string]bool)
 	for i := range c.LiveNodes {
 		t := &c.LiveNodes[i]
 		if err := t.Validate(); err != nil {
-			faults = append(faults, fmt.Errorf("live-node list %s: %w", t.Path, oneLineError(err)))
+			faults = append(faults, fmt.Errorf("live-node list %s: %w", t.Path, OneLineError(err)))
 		}
 		dir := filepath.Dir(t.Path)
 		if info, err := os.Stat(dir); t.Path != "" && (err != nil || !info.IsDir()) {

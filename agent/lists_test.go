@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -87,28 +86,6 @@ func TestLiveNodesOfDiskThatHangs(t *testing.T) {
 		}
 		if took := time.Since(begun); took > 2*time.Second {
 			t.Fatalf("an event took %v", took)
-		}
-	}
-}
-
-func TestLiveNodesOptions(t *testing.T) {
-	o, err := DecodeOptions(strings.NewReader(`{"live_nodes": ["a.json", "cluster-state:b.json", {"file": "c.cfg", "format": "nginx", "port": 80, "run": "true"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, _, err := o.Config()
-	if err != nil || len(c.LiveNodes) != 3 || c.LiveNodes[2].Port != 80 || c.LiveNodes[1].Format != "cluster-state" {
-		t.Errorf("%+v, %v", c.LiveNodes, err)
-	}
-	for text, fault := range map[string]string{
-		`["a.json", "./a.json"]`: "is named twice", `[{"file": "x", "format": "xml"}]`: "no such format", `["nginx:x"]`: "needs the port",
-	} {
-		o, err := DecodeOptions(strings.NewReader(`{"live_nodes": ` + text + `}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := o.Config(); err == nil || !strings.Contains(err.Error(), fault) {
-			t.Errorf("%s: %v, want %q", text, err, fault)
 		}
 	}
 }

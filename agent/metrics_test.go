@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/agent/snapshot"
+	"github.com/ibuki-dev/ibuki/serf"
+	"github.com/ibuki-dev/ibuki/swim"
 )
 
 func TestMeter(t *testing.T) {
@@ -201,12 +204,8 @@ func TestAgentTellsStatsd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	c, _, err := Options{NodeName: "n1", Bind: "127.0.0.1:0", RPCAddr: "127.0.0.1:0", StatsdAddr: server.LocalAddr().String(),
-		Profile: "local"}.Config()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := New(c)
+	a, err := New(Config{Config: serf.Config{Swim: swim.Local()}, Name: "n1", Bind: netip.MustParseAddrPort("127.0.0.1:0"),
+		RPCAddr: "127.0.0.1:0", StatsdAddr: server.LocalAddr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}

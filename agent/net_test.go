@@ -21,6 +21,7 @@ import (
 	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/logtest"
 	"github.com/ibuki-dev/ibuki/rpc"
+	"github.com/ibuki-dev/ibuki/serf"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -30,7 +31,7 @@ func realNode(t *testing.T, name string, mod func(*Config)) *Agent {
 	t.Helper()
 	cfg := Config{
 		Name: name, Bind: netip.MustParseAddrPort("127.0.0.1:0"), RPCAddr: "127.0.0.1:0",
-		Swim: swim.Local(), CoalescePeriod: -1,
+		Config: serf.Config{Swim: swim.Local(), CoalescePeriod: -1},
 	}
 	if mod != nil {
 		mod(&cfg)

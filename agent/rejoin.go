@@ -59,7 +59,7 @@ func (a *Agent) newKeeper(restored *snapshot.Memory) *keeper {
 	for _, s := range seeds {
 		k.order = append(k.order, s)
 		k.seeds[s] = nil
-		if _, host, port, err := splitTarget(s, a.transport.Addr().Port()); err == nil {
+		if _, host, port, err := SplitTarget(s, a.transport.Addr().Port()); err == nil {
 			if ip, err := netip.ParseAddr(host); err == nil {
 				k.seeds[s] = []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), port)}
 			}

@@ -3,7 +3,6 @@ package agent
 import (
 	"fmt"
 	"maps"
-	"reflect"
 
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -123,29 +122,4 @@ func (a *Agent) Reload(cfg Config) error {
 		return fmt.Errorf("Failed to update tags: %w", err)
 	}
 	return nil
-}
-
-// reloadable are the keys that a reload applies.
-var reloadable = map[string]bool{
-	"log_level": true, "event_handlers": true, "handlers": true, "tokens": true, "anonymous": true, "tags": true, "role": true,
-	"leave_on_terminate": true, "skip_leave_on_interrupt": true,
-	"encrypt_verify_incoming": true, "encrypt_verify_outgoing": true,
-}
-
-// NeedRestart are the keys in which the options differ and which a reload does
-// not apply, in the order of Options.
-func (o Options) NeedRestart(other Options) (keys []string) {
-	a, b := reflect.ValueOf(o), reflect.ValueOf(other)
-	for i := range a.NumField() {
-		f := a.Type().Field(i)
-		key := f.Tag.Get("json")
-		x, y := a.Field(i), b.Field(i)
-		if reloadable[key] || x.Kind() == reflect.Slice && x.Len() == 0 && y.Len() == 0 {
-			continue
-		}
-		if !reflect.DeepEqual(x.Interface(), y.Interface()) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
 }

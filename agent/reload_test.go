@@ -2,7 +2,6 @@ package agent
 
 import (
 	"maps"
-	"slices"
 	"testing"
 )
 
@@ -30,18 +29,4 @@ func TestTagLayers(t *testing.T) {
 	want("set again", tags{"role": "db", "extra": "y", "new": "m"})
 	l = l.changed(tags{"both": "1"}, []string{"both"})
 	want("set and deleted in one", tags{"role": "db", "extra": "y", "new": "m", "both": "1"})
-}
-
-func TestNeedRestart(t *testing.T) {
-	off := false
-	o := Options{Bind: "a", LogLevel: "info", StartJoin: []string{}, Tags: map[string]string{"a": "b"}, EnableCompression: &off}
-	same := false
-	other := Options{Bind: "a", LogLevel: "debug", Tags: map[string]string{"c": "d"}, EnableCompression: &same, LeaveOnTerm: true}
-	if keys := o.NeedRestart(other); keys != nil {
-		t.Errorf("got %q", keys)
-	}
-	other.Bind, other.StartJoin, other.MDNS = "b", []string{"x"}, &MDNSOptions{DisableIPv4: true}
-	if keys := o.NeedRestart(other); !slices.Equal(keys, []string{"bind", "start_join", "mdns"}) {
-		t.Errorf("got %q", keys)
-	}
 }

@@ -222,17 +222,6 @@ func TestSnapshotThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestSnapshotOptions(t *testing.T) {
-	c, warnings, err := Options{NodeName: "a", SnapshotPath: "s", StartJoin: []string{"j"}, RetryJoin: []string{"r"}}.Config()
-	if err != nil || len(warnings) > 0 || c.SnapshotPath != "s" || c.RejoinAfterLeave || !slices.Equal(c.Seeds, []string{"j", "r"}) {
-		t.Errorf("%+v, %q, %v", c, warnings, err)
-	}
-	c, warnings, err = Options{NodeName: "a", RejoinAfterLeave: true}.Config()
-	if err != nil || !c.RejoinAfterLeave || !slices.Equal(warnings, []string{"Warning: 'RejoinAfterLeave' enabled without snapshot file"}) {
-		t.Errorf("%q, %v", warnings, err)
-	}
-}
-
 // slow is a profile for long times.
 func slow(c *Config) {
 	c.Swim = swim.LAN()

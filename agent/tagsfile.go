@@ -36,7 +36,7 @@ func (a *Agent) loadTagsFile() error {
 	if err := json.Unmarshal(b, &tags); err != nil {
 		return fmt.Errorf("Failed to decode tags file: %w", err)
 	}
-	a.cfg.Tags = sortedTags(tags)
+	a.cfg.Tags = SortedTags(tags)
 	a.logger.Info(fmt.Sprintf("agent: Restored %d tag(s) from %s", len(tags), a.cfg.TagsFile))
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 
-	ibuki "github.com/ibuki-dev/ibuki/agent"
 	"github.com/ibuki-dev/ibuki/logtest"
+	"github.com/ibuki-dev/ibuki/settings"
 )
 
 var helpFlag = regexp.MustCompile(`(?m)^ +-([a-z0-9-]+)`)
@@ -82,19 +82,15 @@ func ownFlags(t *testing.T, tables map[string][]row) {
 			known("Flags", r.item+" -"+m[1], "-"+m[1])
 		}
 	}
-	options := reflect.TypeFor[ibuki.Options]()
-	for i := range options.NumField() {
-		f := options.Field(i)
-		name := f.Tag.Get("json")
-		if f.Type == reflect.TypeFor[*ibuki.MDNSOptions]() {
-			inner := f.Type.Elem()
-			for j := range inner.NumField() {
-				key := name + "." + inner.Field(j).Tag.Get("json")
-				known("Configuration keys", key, key)
-			}
+	for _, key := range settings.Keys() {
+		if key != "mdns" {
+			known("Configuration keys", key, key)
 			continue
 		}
-		known("Configuration keys", name, name)
+		for part := range reflect.TypeFor[settings.MDNSOptions]().Fields() {
+			name := key + "." + part.Tag.Get("json")
+			known("Configuration keys", name, name)
+		}
 	}
 }
 

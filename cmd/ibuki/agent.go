@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/ibuki-dev/ibuki/agent"
 	"github.com/ibuki-dev/ibuki/agent/logging"
+	"github.com/ibuki-dev/ibuki/settings"
 )
 
 // updateAfterChange is the environment variable for agent.Config.UpdateAfterChange:
@@ -38,87 +38,16 @@ Usage: {prog} agent [options]
 
 Options:
 
-  -node=NAME                Name of this node, unique in the cluster. The host's
-                            name by default.
-  -bind=0.0.0.0:7946        Address for the cluster's traffic, UDP and TCP. IPv6
-                            as [::1]:7946; port 0 takes a free one.
-  -iface=NAME               Network interface to take the address of -bind from, or
-                            that must have it; also where -discover looks.
-  -advertise=ADDR           Address that the others are told, if not the bound one.
-  -join=ADDR                Join by this member; end if that fails. May be
-                            repeated.
-  -retry-join=ADDR          Join by this member; try again until it works. May be
-                            repeated.
-  -retry-interval=30s       Time between the attempts of -retry-join.
-  -retry-max=0              How often to try again; 0 has no limit.
-  -discover=CLUSTER         Find members of this cluster in the network by multicast
-                            DNS, and be found; again and again.
-  -mdns-iface=NAME          Network interface for that, if not that of -iface.
-  -mdns-disable-ipv4        Do not ask over IPv4.
-  -mdns-disable-ipv6        Do not ask over IPv6.
-  -replay                   Deliver user events from before a startup join.
-  -snapshot=PATH            Keep what is known of the cluster in this file: after a
-                            crash the node is back by itself, and is told no
-                            event again.
-  -rejoin                   Go by that file even if the node left.
-  -event-handler=[TYPE=]CMD Run CMD when something happens; see below. May be
-                            repeated.
-  -live-nodes=[FORMAT:]FILE Keep the list of live nodes in this file, for programs
-                            that route by it; see below. May be repeated.
-  -tag KEY=VALUE            Give this node a tag. May be repeated.
-  -tags-file=PATH           Keep the tags in this file; not together with -tag.
-  -role=NAME                The tag role (deprecated).
-  -rpc-addr=127.0.0.1:7373  Address for RPC, which the other commands use; or
-                            unix:PATH.
-  -rpc-auth=KEY             Key that RPC clients have to present.
-  -addr-file=PATH           Write the addresses that are listened at into this file,
-                            while the agent runs: for port 0.
-  -http=ADDR                Serve the HTTP API and the dashboard here: PORT (of
-                            127.0.0.1), HOST:PORT or unix:PATH.
-  -gateway-status=ADDR      Show the gateway that serves HTTP here (PORT of 127.0.0.1,
-                            or HOST:PORT) on the dashboard.
-  -encrypt=KEY              Key for the cluster's traffic: 16, 24 or 32 bytes in
-                            base64, as keygen prints it.
-  -keyring-file=PATH        Keep the keys in this file, as the command keys changes
-                            them. It is made of -encrypt if it is not there;
-                            if it is, it counts and -encrypt does not.
-  -encrypt-verify-incoming=true
-                            Refuse what is not encrypted, if there are keys.
-  -encrypt-verify-outgoing=true
-                            Encrypt what is sent, if there are keys. Both are for
-                            turning encryption on while the cluster runs.
-  -cluster-label=NAME       Hear only nodes with the same label, which keeps
-                            clusters apart.
-  -cluster-name=NAME        Name of the cluster: refuse nodes that have another one,
-                            but let those in that have none, as Serf's.
-  -detect-within=1.3s       How soon at the latest a node that falls silent is to
-                            be reported as failed. A lower bound reports shorter
-                            pauses of healthy nodes too; the log says at the start
-                            how long one may be. Unless this is given, a node
-                            whose host still answers has 3 s.
-  -plain                    Be to all nodes what Serf is, and no quicker.
-  -profile=lan              Timing for the kind of network: lan, wan or local.
-  -protocol=5               Version of Serf's protocol to speak, 2 to 5.
-  -disable-compression      Send everything as it is.
-  -broadcast-timeout=5s     How long a leave may take to be told.
-  -log-level=info           Least level to print: trace, debug, info, warn, err.
-  -log-format=text          Form of the log: 'text' or 'json' (an object a line).
-  -log-file=PATH            Write the log to this file, not to the terminal; it is
-                            begun anew when it has grown large, and by SIGHUP.
-  -syslog                   Send the log to the host's syslog too.
-  -config-file=PATH         Read a JSON file. May be repeated; later ones count
-                            more, flags most.
-  -config-dir=PATH          Read every *.json of a directory, by name.
-
+` + settings.Help() + `
   Each key of a file can also stand in the environment: IBUKI_NODE_NAME is
-  node_name. It counts more than files and less than flags. 'config check' and
+  node_name. It takes precedence over files, and flags over it. 'config check' and
   'config show' take the same flags.
 
   SIGUSR1 writes the metrics of the last minute to standard error.
-  SIGHUP reads the files again and applies log level, event handlers, tags, tokens, the
-  encrypt-verify switches and what to do on signals. SIGTERM ends the agent without a leave unless
-  leave_on_terminate is set in a file; skip_leave_on_interrupt does so for an
-  interrupt.
+  SIGHUP reads the files again and applies log level, event handlers, tags, tokens,
+  the encrypt-verify switches and what to do on signals. SIGTERM ends the agent
+  without a leave unless leave_on_terminate is set in a file; an interrupt does so
+  if skip_leave_on_interrupt is set.
 
 Event handlers:
 
@@ -153,7 +82,7 @@ The list of live nodes:
 type agentRun struct {
 	env   *env
 	args  []string
-	opts  agent.Options
+	opts  settings.Options
 	cfg   agent.Config
 	json  bool            // lines of ours are objects too
 	file  *logging.Writer // nil: the log goes to stdout
@@ -255,17 +184,17 @@ func (r *agentRun) faults(err error) {
 }
 
 // read puts together what flags and files say.
-func (r *agentRun) read() (agent.Options, agent.Config, bool) {
+func (r *agentRun) read() (settings.Options, agent.Config, bool) {
 	flags, files, err := r.parse()
 	if err != nil { // said by the flag set
 		return flags, agent.Config{}, false
 	}
-	opts, err := agent.ReadOptions(files)
+	opts, err := settings.Read(files)
 	if err != nil {
 		r.faults(err)
 		return opts, agent.Config{}, false
 	}
-	environ, err := agent.EnvOptions(os.Environ())
+	environ, err := settings.FromEnviron(os.Environ())
 	if err != nil {
 		r.faults(err)
 		return opts, agent.Config{}, false
@@ -284,92 +213,18 @@ func (r *agentRun) read() (agent.Options, agent.Config, bool) {
 	return opts, cfg, true
 }
 
-// errSaid: the fault was printed already.
-var errSaid = fmt.Errorf("invalid flags")
-
-func (r *agentRun) parse() (o agent.Options, files []string, err error) {
+// parse reads the command line. What is wrong with it has been printed if there is an error.
+func (r *agentRun) parse() (o settings.Options, paths []string, err error) {
 	fs := r.env.flags()
-	var tags, paths listFlag
-	noCompression := false
-	fs.StringVar(&o.NodeName, "node", "", "")
-	fs.StringVar(&o.Bind, "bind", "", "")
-	fs.StringVar(&o.Advertise, "advertise", "", "")
-	fs.Var(&paths, "config-file", "")
-	fs.Var(&paths, "config-dir", "")
-	fs.StringVar(&o.EncryptKey, "encrypt", "", "")
-	fs.StringVar(&o.KeyringFile, "keyring-file", "", "")
-	fs.Var(switchFlag{&o.VerifyIncoming}, "encrypt-verify-incoming", "")
-	fs.Var(switchFlag{&o.VerifyOutgoing}, "encrypt-verify-outgoing", "")
-	fs.StringVar(&o.ClusterLabel, "cluster-label", "", "")
-	fs.StringVar(&o.ClusterName, "cluster-name", "", "")
-	fs.Var((*listFlag)(&o.EventHandlers), "event-handler", "")
-	fs.Var((*listFlag)(&o.StartJoin), "join", "")
-	fs.Var((*listFlag)(&o.RetryJoin), "retry-join", "")
-	fs.IntVar(&o.RetryMaxAttempts, "retry-max", 0, "")
-	var retryInterval, broadcastTimeout, detectWithin string
-	fs.StringVar(&detectWithin, "detect-within", "", "")
-	fs.BoolVar(&o.Plain, "plain", false, "")
-	fs.StringVar(&retryInterval, "retry-interval", "", "")
-	fs.StringVar(&broadcastTimeout, "broadcast-timeout", "", "")
-	fs.BoolVar(&o.ReplayOnJoin, "replay", false, "")
-	logFlags(fs, &o)
-	fs.IntVar(&o.Protocol, "protocol", 0, "")
-	fs.StringVar(&o.Role, "role", "", "")
-	fs.StringVar(&o.RPCAddr, "rpc-addr", "", "")
-	fs.StringVar(&o.RPCAuth, "rpc-auth", "", "")
-	fs.StringVar(&o.AddrFile, "addr-file", "", "")
-	fs.StringVar(&o.Profile, "profile", "", "")
-	fs.StringVar(&o.SnapshotPath, "snapshot", "", "")
-	fs.Var(&tags, "tag", "")
-	fs.StringVar(&o.TagsFile, "tags-file", "", "")
-	httpFlags(fs, &o)
-	fs.Var((*specsFlag)(&o.LiveNodes), "live-nodes", "")
-	fs.StringVar(&o.Discover, "discover", "", "")
-	fs.StringVar(&o.Interface, "iface", "", "")
-	var mdns agent.MDNSOptions
-	fs.StringVar(&mdns.Interface, "mdns-iface", "", "")
-	fs.BoolVar(&mdns.DisableIPv4, "mdns-disable-ipv4", false, "")
-	fs.BoolVar(&mdns.DisableIPv6, "mdns-disable-ipv6", false, "")
-	fs.BoolVar(&o.RejoinAfterLeave, "rejoin", false, "")
-	fs.BoolVar(&noCompression, "disable-compression", false, "")
-	if fs.Parse(r.args) != nil {
-		return o, nil, errSaid
+	flags := settings.NewFlags(fs)
+	if err := fs.Parse(r.args); err != nil {
+		return o, nil, err
 	}
-	if mdns != (agent.MDNSOptions{}) {
-		o.MDNS = &mdns
-	}
-	if noCompression {
-		o.EnableCompression = new(bool)
-	}
-	o.Tags, err = agent.ParseTags(tags)
-	if err == nil {
-		err = o.RetryInterval.Set(retryInterval)
-	}
-	if err == nil {
-		err = o.BroadcastTimeout.Set(broadcastTimeout)
-	}
-	if err == nil {
-		err = o.DetectWithin.Set(detectWithin)
-	}
-	if err != nil {
+	if err := flags.Finish(); err != nil {
 		r.output("Error: %s", err)
-		return o, nil, errSaid
+		return o, nil, err
 	}
-	return o, paths, nil
-}
-
-// httpFlags are those about the HTTP API.
-func httpFlags(fs *flag.FlagSet, o *agent.Options) {
-	fs.StringVar(&o.HTTPAddr, "http", "", "")
-	fs.StringVar(&o.Gateway, "gateway-status", "", "")
-}
-
-// logFlags are those about the log.
-func logFlags(fs *flag.FlagSet, o *agent.Options) {
-	fs.StringVar(&o.LogLevel, "log-level", "", "")
-	fs.StringVar(&o.LogFormat, "log-format", "", "")
-	fs.StringVar(&o.LogFile, "log-file", "", "")
-	fs.BoolVar(&o.EnableSyslog, "syslog", false, "")
+	return flags.Options, flags.Paths, nil
 }
 
 // start starts the agent and says so; joining comes later, with lines of its own.

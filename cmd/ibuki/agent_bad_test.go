@@ -5,13 +5,11 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/ibuki-dev/ibuki/agent"
+	"github.com/ibuki-dev/ibuki/settings"
 )
 
 // flagNames are the flags that the agent's help text has; the parity test of
@@ -107,53 +105,6 @@ func TestBadValuesOfEveryFlag(t *testing.T) {
 	}
 }
 
-// Every flag and key has its place on the page about them, and nothing else has.
-func TestConfigurationPage(t *testing.T) {
-	t.Parallel()
-	page, err := os.ReadFile("../../docs/configuration.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	for _, name := range flagNames(t) {
-		want = append(want, "-"+name)
-	}
-	for f := range reflect.TypeFor[agent.Options]().Fields() {
-		if f.Type == reflect.TypeFor[*agent.MDNSOptions]() {
-			for part := range f.Type.Elem().Fields() {
-				want = append(want, "mdns."+part.Tag.Get("json"))
-			}
-			continue
-		}
-		want = append(want, f.Tag.Get("json"))
-	}
-	var there []string
-	for line := range strings.Lines(string(page)) {
-		cells := strings.Split(line, "|")
-		if !strings.HasPrefix(line, "| ") || len(cells) < 5 {
-			continue
-		}
-		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1]+cells[2], -1) {
-			there = append(there, m[1])
-		}
-	}
-	slices.Sort(want)
-	slices.Sort(there)
-	if !slices.Equal(there, want) {
-		for _, w := range want {
-			if !slices.Contains(there, w) {
-				t.Errorf("the page lacks %s", w)
-			}
-		}
-		for _, w := range there {
-			if !slices.Contains(want, w) {
-				t.Errorf("there is no %s", w)
-			}
-		}
-		t.Errorf("%d flags and keys on the page, %d in the program", len(there), len(want))
-	}
-}
-
 // What is not Serf's is named on the page about Serf, wherever that is.
 func TestCompatibilityPageNamesAll(t *testing.T) {
 	t.Parallel()
@@ -162,8 +113,7 @@ func TestCompatibilityPageNamesAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, ours, _ := strings.Cut(string(page), "\n## Only ours\n")
-	for f := range reflect.TypeFor[agent.Options]().Fields() {
-		key := f.Tag.Get("json")
+	for _, key := range settings.Keys() {
 		if key != "mdns" && !strings.Contains(string(page), "\n| `"+key+"` |") && !strings.Contains(ours, "`"+key+"`") {
 			t.Errorf("the key %s is not on the page", key)
 		}

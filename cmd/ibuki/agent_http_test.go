@@ -98,7 +98,9 @@ func TestHTTPOverTLS(t *testing.T) {
 func TestStreamsDoNotHurtTheNode(t *testing.T) {
 	var nodes []*agent.Agent
 	for i := range 8 {
-		a, err := agent.New(agent.Config{Name: fmt.Sprint("n", i), Bind: netip.MustParseAddrPort("127.0.0.1:0"), Swim: swim.Local(), CoalescePeriod: -1})
+		c := agent.Config{Name: fmt.Sprint("n", i), Bind: netip.MustParseAddrPort("127.0.0.1:0")}
+		c.Swim, c.CoalescePeriod = swim.Local(), -1
+		a, err := agent.New(c)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ibuki-dev/ibuki/agent"
 	"github.com/ibuki-dev/ibuki/printable"
+	"github.com/ibuki-dev/ibuki/settings"
 	"github.com/ibuki-dev/ibuki/terminal"
 )
 
@@ -206,7 +206,7 @@ func (e *env) unknown(name string) string {
 	for _, c := range e.listed() {
 		names = append(names, c.name)
 	}
-	if near := agent.Nearest(name, names); near != "" {
+	if near := settings.Nearest(name, names); near != "" {
 		hint = fmt.Sprintf(" Did you mean %q?", near)
 	}
 	return fmt.Sprintf("There is no command %q.%s '%s -h' lists them all.", name, hint, e.name)

@@ -1,11 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
 	"strings"
 
-	"github.com/ibuki-dev/ibuki/agent"
+	"github.com/ibuki-dev/ibuki/settings"
 )
 
 var configCommand = &command{
@@ -51,25 +50,22 @@ func runConfig(e *env, args []string) int {
 	}
 	e.say("%s", strings.TrimRight(e.columns(r.configRows(opts)), "\n"))
 	e.say("")
-	e.say("%s", strings.TrimRight(e.columns(agent.Explain(cfg)), "\n"))
+	e.say("%s", strings.TrimRight(e.columns(settings.Explain(cfg)), "\n"))
 	return 0
 }
 
-// secretKeys are never shown.
-var secretKeys = map[string]bool{"encrypt_key": true, "rpc_auth": true, "tokens": true}
-
 // configRows are the keys that are set, their values, and where from.
-func (r *agentRun) configRows(opts agent.Options) [][]string {
+func (r *agentRun) configRows(opts settings.Options) [][]string {
 	flags, files, _ := r.parse() // has been read once without a fault
-	fromFiles, _ := agent.ReadOptions(files)
-	fromEnv, _ := agent.EnvOptions(os.Environ())
+	fromFiles, _ := settings.Read(files)
+	fromEnv, _ := settings.FromEnviron(os.Environ())
 	layers := []struct {
 		name string
-		keys map[string]json.RawMessage
-	}{{"a flag", agent.Said(flags)}, {"the environment", agent.Said(fromEnv)}, {"a file", agent.Said(fromFiles)}}
+		keys map[string]string
+	}{{"a flag", settings.NonZero(flags)}, {"the environment", settings.NonZero(fromEnv)}, {"a file", settings.NonZero(fromFiles)}}
 	rows := [][]string{{"KEY", "VALUE", "FROM"}}
-	all := agent.Said(opts)
-	for _, key := range agent.OptionKeys() {
+	all := settings.NonZero(opts)
+	for _, key := range settings.Keys() {
 		value, ok := all[key]
 		if !ok {
 			continue
@@ -80,11 +76,7 @@ func (r *agentRun) configRows(opts agent.Options) [][]string {
 				from = append(from, l.name)
 			}
 		}
-		text := string(value)
-		if secretKeys[key] {
-			text = "(not shown)"
-		}
-		rows = append(rows, []string{key, text, strings.Join(from, ", ")})
+		rows = append(rows, []string{key, value, strings.Join(from, ", ")})
 	}
 	return rows
 }

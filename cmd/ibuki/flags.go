@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/ibuki-dev/ibuki/access"
-	"github.com/ibuki-dev/ibuki/livefile"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
 
@@ -76,38 +74,6 @@ type listFlag []string
 
 func (l *listFlag) String() string     { return strings.Join(*l, ",") }
 func (l *listFlag) Set(v string) error { *l = append(*l, v); return nil }
-
-// specsFlag are files of the live-node list, one each time.
-type specsFlag []livefile.Spec
-
-func (*specsFlag) String() string { return "" }
-
-func (f *specsFlag) Set(v string) error {
-	spec, err := livefile.ParseSpec(v)
-	*f = append(*f, spec)
-	return err
-}
-
-// switchFlag is a flag that is on, off or not said.
-type switchFlag struct{ to **bool }
-
-func (switchFlag) IsBoolFlag() bool { return true }
-
-func (f switchFlag) String() string {
-	if f.to == nil || *f.to == nil {
-		return ""
-	}
-	return strconv.FormatBool(**f.to)
-}
-
-func (f switchFlag) Set(s string) error {
-	v, err := strconv.ParseBool(s)
-	if err != nil {
-		return errors.New("parse error") // the flag package's own words
-	}
-	*f.to = &v
-	return nil
-}
 
 // parseTags reads key=value arguments; a value may hold more "=". The last of
 // equal keys counts.

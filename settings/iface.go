@@ -1,4 +1,4 @@
-package agent
+package settings
 
 import (
 	"errors"
@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"github.com/ibuki-dev/ibuki/agent"
 )
 
 // bindInterface narrows c.Bind to the interface that the user named, as Serf does:
 // of an unspecified address it makes one of the interface's, any other must be
 // one of them. The texts are Serf's.
-func (o *Options) bindInterface(c *Config) (told string, err error) {
+func (o *Options) bindInterface(c *agent.Config) (told string, err error) {
 	if o.Interface == "" {
 		return "", nil
 	}
@@ -70,11 +72,8 @@ func chooseInterfaceAddr(name string, addrs []netip.Addr, bind netip.AddrPort) (
 }
 
 // mdns fills in what discovery needs. The first four texts are Serf's.
-func (o *Options) mdns(c *Config) error {
-	m := MDNSOptions{}
-	if o.MDNS != nil {
-		m = *o.MDNS
-	}
+func (o *Options) mdns(c *agent.Config) error {
+	m := o.MDNS
 	switch {
 	case o.Discover == "" && m.Interface != "":
 		return errors.New("mDNS interface specified without enabling mDNS discovery")
@@ -90,7 +89,7 @@ func (o *Options) mdns(c *Config) error {
 	} else {
 		m.Interface = o.Interface
 	}
-	if service := discoveryService(o.Discover); !dnsName(service + ".local") {
+	if service := agent.DiscoveryService(o.Discover); !dnsName(service + ".local") {
 		return fmt.Errorf("Invalid mDNS discovery name: %q is too long for DNS, or has an empty part", o.Discover)
 	} else if !dnsName(c.Name + "." + service + ".local") {
 		return fmt.Errorf("Node name '%s' cannot be announced by mDNS: it is too long for DNS, or has an empty part", c.Name)

@@ -1,4 +1,4 @@
-package agent
+package settings
 
 import (
 	"strings"
@@ -22,7 +22,7 @@ func TestOptionsOfEncryption(t *testing.T) {
 		{json: `{"keyring_file": "k.json", "cluster_label": "east"}`, file: "k.json", label: "east"},
 		{json: `{"cluster_label": "` + strings.Repeat("x", 256) + `"}`, label: strings.Repeat("x", 256), faults: "label is longer than 255 bytes"},
 	} {
-		o, err := DecodeOptions(strings.NewReader(tc.json))
+		o, err := Decode(strings.NewReader(tc.json))
 		if err != nil {
 			t.Fatal(err)
 		}

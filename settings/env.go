@@ -1,4 +1,4 @@
-package agent
+package settings
 
 import (
 	"encoding"
@@ -17,11 +17,11 @@ const EnvPrefix = "IBUKI_"
 // EnvName is the environment variable of a key.
 func EnvName(key string) string { return EnvPrefix + strings.ToUpper(key) }
 
-// EnvOptions are the settings that the environment ("NAME=value" each) holds. Texts
+// FromEnviron are the settings that the environment ("NAME=value" each) holds. Texts
 // and times are written as they are, numbers, truth values, lists and objects as in
 // JSON; one text is a list of one. Empty variables count as not set.
-func EnvOptions(environ []string) (o Options, err error) {
-	known := optionFields(&o)
+func FromEnviron(environ []string) (o Options, err error) {
+	known := o.fields()
 	names := make(map[string]string, len(known)) // variable → key
 	for key := range known {                     // order-free: an index
 		names[EnvName(key)] = key

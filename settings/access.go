@@ -1,4 +1,4 @@
-package agent
+package settings
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/agent"
 )
 
 // TokenOptions are a token as users write it under the key tokens.
@@ -37,6 +38,8 @@ type TLSOptions struct {
 	CertFile     string `json:"cert_file"`
 	KeyFile      string `json:"key_file"`
 	ClientCAFile string `json:"client_ca_file"`
+
+	Given bool `json:"-"` // even if it says nothing
 }
 
 // UnmarshalJSON refuses keys that do not exist, as DecodeOptions does.
@@ -44,26 +47,12 @@ func (t *TLSOptions) UnmarshalJSON(b []byte) error {
 	type plain TLSOptions // without this method
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
+	t.Given = true
 	return d.Decode((*plain)(t))
 }
 
-// merge lets other, which counts more, override t. Either may be nil: nothing said.
-func (t *TLSOptions) merge(other *TLSOptions) *TLSOptions {
-	if t == nil || other == nil {
-		if t == nil {
-			return other
-		}
-		return t
-	}
-	all := *t
-	override(&all.CertFile, other.CertFile)
-	override(&all.KeyFile, other.KeyFile)
-	override(&all.ClientCAFile, other.ClientCAFile)
-	return &all
-}
-
 // access reads who may ask for what.
-func (o *Options) access(c *Config) error {
+func (o *Options) access(c *agent.Config) error {
 	var faults []error
 	for i := range o.Tokens {
 		t, err := o.Tokens[i].token()
@@ -77,13 +66,12 @@ func (o *Options) access(c *Config) error {
 	if c.Anonymous, err = access.ParseVerbs(o.Anonymous); err != nil {
 		faults = append(faults, fmt.Errorf("anonymous: %w", err))
 	}
-	if o.TLS != nil {
+	if o.TLS.Given {
 		c.TLS = access.TLSFiles{Cert: o.TLS.CertFile, Key: o.TLS.KeyFile, ClientCA: o.TLS.ClientCAFile}
 		if c.TLS == (access.TLSFiles{}) {
 			faults = append(faults, errors.New("tls needs cert_file and key_file"))
 		}
 	}
-	c.RPCTLS, c.HTTPTLS, c.AddrFile = o.RPCTLS, o.HTTPTLS, o.AddrFile
 	if o.HTTPAddr != "" {
 		c.HTTPAddr = httpAddr(o.HTTPAddr)
 		if err := access.CheckAddr(c.HTTPAddr); err != nil {
@@ -95,14 +83,12 @@ func (o *Options) access(c *Config) error {
 			faults = append(faults, fmt.Errorf("http_hosts: '%s' is no name of a host: it has neither a port nor a scheme, as in node0.example.com", h))
 		}
 	}
-	c.HTTPHosts = o.HTTPHosts
 	if o.Gateway != "" {
 		c.Gateway = httpAddr(o.Gateway)
 		if err := gatewayAddr(c.Gateway); err != nil {
 			faults = append(faults, fmt.Errorf("Invalid gateway address: %w", err))
 		}
 	}
-	c.Socket.Owner = o.SocketOwner
 	if o.SocketMode != "" {
 		mode, err := strconv.ParseUint(o.SocketMode, 8, 32)
 		if err != nil {

@@ -1,13 +1,13 @@
-package agent
+package settings
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/ibuki-dev/ibuki/agent"
 	"github.com/ibuki-dev/ibuki/agent/handler"
 	"github.com/ibuki-dev/ibuki/rpc"
 )
@@ -103,10 +103,10 @@ func (h *HandlerOptions) handler() (handler.Handler, error) {
 	if len(faults) == 0 {
 		faults = append(faults, out.Validate())
 	}
-	return out, oneLineError(errors.Join(faults...))
+	return out, agent.OneLineError(errors.Join(faults...))
 }
 
-func (o *Options) handlers(c *Config) error {
+func (o *Options) handlers(c *agent.Config) error {
 	var faults []error
 	for i := range o.Handlers {
 		h, err := o.Handlers[i].handler()
@@ -119,10 +119,16 @@ func (o *Options) handlers(c *Config) error {
 	return errors.Join(faults...)
 }
 
-// oneLineError is err on one line; nil stays nil.
-func oneLineError(err error) error {
-	if err == nil {
-		return nil
+// lists reads where the live-node list is to be written.
+func (o *Options) lists(c *agent.Config) error {
+	var faults []error
+	for i := range o.LiveNodes {
+		t, err := o.LiveNodes[i].Target()
+		if err != nil {
+			faults = append(faults, fmt.Errorf("Invalid live-node list '%s': %w", o.LiveNodes[i].File, agent.OneLineError(err)))
+			continue
+		}
+		c.LiveNodes = append(c.LiveNodes, t)
 	}
-	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	return errors.Join(faults...)
 }

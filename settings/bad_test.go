@@ -1,9 +1,8 @@
-package agent
+package settings
 
 import (
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 )
@@ -105,7 +104,7 @@ var badValues = map[string][][2]string{
 // Every key refuses what it cannot use, in one line that names it or the value.
 func TestBadValuesOfEveryKey(t *testing.T) {
 	var o Options
-	for key := range optionFields(&o) {
+	for key := range o.fields() {
 		if len(badValues[key]) == 0 {
 			t.Errorf("no bad value of %s is tested", key)
 		}
@@ -117,7 +116,7 @@ func TestBadValuesOfEveryKey(t *testing.T) {
 		}
 		for _, bad := range list {
 			text := `{"` + name + `": ` + bad[0] + `}`
-			o, err := DecodeOptions(strings.NewReader(text))
+			o, err := Decode(strings.NewReader(text))
 			if err == nil {
 				_, _, err = o.Config()
 			}
@@ -130,25 +129,25 @@ func TestBadValuesOfEveryKey(t *testing.T) {
 
 // fieldName is the key as Serf writes it.
 func fieldName(key string) string {
-	for f := range reflect.TypeFor[Options]().Fields() {
-		if tag := f.Tag.Get("json"); strings.EqualFold(tag, key) {
-			return tag
+	for _, name := range Keys() {
+		if strings.EqualFold(name, key) {
+			return name
 		}
 	}
 	return ""
 }
 
 func TestFlagsAndFilesOfMDNSAreUnited(t *testing.T) {
-	file, err := DecodeOptions(strings.NewReader(`{"discover": "c", "mdns": {"interface": "a", "disable_ipv6": true}}`))
+	file, err := Decode(strings.NewReader(`{"discover": "c", "mdns": {"interface": "a", "disable_ipv6": true}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := file.Merge(Options{MDNS: &MDNSOptions{Interface: "b"}})
-	if *all.MDNS != (MDNSOptions{Interface: "b", DisableIPv6: true}) {
-		t.Errorf("got %+v", *all.MDNS)
+	all := file.Merge(Options{MDNS: MDNSOptions{Interface: "b"}})
+	if all.MDNS != (MDNSOptions{Interface: "b", DisableIPv6: true}) {
+		t.Errorf("got %+v", all.MDNS)
 	}
-	if *file.MDNS != (MDNSOptions{Interface: "a", DisableIPv6: true}) {
-		t.Errorf("Merge wrote into its receiver: %+v", *file.MDNS)
+	if file.MDNS != (MDNSOptions{Interface: "a", DisableIPv6: true}) {
+		t.Errorf("Merge wrote into its receiver: %+v", file.MDNS)
 	}
 }
 
@@ -177,7 +176,7 @@ func TestFaultsOfFiles(t *testing.T) {
 		`{"bind": "x", "protocol": "4", "nonsens": 1}`:      "key 'protocol'",
 		"{\"tags\": {\"a\": \"b\"}}\n// after it is nobody": "",
 	} {
-		_, err := DecodeOptions(strings.NewReader(text))
+		_, err := Decode(strings.NewReader(text))
 		if want == "" && err == nil {
 			continue
 		}
@@ -195,7 +194,7 @@ func TestFaultsOfAllFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := ReadOptions([]string{dir}); err == nil || !strings.Contains(err.Error(), "did you mean bind?") || !strings.Contains(err.Error(), "b.json': key 'protocol'") {
+	if _, err := Read([]string{dir}); err == nil || !strings.Contains(err.Error(), "did you mean bind?") || !strings.Contains(err.Error(), "b.json': key 'protocol'") {
 		t.Error(err)
 	}
 }

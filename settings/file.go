@@ -1,4 +1,4 @@
-package agent
+package settings
 
 import (
 	"bytes"
@@ -17,9 +17,9 @@ import (
 // maxConfigFile bounds what is read of one configuration file, in bytes.
 const maxConfigFile = 16 << 20
 
-// ReadOptions reads JSON files, and of directories every *.json in them, by name. Later
+// Read reads JSON files, and of directories every *.json in them, by name. Later
 // files count more.
-func ReadOptions(paths []string) (Options, error) {
+func Read(paths []string) (Options, error) {
 	var all Options
 	var faults []error
 	for _, path := range paths {
@@ -34,7 +34,7 @@ func ReadOptions(paths []string) (Options, error) {
 			}
 		}
 		for _, f := range files {
-			o, err := readOptionsFile(f)
+			o, err := readFile(f)
 			if err != nil {
 				faults = append(faults, err)
 				continue
@@ -55,23 +55,23 @@ func jsonFiles(dir string) (files []string, err error) {
 	return files, err
 }
 
-func readOptionsFile(path string) (Options, error) {
+func readFile(path string) (Options, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Options{}, fmt.Errorf("Error reading '%s': %w", path, err)
 	}
 	defer f.Close()
-	o, err := DecodeOptions(io.LimitReader(f, maxConfigFile))
+	o, err := Decode(io.LimitReader(f, maxConfigFile))
 	if err != nil {
 		return o, fmt.Errorf("Error decoding '%s': %w", path, err)
 	}
 	return o, nil
 }
 
-// DecodeOptions reads one JSON object. Keys that do not exist are refused by
+// Decode reads one JSON object. Keys that do not exist are refused by
 // name, all of them at once; letter case does not matter. What is wrong is said with the
 // line that it is in.
-func DecodeOptions(r io.Reader) (o Options, err error) {
+func Decode(r io.Reader) (o Options, err error) {
 	text, err := io.ReadAll(r)
 	if err != nil {
 		return o, err
@@ -80,7 +80,7 @@ func DecodeOptions(r io.Reader) (o Options, err error) {
 	if err != nil {
 		return o, err
 	}
-	known := optionFields(&o)
+	known := o.fields()
 	var faults []error
 	var unknown []string
 	for _, f := range fields {
@@ -273,14 +273,4 @@ func mistakes(a, b string) int {
 		}
 	}
 	return rows[len(a)][len(b)]
-}
-
-// optionFields are pointers to the fields of o by their names in JSON.
-func optionFields(o *Options) map[string]any {
-	v := reflect.ValueOf(o).Elem()
-	fields := make(map[string]any, v.NumField())
-	for i := range v.NumField() {
-		fields[strings.ToLower(v.Type().Field(i).Tag.Get("json"))] = v.Field(i).Addr().Interface()
-	}
-	return fields
 }

@@ -1,10 +1,11 @@
-package agent
+package settings
 
 import (
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,8 @@ import (
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-func TestDecodeOptions(t *testing.T) {
-	o, err := DecodeOptions(strings.NewReader(`{"node_name": "n", "Bind": "127.0.0.1:1", "tags": {"a": "b"}, "protocol": 4,
+func TestDecode(t *testing.T) {
+	o, err := Decode(strings.NewReader(`{"node_name": "n", "Bind": "127.0.0.1:1", "tags": {"a": "b"}, "protocol": 4,
 		"retry_interval": "15s", "event_handlers": ["x"], "leave_on_terminate": true, "enable_compression": false}`))
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +35,7 @@ func TestDecodeOptions(t *testing.T) {
 		`[]`: "array",
 		`{`:  "ends too early",
 	} {
-		if _, err := DecodeOptions(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Decode(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", in, err, want)
 		}
 	}
@@ -43,7 +44,7 @@ func TestDecodeOptions(t *testing.T) {
 // Every key of Serf's agent is known, whether or not it does something here.
 func TestAllKeysOfSerfAreKnown(t *testing.T) {
 	var o Options
-	known := optionFields(&o)
+	known := o.fields()
 	for _, key := range strings.Fields(`node_name role disable_coordinates tags tags_file bind advertise encrypt_key
 		keyring_file log_level rpc_addr rpc_auth protocol replay_on_join query_response_size_limit query_size_limit
 		user_event_size_limit start_join event_handlers profile snapshot_path leave_on_terminate skip_leave_on_interrupt
@@ -83,7 +84,7 @@ func TestReadOptionsLaterCountsMore(t *testing.T) {
 	if err := os.WriteFile(last, []byte(`{"node_name": "c"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o, err := ReadOptions([]string{dir, last})
+	o, err := Read([]string{dir, last})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,10 +93,10 @@ func TestReadOptionsLaterCountsMore(t *testing.T) {
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("got %+v", o)
 	}
-	if _, err := ReadOptions([]string{filepath.Join(dir, "nosuch")}); err == nil || !strings.HasPrefix(err.Error(), "Error reading '") {
+	if _, err := Read([]string{filepath.Join(dir, "nosuch")}); err == nil || !strings.HasPrefix(err.Error(), "Error reading '") {
 		t.Errorf("a file that does not exist: %v", err)
 	}
-	if _, err := ReadOptions([]string{filepath.Join(dir, "c.conf")}); err == nil || !strings.HasPrefix(err.Error(), "Error decoding '") {
+	if _, err := Read([]string{filepath.Join(dir, "c.conf")}); err == nil || !strings.HasPrefix(err.Error(), "Error decoding '") {
 		t.Errorf("a file that is not JSON: %v", err)
 	}
 }
@@ -117,9 +118,14 @@ func TestMergeCoversEveryField(t *testing.T) {
 			f.Set(reflect.ValueOf(map[string]string{"x": "y"}))
 		case reflect.Pointer:
 			f.Set(reflect.New(f.Type().Elem()))
+		case reflect.Struct:
+			f.Set(reflect.ValueOf(map[reflect.Type]any{
+				reflect.TypeFor[MDNSOptions]():   MDNSOptions{Interface: "x", DisableIPv4: true},
+				reflect.TypeFor[TLSOptions]():    TLSOptions{CertFile: "x", Given: true},
+				reflect.TypeFor[TuningOptions](): TuningOptions{GossipNodes: 5},
+			}[f.Type()]))
 		}
 	}
-	full.MsgpackUseNewTimeFormat = false // says nothing here
 	if got := (Options{}).Merge(full); !reflect.DeepEqual(got, full) {
 		t.Errorf("empty.Merge(full): %+v", got)
 	}
@@ -200,22 +206,49 @@ func TestParseTags(t *testing.T) {
 	}
 }
 
-func TestChoosePrivate(t *testing.T) {
-	addr := netip.MustParseAddr
-	for _, c := range []struct {
-		addrs  []netip.Addr
-		source string
-		want   string
-	}{
-		{[]netip.Addr{addr("8.8.8.8"), addr("fd00::1"), addr("10.0.0.1"), addr("192.168.0.1")}, "192.168.0.1", "192.168.0.1"},
-		{[]netip.Addr{addr("8.8.8.8"), addr("fd00::1"), addr("10.0.0.1"), addr("192.168.0.1")}, "8.8.8.8", "10.0.0.1"},
-		{[]netip.Addr{addr("100.64.0.1")}, "::", "100.64.0.1"},
+func TestLiveNodesOptions(t *testing.T) {
+	o, err := Decode(strings.NewReader(`{"live_nodes": ["a.json", "cluster-state:b.json", {"file": "c.cfg", "format": "nginx", "port": 80, "run": "true"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := o.Config()
+	if err != nil || len(c.LiveNodes) != 3 || c.LiveNodes[2].Port != 80 || c.LiveNodes[1].Format != "cluster-state" {
+		t.Errorf("%+v, %v", c.LiveNodes, err)
+	}
+	for text, fault := range map[string]string{
+		`["a.json", "./a.json"]`: "is named twice", `[{"file": "x", "format": "xml"}]`: "no such format", `["nginx:x"]`: "needs the port",
 	} {
-		if got, err := choosePrivate(c.addrs, addr(c.source)); err != nil || got != addr(c.want) {
-			t.Errorf("%v: %v, %v", c, got, err)
+		o, err := Decode(strings.NewReader(`{"live_nodes": ` + text + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := o.Config(); err == nil || !strings.Contains(err.Error(), fault) {
+			t.Errorf("%s: %v, want %q", text, err, fault)
 		}
 	}
-	if _, err := choosePrivate([]netip.Addr{addr("8.8.8.8")}, addr("8.8.8.8")); err == nil {
-		t.Error("a public address was chosen")
+}
+
+func TestNeedRestart(t *testing.T) {
+	off := false
+	o := Options{Bind: "a", LogLevel: "info", StartJoin: []string{}, Tags: map[string]string{"a": "b"}, EnableCompression: &off}
+	same := false
+	other := Options{Bind: "a", LogLevel: "debug", Tags: map[string]string{"c": "d"}, EnableCompression: &same, LeaveOnTerm: true}
+	if keys := o.NeedRestart(other); keys != nil {
+		t.Errorf("got %q", keys)
+	}
+	other.Bind, other.StartJoin, other.MDNS = "b", []string{"x"}, MDNSOptions{DisableIPv4: true}
+	if keys := o.NeedRestart(other); !slices.Equal(keys, []string{"bind", "start_join", "mdns"}) {
+		t.Errorf("got %q", keys)
+	}
+}
+
+func TestSnapshotOptions(t *testing.T) {
+	c, warnings, err := Options{NodeName: "a", SnapshotPath: "s", StartJoin: []string{"j"}, RetryJoin: []string{"r"}}.Config()
+	if err != nil || len(warnings) > 0 || c.SnapshotPath != "s" || c.RejoinAfterLeave || !slices.Equal(c.Seeds, []string{"j", "r"}) {
+		t.Errorf("%+v, %q, %v", c, warnings, err)
+	}
+	c, warnings, err = Options{NodeName: "a", RejoinAfterLeave: true}.Config()
+	if err != nil || !c.RejoinAfterLeave || !slices.Equal(warnings, []string{"Warning: 'RejoinAfterLeave' enabled without snapshot file"}) {
+		t.Errorf("%q, %v", warnings, err)
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package settings
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+
+	"github.com/ibuki-dev/ibuki/agent"
 )
 
 // MDNSOptions are the settings of discovery by multicast.
@@ -16,27 +18,12 @@ type MDNSOptions struct {
 	DisableIPv6 bool   `json:"disable_ipv6"`
 }
 
-// UnmarshalJSON refuses keys that do not exist, as DecodeOptions does.
+// UnmarshalJSON refuses keys that do not exist, as Decode does.
 func (m *MDNSOptions) UnmarshalJSON(b []byte) error {
 	type plain MDNSOptions // without this method
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	return d.Decode((*plain)(m))
-}
-
-// merge lets other, which counts more, override m. Either may be nil: nothing said.
-func (m *MDNSOptions) merge(other *MDNSOptions) *MDNSOptions {
-	if m == nil || other == nil {
-		if m == nil {
-			return other
-		}
-		return m
-	}
-	all := *m
-	override(&all.Interface, other.Interface)
-	override(&all.DisableIPv4, other.DisableIPv4)
-	override(&all.DisableIPv6, other.DisableIPv6)
-	return &all
 }
 
 // targets checks the form of the addresses to join by; what their names stand
@@ -45,7 +32,7 @@ func (o *Options) targets() error {
 	var faults []error
 	for _, list := range [][]string{o.StartJoin, o.RetryJoin} {
 		for _, s := range list {
-			_, host, _, err := splitTarget(s, DefaultPort)
+			_, host, _, err := agent.SplitTarget(s, agent.DefaultPort)
 			if err == nil && host == "" {
 				err = errors.New("no host in address")
 			}
@@ -57,9 +44,8 @@ func (o *Options) targets() error {
 	return errors.Join(faults...)
 }
 
-// outputs reads where log lines and metrics go.
-func (o *Options) outputs(c *Config) error {
-	c.Syslog, c.SyslogFacility, c.StatsiteAddr, c.StatsdAddr = o.EnableSyslog, o.SyslogFacility, o.StatsiteAddr, o.StatsdAddr
+// servers checks the addresses that metrics are sent to.
+func (o *Options) servers() error {
 	return errors.Join(checkServer("statsite", o.StatsiteAddr), checkServer("statsd", o.StatsdAddr))
 }
 

@@ -1,0 +1,56 @@
+package settings
+
+import (
+	"github.com/ibuki-dev/ibuki/serf"
+	"github.com/ibuki-dev/ibuki/swim"
+)
+
+// constants has all constants of the protocol that can be set, in the order of the page.
+var constants = []constant{
+	{key: "probe_interval", value: func(t *TuningOptions) any { return &t.ProbeInterval }, into: func(c *serf.Config) any { return &c.Swim.ProbeInterval },
+		effect: "Each node probes one member, in turn, this often."},
+	{key: "probe_timeout", value: func(t *TuningOptions) any { return &t.ProbeTimeout }, into: func(c *serf.Config) any { return &c.Swim.ProbeTimeout },
+		effect: "A ping without an answer for this long is repeated through other members."},
+	{key: "indirect_checks", value: func(t *TuningOptions) any { return &t.IndirectChecks }, into: func(c *serf.Config) any { return &c.Swim.IndirectChecks },
+		effect: "How many other members are asked to ping it."},
+	{key: "no_tcp_pings", value: func(t *TuningOptions) any { return &t.NoStreamPing }, into: func(c *serf.Config) any { return &c.Swim.NoStreamPing },
+		effect: "No ping over TCP beside the indirect ones."},
+	{key: "suspicion_mult", value: func(t *TuningOptions) any { return &t.SuspicionMult }, into: func(c *serf.Config) any { return &c.Swim.SuspicionMult },
+		effect: "A larger value means fewer false alarms and later failure reports (of plain members)."},
+	{key: "suspicion_max_mult", value: func(t *TuningOptions) any { return &t.SuspicionMaxMult }, into: func(c *serf.Config) any { return &c.Swim.SuspicionMaxMult },
+		effect: "How many times longer a suspicion lasts that no other member confirms."},
+	{key: "awareness_max", value: func(t *TuningOptions) any { return &t.AwarenessMax }, into: func(c *serf.Config) any { return &c.Swim.AwarenessMax },
+		effect: "How many times longer a node waits at most that is overloaded itself."},
+	{key: "gossip_interval", value: func(t *TuningOptions) any { return &t.GossipInterval }, into: func(c *serf.Config) any { return &c.Swim.GossipInterval },
+		effect: "How often updates are gossiped to plain members, and repaired among natives."},
+	{key: "gossip_nodes", value: func(t *TuningOptions) any { return &t.GossipNodes }, into: func(c *serf.Config) any { return &c.Swim.GossipNodes },
+		effect: "To how many members at a time."},
+	{key: "gossip_to_the_dead", value: func(t *TuningOptions) any { return &t.GossipToTheDead }, into: func(c *serf.Config) any { return &c.Swim.GossipToTheDead },
+		effect: "How long a dead member still gets the gossip, so that it can refute."},
+	{key: "retransmit_mult", value: func(t *TuningOptions) any { return &t.RetransmitMult }, into: func(c *serf.Config) any { return &c.Swim.RetransmitMult },
+		effect: "An update is sent this many times the logarithm of the cluster's size."},
+	{key: "push_pull_interval", value: func(t *TuningOptions) any { return &t.PushPullInterval }, into: func(c *serf.Config) any { return &c.Swim.PushPullInterval },
+		effect: "How often two nodes exchange their full state (push/pull); less often beyond 32 nodes."},
+	{key: "stream_timeout", value: func(t *TuningOptions) any { return &t.StreamTimeout }, into: func(c *serf.Config) any { return &c.Swim.StreamTimeout },
+		effect: "How long such an exchange may take."},
+	{key: "packet_size", value: func(t *TuningOptions) any { return &t.PacketSize }, into: func(c *serf.Config) any { return &c.Swim.PacketSize },
+		effect: "The size of a packet in bytes; it must fit the network's MTU.", least: swim.MinPacketSize + packetOverhead, most: swim.MaxPacketSize},
+	{key: "reap_interval", value: func(t *TuningOptions) any { return &t.ReapInterval }, into: func(c *serf.Config) any { return &c.ReapInterval },
+		effect: "How often the list is searched for members to remove."},
+	{key: "recent_intent_timeout", value: func(t *TuningOptions) any { return &t.RecentIntentTimeout }, into: func(c *serf.Config) any { return &c.RecentIntentTimeout },
+		effect: "How long an intent about an unknown member is kept."},
+	{key: "flap_timeout", value: func(t *TuningOptions) any { return &t.FlapTimeout }, into: func(c *serf.Config) any { return &c.FlapTimeout },
+		effect: "A member that fails and returns within this time flaps."},
+	{key: "leave_propagate_delay", value: func(t *TuningOptions) any { return &t.LeavePropagateDelay }, into: func(c *serf.Config) any { return &c.LeavePropagateDelay },
+		effect: "How long a leaving node stays at most to spread its leave; if all members are natives, until all have acknowledged it."},
+	{key: "event_buffer", value: func(t *TuningOptions) any { return &t.EventBuffer }, into: func(c *serf.Config) any { return &c.EventBuffer },
+		effect: "How many user events are remembered, to drop duplicates and for nodes that join."},
+	{key: "query_buffer", value: func(t *TuningOptions) any { return &t.QueryBuffer }, into: func(c *serf.Config) any { return &c.QueryBuffer },
+		effect: "The same for queries."},
+	{key: "query_timeout_mult", value: func(t *TuningOptions) any { return &t.QueryTimeoutMult }, into: func(c *serf.Config) any { return &c.QueryTimeoutMult },
+		effect: "A query waits this many gossip intervals times the logarithm of the cluster's size."},
+	{key: "max_queue_depth", value: func(t *TuningOptions) any { return &t.MaxQueueDepth }, into: func(c *serf.Config) any { return &c.MaxQueueDepth },
+		effect: "How many messages wait at most in each queue; the oldest are dropped."},
+	{key: "queue_depth_warning", value: func(t *TuningOptions) any { return &t.QueueDepthWarning }, into: func(c *serf.Config) any { return &c.QueueDepthWarning },
+		effect: "The queue length from which the agent logs a warning."},
+}
