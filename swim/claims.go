@@ -62,6 +62,13 @@ func (m *Machine) alive(a *wire.Alive) {
 		return
 	}
 	e := m.members.get(a.Node)
+	switch m.far.judge(m, e, a.Incarnation, e != nil && e.addr == pack(a.Addr)) {
+	case ignore:
+		return
+	case accept:
+		m.revive(m.members.own(e), a)
+		return
+	}
 	switch judgeAlive(e, a, e == m.local, m.departure.silent(), m.cfg.Plain) {
 	case conflict:
 		m.trace(Trace{Kind: TraceAddressConflict, Level: LevelError, Node: e.name, Addr: a.Addr, Old: e.at(), N: int(e.state)})
@@ -168,7 +175,7 @@ func (m *Machine) suspect(s wire.Suspect) {
 		s.Verdict = wire.VerdictNone
 	}
 	e := m.members.get(s.Node)
-	if m.hearsRefusal(e, &s) {
+	if m.far.judge(m, e, s.Incarnation, false) == ignore || m.hearsRefusal(e, &s) {
 		return
 	}
 	switch judgeSuspect(e, s.Incarnation, e == m.local, m.departure.silent()) {
@@ -189,7 +196,7 @@ func (m *Machine) suspect(s wire.Suspect) {
 		m.members.set(e, wire.StateSuspect, m.clock.real)
 		m.beginSuspicion(e, &s)
 		m.ringChanged(e)
-		if s.Verdict == wire.VerdictSilent && m.silences.add(2, manyWithin/2, max(1, m.clock.awake())) {
+		if s.Verdict == wire.VerdictSilent && m.recent.silences.add(2, manyWithin/2, max(1, m.clock.awake())) {
 			m.watches.each(m.look) // what ended them may have ended others (P297)
 		}
 	case ignore:
@@ -283,6 +290,9 @@ func (m *Machine) suspicionEnd(e *member) {
 // dead judges and applies that a member is gone.
 func (m *Machine) dead(d wire.Dead) {
 	e := m.members.get(d.Node)
+	if m.far.judge(m, e, d.Incarnation, false) == ignore {
+		return
+	}
 	switch judgeDead(e, d.Incarnation, e == m.local, m.departure.leaving, m.departure.ending) {
 	case refute:
 		m.trace(Trace{Kind: TraceRefuteDead, Level: LevelWarn, Node: d.Node, From: d.From,
@@ -339,7 +349,7 @@ func (m *Machine) bury(e *member, d wire.Dead) {
 	}
 	e.incarnation, e.verdict = d.Incarnation, d.Verdict
 	m.members.set(e, state, m.clock.real)
-	if m.gone.add(manyAre, manyWithin, max(1, m.clock.real)) && m.settling == 0 {
+	if m.recent.gone.add(manyAre, manyWithin, max(1, m.clock.real)) && m.settling == 0 {
 		m.settle() // what this node missed of that nobody would say again (P295)
 	}
 	m.watchSettled(e)
@@ -351,15 +361,23 @@ func (m *Machine) bury(e *member, d wire.Dead) {
 // its own and above the one that was claimed of it, and returns that. Having
 // had to do so is a sign of being unwell. (P17, P28)
 func (m *Machine) refute(claimed uint32) uint32 {
-	e := m.local
-	e.incarnation = above(e.incarnation, claimed)
+	raise(m, claimed)
 	m.awareness.apply(1)
 	m.announce()
-	return e.incarnation
+	return m.local.incarnation
 }
 
-// above is the incarnation that beats both. It does not wrap around: a node
-// whose incarnation has been driven to the end stays there.
+// raise takes an incarnation above this node's own and the one that was claimed of it; near
+// the end a low one, if all members would ask this node for it. (P276)
+func raise(m *Machine, claimed uint32) {
+	m.local.incarnation = above(m.local.incarnation, claimed)
+	if m.local.incarnation >= lastIncarnation && m.AllNative() {
+		m.local.incarnation = 1
+	}
+}
+
+// above is the incarnation that beats both. It does not wrap around: beside plain
+// members a node whose incarnation has been driven to the end stays there.
 func above(own, claimed uint32) uint32 {
 	n := max(own, claimed)
 	if n == math.MaxUint32 {

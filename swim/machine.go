@@ -32,10 +32,10 @@ type Machine struct {
 	usual     time.Duration // how long round trips take at most: a maximum that falls slowly
 	ownPort   ownPort
 	lone      lone
-	gone      recently
-	silences  recently // suspicions of silence
-	links     LinkID   // the last one
-	hold      bool     // see HoldStream
+	recent    struct{ gone, silences recently } // members that went, suspicions of silence
+	far       far
+	links     LinkID // the last one
+	hold      bool   // see HoldStream
 	queue     broadcast.Queue
 	spreader  spreader
 	exchanges int           // periodic ones, so far
@@ -136,7 +136,7 @@ func (m *Machine) enter() error {
 		return nil
 	}
 	e := m.members.add(&Face{m.cfg.Name, m.members.keep(m.cfg.Meta), pack(m.cfg.Addr), m.cfg.Versions}, m.rng)
-	e.incarnation = above(m.cfg.Incarnation, 0)
+	e.incarnation = m.cfg.firstIncarnation()
 	e.native = m.cfg.native()
 	m.members.set(e, wire.StateAlive, 0)
 	m.local, m.members.rings.self = e, e
@@ -368,7 +368,7 @@ func (m *Machine) SetMeta(now time.Time, meta []byte) error {
 	}
 	e := m.local
 	changed := string(e.meta) != string(meta)
-	e.incarnation = above(e.incarnation, 0)
+	raise(m, e.incarnation)
 	e.Face = &Face{e.name, m.members.keep(meta), e.addr, e.versions}
 	m.announce()
 	if changed {

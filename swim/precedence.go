@@ -2,6 +2,8 @@ package swim
 
 import (
 	"bytes"
+	"math"
+	"time"
 
 	"github.com/ibuki-dev/ibuki/wire"
 )
@@ -95,4 +97,91 @@ func judgeDead(e *member, incarnation uint32, local, leaving, ending bool) verdi
 		return refute // P36
 	}
 	return accept
+}
+
+// far is what becomes of incarnations that are far from the known one: no member gets
+// there by itself, so it is asked. (P275, P276)
+//
+// Rule: what others say moves an incarnation by at most maxRaise. Invariant:
+// len(until) <= farMembers.
+type far struct {
+	asked bool                     // the running input is the answer to an exchange that this node opened
+	until map[string]time.Duration // until when members are not asked again, on the awake clock
+	said  time.Duration            // when this node last repeated what it is, on the awake clock
+}
+
+const (
+	maxRaise = 1 << 16
+	// lastIncarnation is so near the end that no refutation of a far one would be left.
+	lastIncarnation = math.MaxUint32 - maxRaise
+
+	farPause   = time.Second // between two questions to one member
+	farMembers = 64
+)
+
+// firstIncarnation is that of a start: above the one of the life before, but for one near
+// the end. (P276)
+func (c *Config) firstIncarnation() uint32 {
+	if c.Incarnation >= lastIncarnation && !c.Plain {
+		return 1
+	}
+	return above(c.Incarnation, 0)
+}
+
+// judge reports what is to be done about an incarnation that is said of e: ignore, for it
+// is far off; accept, since e says so itself; or to go on (confirm). alive: it is said that
+// e is alive where it is known.
+func (f *far) judge(m *Machine, e *member, incarnation uint32, alive bool) verdict {
+	if m.cfg.Plain || e == nil {
+		return confirm
+	}
+	above := incarnation > e.incarnation && incarnation-e.incarnation > maxRaise
+	below := incarnation < e.incarnation && e.incarnation-incarnation > maxRaise
+	switch {
+	case !above && (!below || !alive || e == m.local):
+		return confirm
+	case e == m.local:
+		return f.ofSelf(m)
+	case f.asked && m.from == e.at() && alive:
+		return accept
+	}
+	m.drop(DropIncarnation, m.from, nil)
+	f.ask(m, e)
+	return ignore
+}
+
+// ofSelf: this node is said to be at an incarnation far above its own. Natives ask it
+// when they hear its own one; plain members believe the highest.
+func (f *far) ofSelf(m *Machine) verdict {
+	now := m.clock.awake()
+	switch {
+	case m.departure.leaving || !m.AllNative():
+		return confirm
+	case f.said == 0 || now-f.said >= farPause:
+		f.said = max(1, now)
+		m.announce()
+	}
+	return ignore
+}
+
+// ask has e say what it is.
+func (f *far) ask(m *Machine, e *member) {
+	now := m.clock.awake()
+	for name, until := range f.until { // order-free: all that are over
+		if now >= until {
+			delete(f.until, name)
+		}
+	}
+	if _, was := f.until[e.name]; was || len(f.until) >= farMembers || len(m.dials.open) >= suspectsAsked {
+		return
+	}
+	if f.until == nil {
+		f.until = make(map[string]time.Duration)
+	}
+	f.until[e.name] = now + farPause
+	if e.native == 0 {
+		m.pushPullWith(e)
+		return
+	}
+	m.comparison(e)
 }

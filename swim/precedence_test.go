@@ -11,7 +11,7 @@ import (
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-// The oracle below is written from docs/protocol.md alone (P20, P28, P30–P39),
+// The oracle below is written from docs/protocol.md alone (P20, P28, P30–P39, P275),
 // as one flat decision per claim over plain values. The test enumerates every
 // combination of what is known and what is claimed, asks the machine and compares
 // everything that can be seen: the new state, what the layer was told, what was
@@ -45,6 +45,12 @@ type effect struct {
 
 func oracle(k known, c claim, self, leaving, plain bool) effect {
 	same := effect{after: k}
+	if !plain && k.exists && !self { // P275
+		up := int64(c.incarnation) - int64(k.incarnation)
+		if up > 1<<16 || up < -1<<16 && c.kind == wire.TypeAlive && k.addr == c.addr {
+			return same
+		}
+	}
 	switch c.kind {
 	case wire.TypeAlive:
 		return oracleAlive(k, c, self, leaving, plain)

@@ -424,7 +424,9 @@ func (c *versionCheck) check() error {
 // merge treats a checked push/pull as messages; asked: this node opened it. (P52)
 func (m *Machine) merge(in *checked, asked bool) {
 	if in.news {
+		m.far.asked = asked
 		m.mergeMembers(in.body)
+		m.far.asked = false
 	}
 	if len(in.user) > 0 {
 		m.layer.MergeState(m.now, m.from, in.user, asked)
@@ -455,7 +457,8 @@ func (m *Machine) mergeMembers(body []byte) {
 		case wire.StateLeft:
 			m.dead(wire.Dead{Node: n.Name, Incarnation: n.Incarnation, From: n.Name})
 		case wire.StateDead, wire.StateSuspect:
-			if n.Verdict != wire.VerdictNone && m.lookInto(m.members.get(n.Name), n.Incarnation, n.Verdict) {
+			e := m.members.get(n.Name)
+			if m.far.judge(m, e, n.Incarnation, false) == ignore || n.Verdict != wire.VerdictNone && m.lookInto(e, n.Incarnation, n.Verdict) {
 				continue
 			}
 			// Somebody else's death is suspicion here: who is wrongly held
