@@ -99,6 +99,7 @@ func NewServer(cfg Config) *Server {
 		IdleTimeout:                  s.cfg.IdleTimeout,
 		ReadBufferSize:               maxHead,
 		ErrorHandler:                 s.unreadable,
+		ConnState:                    noteIdle,
 		MaxRequestBodySize:           s.cfg.MaxChunk,
 		StreamRequestBody:            true, // what is longer than that is taken as it comes
 		NoDefaultDate:                true,
@@ -124,7 +125,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if stopped {
 		return l.Close()
 	}
-	err := s.http.Serve(s.seats.Listen(sock.Cheap(l)))
+	err := s.http.Serve(longHeads{s.seats.Listen(sock.Cheap(l))})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -152,7 +153,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 // handle routes one request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	seat := access.SeatOf(ctx.Conn())
+	seat := seatOf(ctx)
 	seat.Begin()
 	defer seat.End()
 	// Nearly all are commands: of those the library need not take the path apart.
@@ -186,6 +187,15 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetContentType("text/plain")
 		ctx.SetBodyString("not found: there are /d/COMMAND and /status\n")
 	}
+}
+
+// seatOf is the seat of a request's connection.
+func seatOf(ctx *fasthttp.RequestCtx) *access.Seat {
+	conn := ctx.Conn()
+	if h, ok := conn.(*headConn); ok {
+		conn = h.Conn
+	}
+	return access.SeatOf(conn)
 }
 
 func (s *Server) json(ctx *fasthttp.RequestCtx, v any) {
@@ -274,6 +284,9 @@ func (s *Server) loaded(c *groonga.Command, records io.Reader, posted bool) (gro
 // drained is how much is read of a body behind the records.
 const drained = 1 << 20
 
+// formType is the type of a body of arguments.
+const formType = "application/x-www-form-urlencoded"
+
 // body takes what a client has posted: arguments, or the records of a load, which it
 // returns. nil: there are none.
 func (s *Server) body(ctx *fasthttp.RequestCtx, c *groonga.Command) (io.Reader, error) {
@@ -283,7 +296,7 @@ func (s *Server) body(ctx *fasthttp.RequestCtx, c *groonga.Command) (io.Reader, 
 	} else {
 		in = bytes.NewReader(ctx.Request.Body())
 	}
-	form := bytes.HasPrefix(ctx.Request.Header.ContentType(), []byte("application/x-www-form-urlencoded"))
+	form := bytes.HasPrefix(ctx.Request.Header.ContentType(), []byte(formType))
 	if c.Name == "load" {
 		if !form {
 			return in, nil
@@ -358,12 +371,16 @@ func (s *Server) fault(ctx *fasthttp.RequestCtx, start time.Time, form groonga.F
 // unreadable tells a client whose request the library could not read.
 func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	var small *fasthttp.ErrSmallBuffer
+	var form groonga.Form
 	if errors.As(err, &small) {
-		err = fmt.Errorf("%w: a request line and headers of more than %d bytes; send the arguments as a form by POST", groonga.ErrTooLong, maxHead)
+		if c, ok := ctx.Conn().(*headConn); ok {
+			form = c.form()
+		}
+		err = fmt.Errorf("%w: a request line and headers of more than %d bytes; send the arguments as a form by POST", groonga.ErrTooLong, maxLongHead)
 	} else {
 		err = fmt.Errorf("%w: %v", groonga.ErrBadCommand, err)
 	}
-	s.fault(ctx, time.Now(), groonga.Form{}, err)
+	s.fault(ctx, time.Now(), form, err)
 	ctx.SetConnectionClose()
 	// What is not read resets the connection, and the client does not get the answer.
 	if conn := ctx.Conn(); conn != nil && conn.SetReadDeadline(time.Now().Add(drainFor)) == nil {
@@ -374,6 +391,6 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) {
 // drainFor is how long the rest of a request that cannot be read is waited for.
 const drainFor = 200 * time.Millisecond
 
-// maxHead is how long the head of a request may be, and so a query. Each connection has a
+// maxHead is how long the head of a request may be, but for longHeads. Each connection has a
 // buffer of that size.
 const maxHead = 32 << 10

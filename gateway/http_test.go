@@ -224,9 +224,66 @@ func TestFaultsHaveTheFormAskedFor(t *testing.T) {
 			t.Errorf("%s: %d %s %q", uri, status, name, body)
 		}
 	}
-	status, name, body := ask(t, "GET", "http://"+addr+"/d/select?query="+strings.Repeat("x", maxHead), "", nil)
-	if status != 400 || name != "too-long" || !strings.Contains(body, "by POST") {
-		t.Errorf("a long query: %d %s %.200s", status, name, body)
+}
+
+// TestLongRequestLines: what does not fit into the library's buffer is the same command, on
+// one connection after others, and what is longer than any command is refused in its form.
+func TestLongRequestLines(t *testing.T) {
+	doer := &scripted{}
+	addr, _ := serve(t, Config{Doer: doer})
+	var uris []string
+	for _, n := range []int{10, maxHead - 200, maxHead, 116 << 10, 900 << 10, 10} {
+		uri := "/d/select.xml?table=T&query=" + strings.Repeat("%20x", n/4) + "&limit=1"
+		status, _, body := ask(t, "GET", "http://"+addr+uri, "", nil)
+		if status != 200 {
+			t.Fatalf("%d bytes: %d %.200s", n, status, body)
+		}
+		uris = append(uris, uri)
+	}
+	for i, c := range doer.got {
+		want, err := groonga.ParseURI(uris[i])
+		if err != nil || c.Name != "select" || c.Get("output_type") != "xml" || c.Get("query") != want.Get("query") || c.Get("limit") != "1" {
+			t.Errorf("%d bytes became %.200s, %v", len(uris[i]), c.URI(), err)
+		}
+	}
+	long := "&query=" + strings.Repeat("x", maxLongHead)
+	for uri, want := range map[string]string{
+		"/d/select?table=T&command_version=3&callback=f" + long: `f({"header":{"return_code":-22,`,
+		"/d/select.tsv?table=T" + long:                          "-22\t", "/d/select?query=" + long: "[[-22,", "/d/" + long: "[[-22,",
+	} {
+		status, name, body := ask(t, "GET", "http://"+addr+uri, "", nil)
+		if status != 400 || name != "too-long" || !strings.Contains(body, "by POST") || !strings.HasPrefix(body, want) {
+			t.Errorf("%.60s: %d %s %.200s", uri, status, name, body)
+		}
+	}
+}
+
+// TestHeadsInPieces: a head that comes byte by byte is one, whatever follows it.
+func TestHeadsInPieces(t *testing.T) {
+	const heads = "GET /d/status HTTP/1.1\r\nHost: x\r\n\r\nGET /d/select?table=T HTTP/1.1\nHost: x\n\nGET /status HTTP/1.1\r\n\r\n"
+	for size := 1; size <= len(heads); size++ {
+		near, far := net.Pipe()
+		go func() {
+			for rest := heads; rest != ""; rest = rest[min(size, len(rest)):] {
+				_, _ = far.Write([]byte(rest[:min(size, len(rest))]))
+			}
+			far.Close()
+		}()
+		got, err := io.ReadAll(&headConn{Conn: near, fresh: true})
+		if string(got) != heads || err != nil {
+			t.Fatalf("in pieces of %d: %q, %v", size, got, err)
+		}
+	}
+	for _, left := range []string{
+		"GET /d/load?table=T HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "GET /d/status HTTP/1.1\r\n\r\n", "GET /d/select?table=T\r\n\r\n", "GET /d/a?b HTTP/1.1\nTransfer-encoding: chunked\n\n",
+	} {
+		if got := asForm([]byte(left), endOfHead([]byte(left))); string(got) != left {
+			t.Errorf("%q became %q", left, got)
+		}
+	}
+	const request, want = "GET /d/a?b=c HTTP/1.1\r\nHost: x\r\n\r\nrest", "POST /d/a HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\nHost: x\r\n\r\nb=crest"
+	if got := asForm([]byte(request), endOfHead([]byte(request))); string(got) != want {
+		t.Errorf("%q", got)
 	}
 }
 

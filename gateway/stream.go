@@ -15,7 +15,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/sock"
 	"github.com/ibuki-dev/ibuki/writelog/member"
 )
@@ -145,7 +144,7 @@ func (s *Server) logStream(ctx *fasthttp.RequestCtx) {
 	ctx.SetStatusCode(fasthttp.StatusSwitchingProtocols)
 	ctx.Response.Header.Set("Connection", "Upgrade")
 	ctx.Response.Header.Set("Upgrade", streamProtocol)
-	seat := access.SeatOf(ctx.Conn())
+	seat := seatOf(ctx)
 	ctx.Hijack(func(conn net.Conn) {
 		seat.Begin()
 		defer seat.End()

@@ -139,6 +139,9 @@ func (d *drilldownPlan) planFilter(c, request *Command) error {
 	for _, name := range d.calculations(c) {
 		computed["_"+strings.ToLower(name)] = true
 	}
+	if computed["_avg"] && !computed["_sum"] && computedSum.MatchString(text) {
+		return fmt.Errorf("%w: a filter by _sum without SUM among the calc_types", ErrNotSupported)
+	}
 	keys, filter, err := splitGroupFilter(text, computed)
 	if err != nil {
 		return err

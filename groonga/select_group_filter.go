@@ -26,8 +26,11 @@ type groupTest struct {
 	typ        string
 }
 
-// computedNames are columns of groups that are computed.
-var computedNames = regexp.MustCompile(`\b_(nsubrecs|sum|min|max|avg|count|mean)\b`)
+var (
+	// computedNames are columns of groups that are computed.
+	computedNames = regexp.MustCompile(`\b_(nsubrecs|sum|min|max|avg|count|mean)\b`)
+	computedSum   = regexp.MustCompile(`\b_sum\b`)
+)
 
 // splitGroupFilter takes a filter apart: keys is what each slice can see to, filter what has
 // to wait for the groups of all slices, nil if nothing has. computed are the columns that the

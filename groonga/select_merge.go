@@ -390,7 +390,12 @@ func (p *SelectPlan) Document(answer []byte) ([]byte, error) {
 	if len(answer) == 0 || answer[0] < 0x80 { // as every document of JSON begins
 		return answer, nil
 	}
-	return msgpackDocument(answer)
+	document, err := msgpackDocument(answer)
+	if err != nil {
+		// Groonga writes nothing for what it cannot compute, and then the rest is moved.
+		return nil, fmt.Errorf("%w: a server's answer in MessagePack cannot be read, which is so where a column cannot be computed: ask for JSON (%v)", ErrNotSupported, err)
+	}
+	return document, nil
 }
 
 // ContentType is the type of what Merge returns.
