@@ -204,17 +204,38 @@ func TestASuspectServerIsFilledUnderLoad(t *testing.T) {
 	c.end()
 }
 
+// source is the server that another one is filled from.
+func (r *logRig) source(of int) int {
+	return int(r.target(of).Position.Filling.From[len("node")] - '0')
+}
+
 // Whoever ends while a server is filled: it begins anew, and nothing half filled is read from.
 func TestAFillingIsBrokenOff(t *testing.T) {
 	t.Parallel()
 	for name, strike := range map[string]func(r *logRig){ // order-free: each by itself
 		"target": func(r *logRig) { r.servers[2].Kill(); r.servers[2].Restart() },
 		"source": func(r *logRig) {
-			i := int(r.target(2).Position.Filling.From[len("node")] - '0')
+			i := r.source(2)
 			r.servers[i].Kill()
 			r.servers[i].Restart()
 		},
+		"both": func(r *logRig) {
+			i := r.source(2)
+			r.servers[i].Kill()
+			r.servers[2].Kill()
+			r.servers[i].Restart()
+			r.servers[2].Restart()
+		},
 		"gateway": func(r *logRig) { r.stop(2); r.start(2) },
+		"leader": func(r *logRig) { // another one leads
+			old := r.leader()
+			for i := range 3 {
+				if i != old {
+					r.gateway(i).logged.member.Gone(gatewayName(old))
+				}
+			}
+			r.until("another leader", func() bool { return r.leader() != old })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,6 +1,7 @@
 package writelog
 
 import (
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -91,5 +92,63 @@ func TestAnswersOfAnEarlierDatabase(t *testing.T) {
 	report()
 	if a, known, got := l.answer(Share{Servers: []string{"s"}}, 5); !known || !got || string(a.Body) != "said" {
 		t.Errorf("the client gets %v %v %v", a, known, got)
+	}
+}
+
+// Writes are acknowledged without a server that has left the read set as soon as everybody knows it who may answer
+// searches. So who asked for a lease before the server left, and does not know it yet, gets none.
+func TestNoLeaseForWhoReadsFromAServerThatLeft(t *testing.T) {
+	m := &Machine{cfg: Config{Self: 1, Lease: DefaultLease}, state: NewState(1, map[uint64]Member{1: {Name: "a"}, 2: {Name: "b"}}), local: make(map[string]*localServer)}
+	m.holder.init(DefaultLease)
+	l := newLead(m, 0)
+	const now = time.Hour
+	for confirmed, want := range map[uint64]bool{4: false, 5: true} { // order-free: each by itself
+		m.out, l.members = Output{}, make(map[uint64]*follower)
+		m.state.Out["s1"] = 5
+		f := l.member(2)
+		f.seq, f.confirmed, f.until = 3, confirmed, 0
+		l.inRound = map[uint64]uint64{2: 3}
+		l.round(m, now, raft.ReadState{RequestCtx: binary.AppendUvarint(nil, l.rounds)})
+		if granted := len(m.out.Peer) > 0; granted != want || f.until > now != want {
+			t.Errorf("it knows the read set as of entry %d: granted %v, until %v", confirmed, granted, f.until)
+		}
+	}
+}
+
+// Whether a write was executed is looked up when it is applied: when it was proposed, what came before it was not
+// known yet. So it may be in the log several times, late, or after the process that sent it has ended.
+func TestAWriteIsExecutedOnce(t *testing.T) {
+	s := NewState(1, map[uint64]Member{1: {Name: "a"}})
+	write := func(boot, number, floor uint64) *Entry {
+		return &Entry{Op: OpWrite, ID: WriteID{1, boot, number}, Floor: floor}
+	}
+	requested := func(number uint64) *Entry {
+		e := write(8, number, 1)
+		e.Request = "r"
+		return e
+	}
+	for i, c := range []struct {
+		e    *Entry
+		want Verdict
+		of   uint64
+	}{
+		{write(7, 1, 1), Dropped, 0}, // before its process is known
+		{&Entry{Op: OpOpen, ID: WriteID{1, 7, 0}}, 0, 0},
+		{write(7, 1, 1), Execute, 3},
+		{write(7, 1, 1), Duplicate, 3},
+		{write(7, 3, 3), Execute, 5}, // 1 and 2 are over
+		{write(7, 2, 2), Dropped, 0},
+		{write(7, 1, 1), Dropped, 0},
+		{&Entry{Op: OpOpen, ID: WriteID{1, 8, 0}}, 0, 0},
+		{write(7, 4, 3), Dropped, 0},                     // of a process that has ended
+		{&Entry{Op: OpOpen, ID: WriteID{1, 7, 0}}, 0, 0}, // late: it ends nothing
+		{requested(1), Execute, 11},
+		{requested(2), Duplicate, 11}, // sent again by its client
+		{&Entry{Op: OpFloor, ID: WriteID{1, 8, 0}, Floor: 9}, 0, 0},
+		{write(8, 8, 1), Dropped, 0}, // given up
+	} {
+		if v, of := s.apply(uint64(i+1), c.e); v != c.want || of != c.of {
+			t.Errorf("entry %d: %d of %d, want %d of %d", i+1, v, of, c.want, c.of)
+		}
 	}
 }

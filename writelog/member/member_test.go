@@ -494,6 +494,104 @@ func TestAFullLogIsCut(t *testing.T) {
 	})
 }
 
+// Logs that are full are no reason not to elect a leader: gateways that are all started anew then go on, and take writes
+// when the server that the logs were kept for has caught up.
+func TestFullLogsAreStartedWith(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3)
+		defer g.stopAll()
+		g.most = 1 << 20
+		again := func() {
+			for _, name := range g.names {
+				g.stop(name)
+			}
+			for _, name := range g.names {
+				g.start(name)
+			}
+			g.leader("")
+		}
+		again()
+		g.must("gw0", "first")
+		away := g.data["gw2"]
+		away.mu.Lock()
+		away.away = true
+		away.mu.Unlock()
+		var err error
+		for n := 0; err == nil && n < 100; n++ {
+			err = g.write("gw0", string(make([]byte, 40<<10)))
+		}
+		if !errors.Is(err, ErrFull) {
+			t.Fatalf("a log that is full: %v", err)
+		}
+		for range 3 {
+			again()
+		}
+		if err := g.write("gw1", "too much"); !errors.Is(err, ErrFull) {
+			t.Errorf("it is still full: %v", err)
+		}
+		away.mu.Lock()
+		away.away = false
+		away.mu.Unlock()
+		entries, _, err := g.member("gw2").Stored(away.prefix, 64<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var missed []writelog.Committed
+		for _, e := range entries {
+			missed = append(missed, writelog.Committed{Index: e.Index, Verdict: writelog.Execute, Entry: &writelog.Entry{Shares: e.Shares}})
+		}
+		g.member("gw2").apply(away, server("gw2"), g.member("gw2").Last(), missed)
+		time.Sleep(3 * time.Second)
+		g.must("gw1", "last")
+		if got := g.equal(); got[0] != "first" || got[len(got)-1] != "last" {
+			t.Errorf("the servers have %d writes, from %.10q to %.10q", len(got), got[0], got[len(got)-1])
+		}
+	})
+}
+
+// A write that no server can take, a full disk on all of them for one, is not acknowledged. It is done once when they
+// can again, before what comes after it.
+func TestAWriteThatNoServerTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 3)
+		defer g.stopAll()
+		g.leader("")
+		g.must("gw0", "first")
+		full := func(is bool) {
+			for _, d := range g.data { // order-free: each by itself
+				d.mu.Lock()
+				d.away = is
+				d.mu.Unlock()
+			}
+		}
+		full(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		_, err := g.member("gw1").Write(ctx, []writelog.Share{{Servers: []string{server("gw0"), server("gw1"), server("gw2")}, Command: []byte("waits")}}, "")
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("no server has it: %v", err)
+		}
+		if out := g.member("gw0").View().Out; len(out) > 0 {
+			t.Errorf("%v left the read set though none has more than another", out)
+		}
+		full(false)
+		for _, name := range g.names {
+			m, d := g.member(name), g.data[name]
+			entries, _, err := m.Stored(d.prefix, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				m.apply(d, server(name), e.Index, []writelog.Committed{{Index: e.Index, Verdict: writelog.Execute, Entry: &writelog.Entry{Shares: e.Shares}}})
+			}
+		}
+		g.must("gw2", "after")
+		if got := g.equal(); !slices.Equal(got, []string{"first", "waits", "after"}) {
+			t.Errorf("the servers have %v", got)
+		}
+	})
+}
+
 // A write that comes before the gateways have met is refused or done, and waits for nothing
 // that nobody brings.
 func TestAWriteBeforeThereIsALog(t *testing.T) {
