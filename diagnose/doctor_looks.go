@@ -95,6 +95,9 @@ func aboutSeeds(f *Facts) (all []Finding) {
 		case slices.ContainsFunc(s.At, func(a netip.AddrPort) bool { return slices.Contains(there, a) }):
 		case len(s.At) == 0:
 			all = append(all, fault("join", "Correct the name, or the host's name server.", "%s, which this agent was to join by, has no address: %s.", s.Address, s.Fault))
+		case s.Fault != "" && why[s.Address] == "" && len(f.others()) > 0: // it was joined by once
+			all = append(all, warning("join", "If that host is gone for good, correct the address in the configuration before the next start.",
+				"%s, which this agent has joined by, cannot be reached at %s any more: %s.", s.Address, s.At[0], s.Fault))
 		case s.Fault != "":
 			all = append(all, fault("join", "Start an agent there, or allow TCP and UDP to that port (firewall, security group).",
 				"%s, which this agent was to join by, cannot be reached at %s: %s.", s.Address, s.At[0], s.Fault))

@@ -67,7 +67,11 @@ func TestDoctorNamesTheFault(t *testing.T) {
 		}, "warning members a is alone"},
 		{"a seed that does not answer", func(f *Facts) {
 			f.Seeds[0] = Seed{"192.168.100.53", []netip.AddrPort{netip.MustParseAddrPort("192.168.100.53:7946")}, "connection refused"}
+			f.Agent.Troubles = []rpc.Trouble{trouble("join", "", "192.168.100.53", "refused", 0)}
 		}, "fault join 192.168.100.53, which this agent was to join by, cannot be reached at 192.168.100.53:7946: connection refused."},
+		{"a seed that has been replaced", func(f *Facts) {
+			f.Seeds[0] = Seed{"192.168.100.53", []netip.AddrPort{netip.MustParseAddrPort("192.168.100.53:7946")}, "connection refused"}
+		}, "warning join 192.168.100.53, which this agent has joined by, cannot be reached at 192.168.100.53:7946 any more: connection refused."},
 		{"a seed without an address", func(f *Facts) { f.Seeds[0] = Seed{"nosuch", nil, "no such host"} }, "fault join nosuch, which this agent was to join by, has no address"},
 		{"a seed of another cluster", func(f *Facts) {
 			f.Seeds[0] = Seed{"192.168.100.53", []netip.AddrPort{netip.MustParseAddrPort("192.168.100.53:7946")}, ""}

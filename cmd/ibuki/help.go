@@ -24,7 +24,7 @@ var helpGroups = []struct {
 }{
 	{"Try it", []string{"dev", "sim"}},
 	{"Run a node", []string{"agent", "config", "join", "leave", "restart-window", "tags", "keygen", "keys"}},
-	{"See how the cluster is", []string{"members", "top", "why", "info", "monitor", "reachability", "rtt"}},
+	{"See how the cluster is", []string{"members", "top", "why", "doctor", "info", "monitor", "reachability", "rtt"}},
 	{"Tell and ask all nodes", []string{"event", "query", "force-leave"}},
 	{"Search clusters of Groonga servers", []string{"catalog", "cluster", "gateway", "handle-serf-event", "write-log"}},
 	{"About the program", []string{"help", "version", "man", "completion"}},
