@@ -39,14 +39,15 @@ sock:       | golang.org/x/sys/unix
 groonga:    groonga/groongatest |
 groonga/groongatest: |
 compare:    groonga groonga/groongatest |
-dispatch:   live catalog sock groonga groonga/groongatest compare writelog writelog/applier writelog/fill writelog/member writelog/member/membertest | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
+dispatch:   backup live catalog sock groonga groonga/groongatest compare writelog writelog/applier writelog/fill writelog/member writelog/member/membertest | github.com/valyala/fasthttp github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog:   | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec
 writelog/applier: groonga groonga/groongatest |
 writelog/fill: groonga groonga/groongatest writelog/applier |
+backup:     groonga groonga/groongatest writelog/applier writelog/fill |
 writelog/member/membertest: |
 writelog/member: writelog writelog/member/membertest writelog/store | go.etcd.io/raft/v3 google.golang.org/protobuf/proto github.com/hashicorp/go-msgpack/v2/codec github.com/google/renameio/v2/maybe golang.org/x/sys/unix
 writelog/store: | go.etcd.io/raft/v3 google.golang.org/protobuf/proto
-gateway:    access live livefile catalog groonga groonga/groongatest compare dispatch sock writelog/member | github.com/valyala/fasthttp
+gateway:    access backup live livefile catalog groonga groonga/groongatest compare dispatch sock writelog/member | github.com/valyala/fasthttp
 sim:        wire swim serf coordinate live |
 agent/handler: agent/logging wire serf live rpc |
 agent/logging: printable swim serf atomicfile | gopkg.in/natefinch/lumberjack.v2
@@ -65,7 +66,7 @@ lab:        catalog rpc terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2
 top:        rpc diagnose terminal | charm.land/bubbletea/v2 charm.land/bubbles/v2 charm.land/lipgloss/v2
 netns:      |
 logtest:    |
-cmd/ibuki:  printable compare writelog/member writelog/store agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent settings dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
+cmd/ibuki:  printable backup groonga groonga/groongatest compare writelog/member writelog/store agent/handler agent/logging swim live livefile catalog dispatch gateway droonga rpc access agent settings dashboard sim plot terminal diagnose lab top | github.com/coreos/go-systemd/v22/daemon
 `
 
 // testPolicy is what the tests of any package may import beyond its own line.

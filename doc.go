@@ -31,7 +31,7 @@
 //   - writelog, writelog/store, writelog/applier, writelog/fill, writelog/member: the
 //     replicated log of writes, on disk, applied to servers that are filled where it cannot
 //     be, and its members.
-//   - compare: whether servers hold the same.
+//   - compare: whether servers hold the same; backup: the form of a backup.
 //   - gateway, droonga: the two fronts, for clients of Groonga and of Droonga.
 //
 // The command:

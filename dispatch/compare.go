@@ -12,7 +12,6 @@ import (
 
 	"github.com/ibuki-dev/ibuki/compare"
 	"github.com/ibuki-dev/ibuki/groonga"
-	"github.com/ibuki-dev/ibuki/writelog"
 	"github.com/ibuki-dev/ibuki/writelog/applier"
 )
 
@@ -22,8 +21,6 @@ const (
 	// compareRest is how many times as long as a server has worked it is then left alone in
 	// the background.
 	compareRest = 60
-	// positionWait is how long a question may wait for its place in the log.
-	positionWait = 20 * time.Second
 	// markWait is how long it may take until a server knows that it differs.
 	markWait = 5 * time.Second
 	// DefaultCompareRate is how many records a second are read of each server.
@@ -244,7 +241,7 @@ func (c *comparer) mark(ctx context.Context, v *volume, where string) {
 	defer cancel()
 	nonce, err := c.nonce(ctx, v)
 	if err == nil {
-		_, err = c.atPosition(ctx, []*volume{v}, applier.Differs(nonce, where))
+		_, err = c.l.atPosition(ctx, []*volume{v}, applier.Differs(nonce, where))
 	}
 	if err != nil {
 		d.log.Error("replica differs, and is still read from", "volume", v.addr, "error", err)
@@ -262,25 +259,6 @@ func (c *comparer) nonce(ctx context.Context, v *volume) (nonce string, err erro
 		return "", err
 	}
 	return nonce, json.Unmarshal(body, &nonce)
-}
-
-// atPosition has servers answer a command at one place of the log.
-func (c *comparer) atPosition(ctx context.Context, volumes []*volume, cmd *groonga.Command) (list []groonga.Answer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, positionWait)
-	defer cancel()
-	text := encodeCommand(cmd)
-	var shares []writelog.Share
-	for _, v := range volumes {
-		shares = append(shares, writelog.Share{Servers: []string{v.addr}, Command: text})
-	}
-	said, err := c.l.member.Write(ctx, shares, "")
-	if err != nil {
-		return nil, fmt.Errorf("a question at one place of the log: %w", err)
-	}
-	for i, a := range said {
-		list = append(list, groonga.Answer{Status: a.Status, ContentType: a.Type, Body: a.Body, Code: a.Code, Volume: volumes[i].addr})
-	}
-	return list, nil
 }
 
 // replicas are the servers of a slice that are compared: a compare.Servers.
@@ -316,7 +294,7 @@ func (r *replicas) AskAt(ctx context.Context, c *groonga.Command) ([]groonga.Ans
 			return nil, fmt.Errorf("%s: %w", v.addr, errNotReadFrom)
 		}
 	}
-	return r.c.atPosition(ctx, r.volumes, c)
+	return r.c.l.atPosition(ctx, r.volumes, c)
 }
 
 // inquire asks a server a question of the gateway's own.

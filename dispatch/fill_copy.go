@@ -21,25 +21,34 @@ const (
 	dumpIdle = time.Minute
 )
 
+// dumping is a dump of a server that is being taken while the server is held.
+type dumping struct {
+	l       *logged
+	from    *volume
+	command *groonga.Command
+	gateway string // that applies the log to it
+	hold    string
+	begun   time.Time
+	spool   *fill.Spool
+	taking  sync.WaitGroup
+	ended   chan error // what became of the dump
+}
+
 // copying is a copy of a server that is being taken.
 type copying struct {
+	dumping
 	a        *volumeApplier
-	from     *volume
 	cancel   context.CancelCauseFunc
-	gateway  string
-	hold     string
 	position *applier.Position
-	begun    time.Time
-	spool    *fill.Spool
-	taking   sync.WaitGroup
-	ended    chan error // what became of the dump
 }
 
 // begin has a source held, the first that can be, and its dump taken.
 func (a *volumeApplier) begin(ctx context.Context, cancel context.CancelCauseFunc) (*copying, error) {
 	err := errNoSource
 	for _, server := range a.sources() {
-		c := &copying{a: a, from: a.l.d.byAddr[server], cancel: cancel, ended: make(chan error, 1)}
+		c := &copying{a: a, cancel: cancel, dumping: dumping{
+			l: a.l, from: a.l.d.byAddr[server], command: &groonga.Command{Name: "dump"}, ended: make(chan error, 1),
+		}}
 		if err = c.begin(ctx); err == nil {
 			a.l.d.log.Info("server is filled", "volume", a.v.addr, "from", server)
 			a.mu.Lock()
@@ -53,7 +62,7 @@ func (a *volumeApplier) begin(ctx context.Context, cancel context.CancelCauseFun
 }
 
 func (c *copying) begin(ctx context.Context) error {
-	l := c.a.l
+	l := c.l
 	c.gateway = l.gatewayOf(c.from)
 	answer, err := l.ask(ctx, c.gateway, &fillQuestion{Ask: askHold, Server: c.from.addr})
 	if err != nil {
@@ -69,7 +78,7 @@ func (c *copying) begin(ctx context.Context) error {
 	if c.spool, err = fill.NewSpool(l.d.cfg.WriteLog.Dir, most); err != nil {
 		return err
 	}
-	c.taking.Go(func() { c.take(ctx) })
+	c.taking.Go(func() { c.take(ctx, c.cancel) })
 	c.taking.Go(func() { c.watch(ctx) })
 	return nil
 }
@@ -77,11 +86,21 @@ func (c *copying) begin(ctx context.Context) error {
 // end gives up what is still under way.
 func (c *copying) end(ctx context.Context) {
 	c.cancel(nil)
-	c.spool.End(context.Canceled)
+	c.dumping.end(ctx)
+}
+
+// end ends the hold, if it is still there, and removes the spool. What ctx was is over.
+func (c *dumping) end(ctx context.Context) {
+	if c.spool != nil {
+		c.spool.End(context.Canceled)
+	}
 	c.taking.Wait()
-	_, _ = c.a.l.ask(context.WithoutCancel(ctx), c.gateway, &fillQuestion{Ask: askRelease, Hold: c.hold}) // else it lapses
+	_, _ = c.l.ask(context.WithoutCancel(ctx), c.gateway, &fillQuestion{Ask: askRelease, Hold: c.hold}) // else it lapses
+	if c.spool == nil {
+		return
+	}
 	if err := c.spool.Close(); err != nil {
-		c.a.l.d.log.Warn("filling", "error", err)
+		c.l.d.log.Warn("dump", "error", err)
 	}
 }
 
@@ -94,34 +113,34 @@ func (c *copying) watch(ctx context.Context) {
 	}
 }
 
-// take reads the source's dump while the source is held.
-func (c *copying) take(ctx context.Context) {
+// take reads the source's dump while the source is held. cancel ends all of what it is for.
+func (c *dumping) take(ctx context.Context, cancel context.CancelCauseFunc) {
 	err := c.dump(ctx)
 	if err == nil {
-		_, err = c.a.l.ask(ctx, c.gateway, &fillQuestion{Ask: askRelease, Hold: c.hold})
+		_, err = c.l.ask(ctx, c.gateway, &fillQuestion{Ask: askRelease, Hold: c.hold})
 	}
 	if err != nil {
 		err = fmt.Errorf("the dump of %s: %w", c.from.addr, err)
-		c.cancel(err)
+		cancel(err)
 	}
 	c.spool.End(err)
 	c.ended <- err
 }
 
-func (c *copying) dump(ctx context.Context) error {
-	d := c.a.l.d
+func (c *dumping) dump(ctx context.Context) error {
+	d := c.l.d
 	dumped := make(chan error, 1)
 	before, err := d.question(c.from, statusCommand)
 	if err != nil {
 		return err
 	}
-	c.taking.Go(func() { dumped <- d.stream(ctx, c.from, &groonga.Command{Name: "dump"}, c.spool) })
+	c.taking.Go(func() { dumped <- d.stream(ctx, c.from, c.command, c.spool) })
 	for waiting := true; waiting; {
 		select {
 		case err = <-dumped:
 			waiting = false
 		case <-time.After(holdRenew):
-			if _, err := c.a.l.ask(ctx, c.gateway, &fillQuestion{Ask: askRenew, Hold: c.hold}); err != nil {
+			if _, err := c.l.ask(ctx, c.gateway, &fillQuestion{Ask: askRenew, Hold: c.hold}); err != nil {
 				return err
 			}
 		}

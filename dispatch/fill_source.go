@@ -99,6 +99,12 @@ func (l *logged) hold(ctx context.Context, server string) (fillAnswer, error) {
 	if err != nil {
 		return fillAnswer{}, err
 	}
+	l.d.log.Info("server is copied: what may not be done twice waits", "volume", server)
+	return fillAnswer{Hold: l.keepHold(server, h), Position: h.Position.Encode()}, nil
+}
+
+// keepHold gives a hold a name by which another gateway keeps it, and ends it.
+func (l *logged) keepHold(server string, h *applier.Hold) string {
 	name := rand.Text()
 	l.holds.mu.Lock()
 	defer l.holds.mu.Unlock()
@@ -106,8 +112,13 @@ func (l *logged) hold(ctx context.Context, server string) (fillAnswer, error) {
 		l.d.log.Warn("server is not held any more", "volume", server, "error", "the gateway that has it copied is not heard of")
 		l.holds.end(name)
 	})}
-	l.d.log.Info("server is copied: what may not be done twice waits", "volume", server)
-	return fillAnswer{Hold: name, Position: h.Position.Encode()}, nil
+	return name
+}
+
+// paused takes a hold that an entry of the log has begun.
+func (a *volumeApplier) paused(h *applier.Hold) string {
+	a.l.d.log.Info("server is backed up: nothing is applied to it", "volume", a.v.addr)
+	return a.l.keepHold(a.v.addr, h)
 }
 
 // holdOf begins a hold of the applier's.

@@ -324,7 +324,7 @@ func (a *volumeApplier) run() {
 	made, err := applier.New(applier.Config{
 		Server: a, Source: a, Events: a, Cluster: view.Cluster, Epoch: view.Epoch,
 		Boot: d.cfg.WriteLog.Boot, Nonce: fmt.Sprintf("%016x", view.Self) + boot(),
-		Founding: founding, Partial: partial,
+		Founding: founding, Partial: partial, Paused: a.paused,
 	})
 	if err != nil {
 		d.log.Error("log of writes", "volume", a.v.addr, "error", err)

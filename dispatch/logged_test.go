@@ -33,6 +33,7 @@ type logRig struct {
 	pause     time.Duration   // between two comparisons; 0: the default
 	fillPause time.Duration   // 0: the default
 	logBytes  int64           // of each log; 0: the default
+	slow      bool            // dumps of node1's server begin late, those of node2's later still
 }
 
 func newLogRig(t testing.TB) *logRig {
@@ -116,8 +117,12 @@ func (r *logRig) dial(addr string, timeout time.Duration) (net.Conn, error) {
 		return nil, err
 	}
 	r.mu.Lock()
-	broken, server := r.broken[addr], r.servers[i]
+	broken, server, slow := r.broken[addr], r.servers[i], r.slow
 	r.mu.Unlock()
+	if slow {
+		conn, err := net.DialTimeout("tcp", server.Addr, timeout)
+		return slowDumps{conn, time.Duration(i) * 300 * time.Millisecond}, err
+	}
 	if broken {
 		return nil, errors.New("connection refused")
 	}

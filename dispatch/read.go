@@ -19,7 +19,7 @@ func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *groonga.Command) 
 	if groonga.SameEverywhere(c.Name) || ds.fact != "" && c.Get("table") != ds.fact && c.Name != "dump" {
 		return d.ask(ctx, l.all, c) // all slices have it
 	}
-	if c.Name == "dump" && ds.fact != "" {
+	if c.Name == "dump" && (ds.fact != "" || c.Get("dump_records") == "no") {
 		return d.dumpAll(ctx, ds, l, c)
 	}
 	if c.Name != "select" {

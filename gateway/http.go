@@ -17,6 +17,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/ibuki-dev/ibuki/access"
+	"github.com/ibuki-dev/ibuki/backup"
 	"github.com/ibuki-dev/ibuki/compare"
 	"github.com/ibuki-dev/ibuki/dispatch"
 	"github.com/ibuki-dev/ibuki/groonga"
@@ -44,6 +45,9 @@ type Config struct {
 	// Fill has the servers of a node filled, and Fillings tells how they stand; nil: there is no such log.
 	Fill     func(ctx context.Context, node string, discard bool) ([]*dispatch.FillTarget, error)
 	Fillings func(ctx context.Context, node string) ([]*dispatch.FillTarget, error)
+	// Backups takes backups; nil: there is no such log. Version is the program's, for their manifests.
+	Backups Backups
+	Version string
 	// Status is what /status shows, as JSON; needed.
 	Status func() any
 
@@ -177,6 +181,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetBodyString(metrics(&status))
 	case string(path) == ComparePath && s.cfg.Compare != nil:
 		s.compare(ctx)
+	case string(path) == backup.Path && s.cfg.Backups != nil:
+		s.backup(ctx)
 	case string(path) == streamPath && s.cfg.WriteLog != nil:
 		s.logStream(ctx)
 	case string(path) == "/":

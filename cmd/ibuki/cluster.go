@@ -24,13 +24,15 @@ import (
 
 var clusterCommand = &command{
 	name:     "cluster",
-	synopsis: "Shows, compares and fills the servers that share the log of writes",
+	synopsis: "Shows, compares, fills and backs up the servers that share the log of writes",
 	hidden:   true,
-	argWords: []string{"status", "compare", "fill"},
+	argWords: []string{"status", "compare", "fill", "backup", "restore"},
 	help: `
 Usage: {prog} cluster status [options]
        {prog} cluster compare [options] [TABLE...]
        {prog} cluster fill [options] NODE
+       {prog} cluster backup [options] DIR
+       {prog} cluster restore [options] DIR
 
   The gateways that keep one log of writes (ibuki gateway -log), and the Groonga
   servers that it is applied to.
@@ -51,6 +53,11 @@ Usage: {prog} cluster status [options]
   cannot be trusted is filled without being asked. The exit code is 1 if it comes to
   nothing.
 
+  backup writes a dump of each slice into DIR, all as they are at one place of the
+  log, while searches and writes go on, and a manifest. restore brings that into a
+  cluster that has no tables, of whatever number of slices, and checks it first. A
+  restore that was broken off begins anew.
+
 Options:
 
   -gateway=127.0.0.1:10040  HOST:PORT of any gateway of the cluster (its -http). It
@@ -63,6 +70,11 @@ Options:
                             background. 0: as many as can be.
   -discard                  With fill: also a server with data that is not known to be
                             a copy of this cluster's. What it has is removed.
+                            With restore: the cluster may have tables. They are
+                            removed first.
+  -dataset=NAME             With backup and restore: a dataset of the catalog that is
+                            not the gateway's default.
+  -dry-run                  With backup and restore: say what would be done.
 `,
 	run: runCluster,
 }
@@ -73,6 +85,8 @@ var clusterParts = map[string]func(e *env, args []string) int{
 	"status":  runClusterStatus,
 	"compare": runClusterCompare,
 	"fill":    runClusterFill,
+	"backup":  runClusterBackup,
+	"restore": runClusterRestore,
 }
 
 func runCluster(e *env, args []string) int {

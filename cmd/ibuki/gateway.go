@@ -223,6 +223,7 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 	served := gateway.Config{Doer: g.d, WriteLog: g.d.LogRequest(), Status: g.status, Cluster: g.d.Status, Log: g.log}
 	if f.writeLog != "" {
 		served.Compare, served.Fill, served.Fillings = g.d.Compare, g.d.Fill, g.d.Fillings
+		served.Backups, served.Version = g.d, version
 	}
 	g.server = gateway.NewServer(served)
 	return g, nil

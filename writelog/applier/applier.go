@@ -95,6 +95,9 @@ type Config struct {
 	// tries: for one that no replica can do. nil: never, and the entry is tried until it is done.
 	Accept func(index uint64, a groonga.Answer, tries int) bool
 
+	// Paused takes a hold that an entry has begun (Pause), and names it. nil: there are none.
+	Paused func(h *Hold) string
+
 	Parallel   int           // commands at a time; default 4. Less than the server's thread limit, or nobody else is served
 	MaxEntries int           // entries held in memory; default 4096
 	MaxBytes   int           // bytes of them, about; default 16 MiB

@@ -91,7 +91,7 @@ func (ts tables) class(c *groonga.Command) class {
 			return blind
 		}
 		return again
-	case "config_set", "config_delete", differs:
+	case "config_set", "config_delete", differs, pauses:
 		return blind
 	case "table_create", "column_create":
 		return create

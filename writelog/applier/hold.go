@@ -24,6 +24,7 @@ type Hold struct {
 	more    chan<- struct{}
 	granted chan error
 	given   bool // owned by the session
+	all     bool // nothing at all is applied meanwhile
 	over    chan struct{}
 	release func()
 	lost    chan struct{}
@@ -33,8 +34,7 @@ type Hold struct {
 // Hold begins one as soon as what runs has ended that may not be done twice. There is one at a time. It
 // ends with Release, or when the applier begins anew.
 func (a *Applier) Hold(ctx context.Context) (*Hold, error) {
-	h := &Hold{more: a.more, granted: make(chan error, 1), over: make(chan struct{}), lost: make(chan struct{})}
-	h.release = sync.OnceFunc(func() { close(h.over) })
+	h := a.newHold()
 	select {
 	case a.holds <- h:
 	case <-ctx.Done():
@@ -50,6 +50,12 @@ func (a *Applier) Hold(ctx context.Context) (*Hold, error) {
 		h.Release()
 		return nil, fmt.Errorf("%w: %w", ErrHeld, ctx.Err())
 	}
+}
+
+func (a *Applier) newHold() *Hold {
+	h := &Hold{more: a.more, granted: make(chan error, 1), over: make(chan struct{}), lost: make(chan struct{})}
+	h.release = sync.OnceFunc(func() { close(h.over) })
+	return h
 }
 
 // Release ends the hold. It may be called again.
@@ -93,7 +99,7 @@ func (s *session) holding() {
 	}
 	select {
 	case <-h.over:
-		s.held, s.queue.held = nil, false
+		s.held, s.queue.held, s.queue.paused = nil, false, false
 		return
 	default:
 	}

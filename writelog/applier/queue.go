@@ -35,6 +35,7 @@ type queue struct {
 	missed Position // where the session began: what it covers is not done again
 
 	held   bool // only what may be done twice is begun
+	paused bool // nothing is begun
 	heldUp bool // and something waits for that alone, as of the last next
 
 	open []lastOf // entries that were read, applied or not, after prefix
@@ -163,7 +164,9 @@ func (q *queue) next(ts tables, now time.Time, free int) (list []*work, wake tim
 	var all bool                   // everything has to wait for an entry before
 	var gaps int                   // of the position, if what is found is done
 	var last uint64
-	q.heldUp = false
+	if q.heldUp = q.paused && len(q.items) > 0; q.paused {
+		return nil, wake
+	}
 	for _, it := range q.items {
 		if !q.adjacent(last, it.Index) {
 			gaps++

@@ -22,6 +22,9 @@ func HostFault(code int) bool {
 // answered handles the answer to a task.
 func (s *session) answered(r result) error {
 	t := r.task
+	if t.items[0].Command.Name == pauses {
+		r.answer = s.pause(t.items[0])
+	}
 	if HostFault(r.answer.Code) && !s.accept(t, r.answer) {
 		s.later(t, r)
 		return nil
@@ -145,7 +148,7 @@ func (s *session) perform(ctx context.Context, t *task, open *opened, doubtful b
 	case t.batch != nil:
 		r.answer, r.err = s.server.Do(ctx, t.batch.command())
 		return r
-	case it.Command.Name == differs:
+	case it.Command.Name == differs, it.Command.Name == pauses:
 		return result{answer: doneAnswer(0)} // what follows from it comes after that
 	case t.class == blind:
 		r.answer, r.err = s.server.Do(ctx, it.Command)

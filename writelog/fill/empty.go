@@ -89,7 +89,7 @@ func unsetAll(ctx context.Context, s Server) error {
 		if !ok || strings.HasPrefix(rest, applier.Prefix) {
 			continue
 		}
-		key, _, err := setting(ctx, s, rest)
+		key, _, err := Setting(ctx, s, rest)
 		if err != nil {
 			return err
 		}
@@ -100,9 +100,9 @@ func unsetAll(ctx context.Context, s Server) error {
 	return nil
 }
 
-// setting finds the key and the value of a line of a dump, which has neither quotes around a value with blanks in it
-// nor around such a key: findings/groonga-dump-config.sh.
-func setting(ctx context.Context, s Server, rest string) (key, value string, err error) {
+// Setting finds the key and the value of a line of a dump, rest being what follows config_set. The line has neither
+// quotes around a value with blanks in it nor around such a key: findings/groonga-dump-config.sh.
+func Setting(ctx context.Context, s Server, rest string) (key, value string, err error) {
 	for end := 0; ; {
 		blank := strings.IndexByte(rest[end:], ' ')
 		key = rest

@@ -126,14 +126,14 @@ func TestHalfADumpIsNone(t *testing.T) {
 	whole := "table_create T TABLE_HASH_KEY ShortText\n\nload --table T\n[\n[\"_key\"],\n[\"a\"],\n[\"b\"]\n]\n"
 	for dump, want := range map[string]error{ // order-free: each by itself
 		whole:                              nil,
-		strings.TrimSuffix(whole, "]\n"):   errDump,
+		strings.TrimSuffix(whole, "]\n"):   ErrDump,
 		strings.TrimSuffix(whole, "\n"):    nil,
-		"load --table T\n":                 errDump,
-		"load --table T\n[\n":              errDump,
-		"shutdown\n":                       errDump,
-		"delete --table T --key x\n":       errDump,
-		"column_create T 'never ended\n":   errDump,
-		"[[-13,0.0,0.0,\"cancelled\"]]\n":  errDump,
+		"load --table T\n":                 ErrDump,
+		"load --table T\n[\n":              ErrDump,
+		"shutdown\n":                       ErrDump,
+		"delete --table T --key x\n":       ErrDump,
+		"column_create T 'never ended\n":   ErrDump,
+		"[[-13,0.0,0.0,\"cancelled\"]]\n":  ErrDump,
 		"\n\n":                             nil,
 		"config_set ibuki.position.0 abc ": nil,
 	} {

@@ -1,7 +1,6 @@
 package fill
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -27,8 +26,8 @@ const (
 	manyIDs = 1000
 )
 
-// errDump says that a dump is of no form that Groonga gives one.
-var errDump = errors.New("the dump is not complete, or of no known form")
+// ErrDump says that a dump is of no form that Groonga gives one.
+var ErrDump = errors.New("the dump is not complete, or of no known form")
 
 // step is one command for the server that is filled.
 type step struct {
@@ -43,7 +42,7 @@ func Load(ctx context.Context, from, to Server, dump io.Reader, loaded func(rows
 	defer cancel()
 	steps, ended := make(chan step, 1), make(chan error, 1)
 	go func() {
-		p := parser{in: bufio.NewReaderSize(dump, 1<<20), from: from, keyless: make(map[string]bool), gaps: make(map[string]bool), byID: make(map[string]bool)}
+		p := parser{in: NewLines(dump), from: from, keyless: make(map[string]bool), gaps: make(map[string]bool), byID: make(map[string]bool)}
 		p.emit = func(s step) error {
 			select {
 			case steps <- s:
@@ -87,7 +86,7 @@ func (s *step) do(ctx context.Context, to Server) error {
 
 // parser takes a dump apart.
 type parser struct {
-	in   *bufio.Reader
+	in   *Lines
 	from Server
 	emit func(step) error
 
@@ -99,31 +98,9 @@ type parser struct {
 	first, last uint64 // those from first to last; 0: none
 }
 
-// line reads a line without its end.
-func (p *parser) line() ([]byte, error) {
-	var long []byte
-	for {
-		part, err := p.in.ReadSlice('\n')
-		switch {
-		case err == nil && long == nil:
-			return part[:len(part)-1], nil
-		case err == nil:
-			return append(long, part[:len(part)-1]...), nil
-		case errors.Is(err, bufio.ErrBufferFull) && len(long)+len(part) <= maxLine:
-			long = append(long, part...)
-		case errors.Is(err, bufio.ErrBufferFull):
-			return nil, fmt.Errorf("%w: a line of more than %d bytes", errDump, maxLine)
-		case errors.Is(err, io.EOF) && len(long)+len(part) > 0: // a column_create may be last, without an end
-			return append(long, part...), nil
-		default:
-			return nil, err
-		}
-	}
-}
-
 func (p *parser) run(ctx context.Context) error {
 	for {
-		line, err := p.line()
+		line, err := p.in.Next()
 		if errors.Is(err, io.EOF) {
 			return p.end()
 		} else if err != nil {
@@ -138,21 +115,14 @@ func (p *parser) run(ctx context.Context) error {
 // take does a line that begins something.
 func (p *parser) take(ctx context.Context, line string) error {
 	if rest, ok := strings.CutPrefix(line, "config_set "); ok {
-		if strings.HasPrefix(rest, applier.Prefix) {
-			return nil
-		}
-		key, value, err := setting(ctx, p.from, rest)
-		if err != nil {
-			return err
-		}
-		return p.emit(step{command: command("config_set", "key", key, "value", value)})
+		return p.setting(ctx, line, rest)
 	}
 	if strings.TrimSpace(line) == "" {
 		return nil
 	}
 	c, err := groonga.ParseLine(line)
 	if err != nil {
-		return fmt.Errorf("%w: %.80q: %w", errDump, line, err)
+		return fmt.Errorf("%w: %.80q: %w", ErrDump, line, err)
 	}
 	if c.Name == "delete" {
 		return p.gap(c)
@@ -172,25 +142,44 @@ func (p *parser) take(ctx context.Context, line string) error {
 	case "plugin_register":
 		return p.emit(step{command: c})
 	}
-	return fmt.Errorf("%w: it says %.80q", errDump, line)
+	return fmt.Errorf("%w: it says %.80q", ErrDump, line)
+}
+
+// setting does a line that sets a configuration key, in Groonga's form or in that of a backup.
+func (p *parser) setting(ctx context.Context, line, rest string) error {
+	if strings.HasPrefix(rest, applier.Prefix) {
+		return nil
+	}
+	if strings.HasPrefix(rest, "--key ") {
+		c, err := groonga.ParseLine(line)
+		if err != nil || strings.HasPrefix(c.Get("key"), applier.Prefix) {
+			return err
+		}
+		return p.emit(step{command: c})
+	}
+	key, value, err := Setting(ctx, p.from, rest)
+	if err != nil {
+		return err
+	}
+	return p.emit(step{command: command("config_set", "key", key, "value", value)})
 }
 
 // load makes pieces of the records of a table.
 func (p *parser) load(c *groonga.Command) error {
-	if line, err := p.line(); err != nil || string(line) != "[" {
-		return fmt.Errorf("%w: no records follow load %s", errDump, c.Get("table"))
+	if line, err := p.in.Next(); err != nil || string(line) != "[" {
+		return fmt.Errorf("%w: no records follow load %s", ErrDump, c.Get("table"))
 	}
-	head, err := p.line()
+	head, err := p.in.Next()
 	if err != nil {
-		return fmt.Errorf("%w: within the records of %s", errDump, c.Get("table"))
+		return fmt.Errorf("%w: within the records of %s", ErrDump, c.Get("table"))
 	}
 	columns := append([]byte("["), bytes.TrimSuffix(head, []byte(","))...)
 	ids := p.ids(c.Get("table"), columns)
 	piece, rows := bytes.Clone(columns), 0
 	for {
-		line, err := p.line()
+		line, err := p.in.Next()
 		if errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%w: it ends within the records of %s", errDump, c.Get("table"))
+			err = fmt.Errorf("%w: it ends within the records of %s", ErrDump, c.Get("table"))
 		}
 		if err != nil {
 			return err
@@ -260,7 +249,7 @@ func withoutNone(row []byte, places []int) []byte {
 func (p *parser) gap(c *groonga.Command) error {
 	id, err := strconv.ParseUint(c.Get("id"), 10, 32)
 	if err != nil || id == 0 {
-		return fmt.Errorf("%w: a delete without an id", errDump)
+		return fmt.Errorf("%w: a delete without an id", ErrDump)
 	}
 	if p.first > 0 && p.table == c.Get("table") && id == p.last+1 {
 		p.last = id
