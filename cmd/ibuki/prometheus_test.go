@@ -162,12 +162,17 @@ func askPanels(t *testing.T, api string) {
 	}
 	for _, p := range doc.Panels {
 		rows := 0
-		for _, target := range p.Targets {
-			var data struct{ Result []any }
-			if err := promAsk(api+"query?query="+url.QueryEscape(strings.ReplaceAll(target.Expr, "$instance", ".+")), &data); err != nil {
-				t.Errorf("%s: %v", p.Title, err)
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) { // a rate takes two samples
+			for _, target := range p.Targets {
+				var data struct{ Result []any }
+				if err := promAsk(api+"query?query="+url.QueryEscape(strings.ReplaceAll(target.Expr, "$instance", ".+")), &data); err != nil {
+					t.Fatalf("%s: %v", p.Title, err)
+				}
+				rows += len(data.Result)
 			}
-			rows += len(data.Result)
+			if rows > 0 || emptyPanels[p.Title] {
+				break
+			}
 		}
 		if rows == 0 && !emptyPanels[p.Title] {
 			t.Errorf("the panel %q is empty", p.Title)
