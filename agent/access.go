@@ -86,7 +86,7 @@ func (a *Agent) reloadTokens(c *Config) error {
 		return err
 	}
 	if guarded && a.guard.Anonymous().Allows(access.Admin) {
-		a.logger.Warn("agent: there are no tokens any more: whoever reaches RPC may do everything")
+		a.logger.Warn("agent: there are no tokens any more: anybody who reaches RPC may do everything")
 	}
 	if a.rpcServer != nil {
 		a.rpcServer.Recheck()

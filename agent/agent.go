@@ -257,7 +257,7 @@ func (a *Agent) startLoop(now time.Time) {
 func (a *Agent) greet() {
 	a.logger.Info("agent: Serf agent starting")
 	if !a.cfg.Swim.Plain {
-		a.logger.Info(fmt.Sprintf("agent: A node whose host answers may pause for %v without being reported as failed",
+		a.logger.Info(fmt.Sprintf("agent: A node whose host answers may pause for %v without being reported as failed (-detect-within)",
 			a.cfg.Swim.Patience().Round(time.Millisecond)))
 	}
 }

@@ -162,7 +162,7 @@ func (f *faults) admitTrace(now time.Time, t *swim.Trace) bool {
 	unsaid, ok := f.core.admit(now, faultSource{trace: t.Kind, addr: t.Addr.Addr()})
 	f.mu.Unlock()
 	if ok && unsaid > 0 {
-		f.logger.Warn(fmt.Sprintf("agent: %d lines like the next one were not logged", unsaid))
+		f.logger.Warn(fmt.Sprintf("agent: lines like the next one that were not logged: %d", unsaid))
 	}
 	return ok
 }

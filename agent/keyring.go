@@ -171,7 +171,7 @@ func (a *Agent) loadKeyring() error {
 		return err
 	}
 	if len(a.cfg.Keys) > 0 && !slices.ContainsFunc(keys, func(k []byte) bool { return slices.Equal(k, a.cfg.Keys[0]) }) {
-		a.logger.Warn("agent: the encryption key of the configuration is not in the keyring file, which counts: " + path)
+		a.logger.Warn("agent: the encryption key of the configuration is not in the keyring file, which takes precedence: " + path)
 	}
 	a.cfg.Keys = keys
 	a.logger.Info(fmt.Sprintf("agent: Restored keyring with %d keys from %s", len(keys), path))

@@ -80,16 +80,16 @@ func (a *Agent) settleKeys(ctx context.Context, late []lateMember) {
 	keys := a.frame.Load().Keys
 	if string(keys[0].Bytes()) != string(raw) {
 		if err := a.ring.change(serf.UseKey, raw); err == nil {
-			a.logger.Warn("agent: this node sealed with another key than the majority, and follows it now")
+			a.logger.Warn("agent: this node encrypted with another key than the majority, and uses theirs now")
 		}
 		return
 	}
 	for _, m := range late {
 		if err := a.handOver(ctx, m, keys); err != nil {
-			a.logger.Warn(fmt.Sprintf("agent: %s speaks another key and could not be given the one in use: %v", m.name, err))
+			a.logger.Warn(fmt.Sprintf("agent: %s uses another key and could not be sent the one in use: %v", m.name, err))
 			continue
 		}
-		a.logger.Info("agent: gave the keys in use to a member that had missed them: " + m.name)
+		a.logger.Info("agent: sent the keys in use to a member that had missed a change: " + m.name)
 	}
 }
 

@@ -59,7 +59,7 @@ func (a *Agent) reportList(t *livefile.Target, fault error) {
 	k := troubleKey{kind: "list", what: t.Path}
 	if fault == nil {
 		a.faults.ledger.over(k)
-		a.logger.Info(fmt.Sprintf("agent: live-node list %s is written again", t.Path))
+		a.logger.Info(fmt.Sprintf("agent: live-node list %s can be written again", t.Path))
 		return
 	}
 	a.faults.ledger.add(time.Now(), k, fault.Error())

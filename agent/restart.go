@@ -13,9 +13,9 @@ func (a *Agent) RestartWindow(d time.Duration) error {
 	case err != nil:
 		return err
 	case d > 0:
-		a.logger.Info(fmt.Sprintf("agent: The others were told of a restart within %v", d))
+		a.logger.Info(fmt.Sprintf("agent: Announced a restart within %v", d))
 	default:
-		a.logger.Info("agent: The announced restart was taken back")
+		a.logger.Info("agent: Cancelled the announced restart")
 	}
 	a.restartBy.Store(time.Now().Add(d).UnixNano())
 	return nil

@@ -25,7 +25,7 @@ func (a *Agent) openSnapshot() (store *snapshot.Store, restored *snapshot.Memory
 		a.logger.Info("serf: Ignoring previous leave in snapshot")
 	}
 	if r.Bad > 0 {
-		a.logger.Warn(fmt.Sprintf("serf: %d lines of the snapshot could not be read", r.Bad))
+		a.logger.Warn("serf: lines of the snapshot could not be read", "lines", r.Bad)
 	}
 	store.Self = snapshot.Peer{Name: a.cfg.Name, Addr: a.addr}
 	if i, ok := snapshot.FindPeer(store.Memory.Peers, a.cfg.Name); ok { // Serf lists the node itself too

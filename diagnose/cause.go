@@ -235,12 +235,12 @@ func (c *Case) cause(incident []entry) string {
 		return "a restart that it had announced"
 	case f.verdicts["crashed"] && !f.started.IsZero() && f.started.After(f.firstSeen.Add(-slack)):
 		return fmt.Sprintf("restarted: its process ended, and was there again %s later (its agent began at %s); "+
-			"connects were refused meanwhile", f.rejoined.Round(time.Millisecond), f.started.Format(time.TimeOnly))
+			"connections were refused meanwhile", f.rejoined.Round(time.Millisecond), f.started.Format(time.TimeOnly))
 	case f.explained(f.slept):
 		return fmt.Sprintf("frozen: its process did not run for %s, as it says itself (stopped, starved, or its machine paused)",
 			f.slept.Round(time.Millisecond))
 	case f.verdicts["crashed"]:
-		return "crashed: its process ended; its host refuses connects"
+		return "crashed: its process ended; its host refuses connections"
 	case f.refuted && len(f.sleepers) > 0 && len(f.sleepers) == len(f.accusers):
 		who := slices.Sorted(maps.Keys(f.sleepers))[0]
 		return fmt.Sprintf("a starved accuser: %s did not run itself for %s; nobody else accused it",

@@ -114,7 +114,7 @@ func TestClusterNamesBesideSerf(t *testing.T) {
 	west.rpc.Join([]string{real0.addr()}, false) // refused by west, taken by the Serf, who has no name
 	east.await("it is told of a stranger", func() error {
 		b, err := os.ReadFile(east.log())
-		if !strings.Contains(string(b), "Not taking in west") {
+		if !strings.Contains(string(b), "Refused west") {
 			return errors.Join(err, errors.New("not yet"))
 		}
 		return nil

@@ -142,7 +142,7 @@ func TestP62_BackFromFailedAndLeft(t *testing.T) {
 	if _, ok := n.Member("f"); !ok {
 		t.Error("reaped")
 	}
-	if !n.logged("f failed and is back within the flap timeout") {
+	if !n.logged("f failed and rejoined within the flap timeout") {
 		t.Error("not seen as a flap")
 	}
 }

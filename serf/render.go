@@ -94,35 +94,35 @@ func renderExchange(t *swim.Trace) string {
 	case swim.TracePushPullFailed:
 		return fmt.Sprintf("Push/Pull with %s failed: %v", t.Node, t.Err)
 	case swim.TraceIndirectOnly:
-		return fmt.Sprintf("Reached %s through others only, network may be misconfigured", t.Node)
+		return fmt.Sprintf("Reached %s only through other members, network may be misconfigured", t.Node)
 	case swim.TraceClusterRefused:
-		return fmt.Sprintf("Not taking in %s %s: %v", t.Node, t.Addr, t.Err)
+		return fmt.Sprintf("Refused %s at %s: %v", t.Node, t.Addr, t.Err)
 	case swim.TraceMergeRefused:
 		return fmt.Sprintf("Failed push/pull merge: %v %s", t.Err, from(t.Addr))
 	case swim.TraceJoined:
-		return fmt.Sprintf("Joined: %s %s (%d members)", t.Node, t.Addr, t.N)
+		return fmt.Sprintf("Joined: %s %s (%s)", t.Node, t.Addr, count(t.N, "member"))
 	case swim.TraceJoinFailed:
 		return fmt.Sprintf("Failed to join %s: %v", t.Addr, t.Err)
 	case swim.TraceLeave:
 		return fmt.Sprintf("Leaving: %s (incarnation %d)", t.Node, t.Incarnation)
 	case swim.TraceForgotten:
-		return fmt.Sprintf("Forgot %d members that were gone", t.N)
+		return fmt.Sprintf("Forgot %s that had failed or left", count(t.N, "member"))
 	case swim.TraceRefused:
-		return fmt.Sprintf("The host of %s refused a connect to %s", t.Node, t.Addr)
+		return fmt.Sprintf("The host of %s refused a connection to %s", t.Node, t.Addr)
 	case swim.TraceCrashed:
-		return fmt.Sprintf("Marking %s as failed, its host refuses connects", t.Node)
+		return fmt.Sprintf("Marking %s as failed: it crashed (its host refuses connections)", t.Node)
 	case swim.TraceAccused:
 		return fmt.Sprintf("%s suspects %s%s", t.From, t.Node, because(wire.Verdict(t.N)))
 	case swim.TraceConfirmed:
-		return fmt.Sprintf("%s suspects %s too%s", t.From, t.Node, because(wire.Verdict(t.N)))
+		return fmt.Sprintf("%s also suspects %s%s", t.From, t.Node, because(wire.Verdict(t.N)))
 	case swim.TraceCleared:
-		return fmt.Sprintf("%s is alive after all (incarnation %d)", t.Node, t.Incarnation)
+		return fmt.Sprintf("%s refuted the suspicion (incarnation %d)", t.Node, t.Incarnation)
 	case swim.TraceToldDead:
-		return fmt.Sprintf("%s says that %s is dead%s", t.From, t.Node, because(wire.Verdict(t.N)))
+		return fmt.Sprintf("%s reports that %s has failed%s", t.From, t.Node, because(wire.Verdict(t.N)))
 	case swim.TraceSlept:
-		return fmt.Sprintf("Did not run for %v, which does not count as silence of others", t.Dur)
+		return fmt.Sprintf("This process was paused for %v; silence of other members in that time does not count", t.Dur)
 	case swim.TraceDeaf:
-		return fmt.Sprintf("Heard nobody for %v, which does not count as silence of others", t.Dur)
+		return fmt.Sprintf("Received nothing from any member for %v; their silence in that time does not count", t.Dur)
 	}
 	return t.Kind.String()
 }
@@ -130,9 +130,9 @@ func renderExchange(t *swim.Trace) string {
 func because(v wire.Verdict) string {
 	switch v {
 	case wire.VerdictCrashed:
-		return ": its host refuses connects"
+		return ": its host refuses connections"
 	case wire.VerdictSilent:
-		return ", nor does its host answer"
+		return ", and its host does not answer either"
 	case wire.VerdictHung:
 		return ", although its host answers"
 	}
@@ -144,6 +144,14 @@ func colon(err error) string {
 		return ""
 	}
 	return ": " + err.Error()
+}
+
+// count is a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func times(n int) string {
@@ -192,11 +200,11 @@ func renderSerf(t *swim.Trace) string {
 	case TraceRestartSoon:
 		return p + fmt.Sprintf("%s will restart within %v", t.Node, t.Dur)
 	case TraceRestartAway:
-		return p + fmt.Sprintf("%s is away for its restart, not reported as failed for another %v", t.Node, t.Dur.Round(time.Millisecond))
+		return p + fmt.Sprintf("%s is away for its announced restart; its failure is held back for another %v", t.Node, t.Dur.Round(time.Millisecond))
 	case TraceRestartBack:
 		return p + fmt.Sprintf("%s is back from its restart", t.Node)
 	case TraceMemberFlap:
-		return p + fmt.Sprintf("%s failed and is back within the flap timeout", t.Node)
+		return p + fmt.Sprintf("%s failed and rejoined within the flap timeout", t.Node)
 	case TraceMessage:
 		return p + fmt.Sprintf("%s: %s", messageNames[wire.SerfType(t.N)], t.Node)
 	case TraceMessageBad:
@@ -209,7 +217,7 @@ func renderSerf(t *swim.Trace) string {
 		return p + fmt.Sprintf("%s of Lamport time %d is far ahead: asking members for their clocks %s",
 			messageNames[wire.SerfType(t.N)], t.LTime, from(t.Addr))
 	case TraceClockAhead:
-		return p + fmt.Sprintf("Lamport clock of %s set to %d, as %s shows it", [...]string{"members", "events", "queries"}[t.N], t.LTime, t.Node)
+		return p + fmt.Sprintf("Lamport clock of %s set to %d, the value at %s", [...]string{"members", "events", "queries"}[t.N], t.LTime, t.Node)
 	case TraceRefuteLeave:
 		return p + "Refuting an older leave intent"
 	case TraceGoneBad:

@@ -171,7 +171,7 @@ func (h *Set) shareOne(r *runner, j *Job, key string) {
 func (h *Set) shareIn(r *runner, j *Job, key string) bool {
 	order := r.spec.OneOf.rank(h.View(), key)
 	if len(order) == 0 {
-		h.logger.Debug(fmt.Sprintf("agent: Script '%s' is for one of some nodes, of which none is alive", r.spec.Command))
+		h.logger.Debug(fmt.Sprintf("agent: Script '%s' is to run on one of several nodes, none of which is alive", r.spec.Command))
 		return false
 	}
 	if order[0] == j.self.Name {
@@ -215,7 +215,7 @@ func (h *Set) MembersChanged() {
 		}
 		for _, name := range s.order {
 			if name == s.j.self.Name {
-				h.logger.Info(fmt.Sprintf("agent: Script '%s' is run here: %s has failed", s.r.spec.Command, s.order[0]))
+				h.logger.Info(fmt.Sprintf("agent: Running script '%s' here, because %s has failed", s.r.spec.Command, s.order[0]))
 				s.r.add(s.j)
 				return true
 			}

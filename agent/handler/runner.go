@@ -193,7 +193,7 @@ func (r *runner) invoke(j *Job) (Output, error) {
 	r.h.logger.Debug(fmt.Sprintf("agent: Event '%s' script output: %s", j.Event.Type, out.Text))
 	switch {
 	case errors.Is(err, errLeft):
-		r.h.logger.Info(fmt.Sprintf("agent: Script '%s' goes on without the agent", command))
+		r.h.logger.Info(fmt.Sprintf("agent: Script '%s' continues without the agent", command))
 	case err != nil:
 		r.counts.failed.Add(1)
 		if errors.Is(err, errHandlerTimeout) {

@@ -54,7 +54,7 @@ func TestAnnouncedRestart(t *testing.T) {
 	if code := b.exit(t); code != 0 || !strings.Contains(b.output(), "ending without a leave") {
 		t.Fatalf("exit code %d:\n%s", code, b.output())
 	}
-	a.waitFor(t, "b is away for its restart")
+	a.waitFor(t, "b is away for its announced restart")
 	a.wantMembers(t, "a alive, b failed")
 	a.run(t, "restarting", "members", "-detailed")
 	waitFile(t, list, func(s string) bool { return strings.Contains(s, "failed") || !strings.Contains(s, `"b"`) })

@@ -157,7 +157,7 @@ func TestAgentBanner(t *testing.T) {
 ==> Log data will now stream in as it occurs:
 
     DATE [INFO] agent: Serf agent starting
-    DATE [INFO] agent: A node whose host answers may pause for PAUSE without being reported as failed
+    DATE [INFO] agent: A node whose host answers may pause for PAUSE without being reported as failed (-detect-within)
     DATE [INFO] serf: EventMemberJoin: n1 ` + host + `
     DATE [INFO] agent: Received event: member-join
 `

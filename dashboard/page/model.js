@@ -13,7 +13,7 @@ const PASTS = 20000; // members of which it is remembered how often they failed
 const BUFFER = 10000; // records that may wait for a list of members
 
 export const VERDICTS = {
-  crashed: "its host refuses connects: the process has ended",
+  crashed: "its host refuses connections: the process has ended",
   silent: "neither it nor its host answers",
   hung: "its host answers, the process does not",
 };
