@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -350,5 +351,40 @@ func TestAFillingGivesWayToTheLog(t *testing.T) {
 	r.until("filling that is given up", func() bool { return strings.Contains(r.target(2).Fault, errLogBound.Error()) })
 	r.start(1)
 	r.filled(2, 1)
+	r.equal()
+}
+
+// Records that are referred to by number have the same numbers everywhere, also on a server that was filled: none of
+// them is deleted, and nothing refers to a table of which some were.
+func TestNumbersThatAreReferredTo(t *testing.T) {
+	t.Parallel()
+	r := newLogRig(t)
+	r.startAll()
+	r.t.Cleanup(r.stopAll)
+	for _, line := range []string{
+		"table_create --name K --flags TABLE_NO_KEY",
+		"column_create --table K --name m --flags COLUMN_SCALAR --type ShortText",
+		"table_create --name G --flags TABLE_NO_KEY",
+		"column_create --table G --name m --flags COLUMN_SCALAR --type ShortText",
+		"table_create --name T --flags TABLE_HASH_KEY --key_type ShortText",
+		"column_create --table T --name k --flags COLUMN_SCALAR --type K",
+		`load --table K --values '[{"m":"1"},{"m":"2"},{"m":"3"}]'`,
+		`load --table G --values '[{"m":"1"},{"m":"2"},{"m":"3"}]'`,
+		`delete --table G --filter 'm == "2"'`,
+		`load --table T --values '[{"_key":"a","k":3},{"_key":"b"}]'`,
+	} {
+		r.must(0, line)
+	}
+	for _, line := range []string{`delete --table K --filter 'm == "2"'`, "column_create --table T --name g --flags COLUMN_VECTOR --type G"} {
+		if a, err := r.do(1, line); !errors.Is(err, groonga.ErrByNumber) {
+			t.Errorf("%s: %v %s", line, err, a.Body)
+		}
+	}
+	if _, err := r.gateway(0).Fill(t.Context(), "node1", false); err != nil {
+		t.Fatal(err)
+	}
+	r.filled(1, 1)
+	r.must(2, `load --table K --values '[{"m":"4"}]'`)
+	r.must(2, `load --table T --values '[{"_key":"c","k":4},{"_key":"d","k":2}]'`)
 	r.equal()
 }

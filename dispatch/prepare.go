@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ibuki-dev/ibuki/groonga"
+	"github.com/ibuki-dev/ibuki/writelog/applier"
 )
 
 // prepare refuses what several servers cannot do alike, and finds out what is needed to do the
@@ -19,9 +21,53 @@ func (d *Dispatcher) prepare(ctx context.Context, ds *dataset, c *groonga.Comman
 		if byNumber && err == nil {
 			err = groonga.ErrByNumber
 		}
+		if err == nil {
+			err = d.checkNumbers(ctx, ds, c)
+		}
 		return c, err
 	}
 	return c, nil
+}
+
+// checkNumbers keeps the numbers alike by which records refer to those of a table without keys. A server gives the
+// number of a deleted record to a later one, and which one first is not the same on one that was filled: so nothing is
+// deleted from such a table, and nothing refers to one from which something was.
+func (d *Dispatcher) checkNumbers(ctx context.Context, ds *dataset, c *groonga.Command) error {
+	to := ""
+	switch c.Name {
+	case "delete":
+		if to = c.Get("table"); c.Get("key") != "" {
+			return nil
+		}
+	case "column_create":
+		if to = c.Get("type"); strings.Contains(c.Get("flags"), "COLUMN_INDEX") {
+			return nil
+		}
+	default:
+		return nil
+	}
+	if d.logged == nil {
+		return nil // it is refused anyway
+	}
+	schema, err := d.schema(ctx, ds)
+	if err != nil || !schema.IsKeyless(to) {
+		return err
+	}
+	if c.Name == "delete" {
+		if column := schema.Referring(to); column != "" {
+			return fmt.Errorf("%w: %s refers to records of %s, so that none of them can be deleted; truncate empties the table", groonga.ErrByNumber, column, to)
+		}
+		return nil
+	}
+	for _, v := range ds.volumes {
+		if v.rank() != good {
+			continue
+		}
+		if dense, err := d.setting(v, applier.KeyDense+to); err != nil || dense == "" {
+			return errors.Join(err, fmt.Errorf("%w: a column that refers to records of %s, of which some may have been deleted: make the table anew, or give it keys", groonga.ErrByNumber, to))
+		}
+	}
+	return nil
 }
 
 // prepareCut refuses what servers that share the data cannot do rightly. It finds out how the
@@ -36,6 +82,9 @@ func (d *Dispatcher) prepareCut(ctx context.Context, ds *dataset, c *groonga.Com
 		}
 	}
 	if err := cut.Check(c); err != nil {
+		return nil, err
+	}
+	if err := d.checkNumbers(ctx, ds, c); err != nil {
 		return nil, err
 	}
 	if c.Name != "load" && c.Name != "delete" {

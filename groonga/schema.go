@@ -105,6 +105,20 @@ func (s Schema) hasKeys(table string) bool {
 	return s.isTable(table) && s.objects[table].Type.Name != "table:no_key"
 }
 
+// IsKeyless reports whether there is a table of that name whose records have numbers only.
+func (s Schema) IsKeyless(table string) bool { return s.isTable(table) && !s.hasKeys(table) }
+
+// Referring is a column, with its table, that refers to records of a table; "" if there is none.
+func (s Schema) Referring(table string) string {
+	found := ""
+	for name, o := range s.objects { // order-free: the first by name
+		if strings.Contains(name, ".") && !o.isIndex() && o.Range.Name == table && (found == "" || name < found) {
+			found = name
+		}
+	}
+	return found
+}
+
 // indexed reports whether there is an index of TABLE.COLUMN.
 func (s Schema) indexed(column string) bool {
 	for _, o := range s.objects { // order-free: any one

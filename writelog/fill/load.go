@@ -29,6 +29,11 @@ const (
 // ErrDump says that a dump is of no form that Groonga gives one.
 var ErrDump = errors.New("the dump is not complete, or of no known form")
 
+// ErrNumbers says that a copy would not stay one: records are referred to by number, and a server gives the numbers of
+// deleted records to later ones in an order that its dump does not say.
+var ErrNumbers = errors.New("records are referred to by numbers that a dump does not keep: " +
+	"stop both servers and copy the database's files, or make the table anew")
+
 // step is one command for the server that is filled.
 type step struct {
 	command *groonga.Command
@@ -42,7 +47,7 @@ func Load(ctx context.Context, from, to Server, dump io.Reader, loaded func(rows
 	defer cancel()
 	steps, ended := make(chan step, 1), make(chan error, 1)
 	go func() {
-		p := parser{in: NewLines(dump), from: from, keyless: make(map[string]bool), gaps: make(map[string]bool), byID: make(map[string]bool)}
+		p := parser{in: NewLines(dump), from: from, keyless: make(map[string]bool), gaps: make(map[string]bool), byID: make(map[string]string)}
 		p.emit = func(s step) error {
 			select {
 			case steps <- s:
@@ -90,9 +95,9 @@ type parser struct {
 	from Server
 	emit func(step) error
 
-	keyless map[string]bool // tables without keys
-	gaps    map[string]bool // of these, those of which records were deleted
-	byID    map[string]bool // columns, with their tables, that refer to records of such
+	keyless map[string]bool   // tables without keys
+	gaps    map[string]bool   // of these, those of which records were deleted
+	byID    map[string]string // columns, with their tables, that refer to records of such a table, and which one
 
 	table       string // of ids that are to be deleted
 	first, last uint64 // those from first to last; 0: none
@@ -137,7 +142,9 @@ func (p *parser) take(ctx context.Context, line string) error {
 		p.keyless[c.Get("name")] = strings.Contains(c.Get("flags"), "TABLE_NO_KEY")
 		return p.emit(step{command: c})
 	case "column_create":
-		p.byID[c.Get("table")+"."+c.Get("name")] = p.keyless[c.Get("type")]
+		if to := c.Get("type"); p.keyless[to] && !strings.Contains(c.Get("flags"), "COLUMN_INDEX") {
+			p.byID[c.Get("table")+"."+c.Get("name")] = to
+		}
 		return p.emit(step{command: c})
 	case "plugin_register":
 		return p.emit(step{command: c})
@@ -214,7 +221,7 @@ func (p *parser) ids(table string, columns []byte) (places []int) {
 		return nil // the server will say so
 	}
 	for i, name := range names {
-		if p.byID[table+"."+name] {
+		if p.byID[table+"."+name] != "" {
 			places = append(places, i)
 		}
 	}
@@ -260,6 +267,11 @@ func (p *parser) gap(c *groonga.Command) error {
 	}
 	p.table, p.first, p.last = c.Get("table"), id, id
 	p.gaps[p.table] = true
+	for _, column := range slices.Sorted(maps.Keys(p.byID)) {
+		if p.byID[column] == p.table {
+			return fmt.Errorf("%w: %s refers to records of %s, of which some were deleted", ErrNumbers, column, p.table)
+		}
+	}
 	return nil
 }
 
