@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// errNoPrivate is Serf's text.
-var errNoPrivate = errors.New("no private IP address found, and explicit IP not provided")
+// ErrNoPrivate: the host has no address that the others can be told. The text is Serf's.
+var ErrNoPrivate = errors.New("no private IP address found, and explicit IP not provided")
 
 // privateAddr finds the address to announce when this node listens on all: a
 // private one of this host, best the one that packets to far away leave from.
@@ -58,7 +58,7 @@ func choosePrivate(addrs []netip.Addr, source netip.Addr) (netip.Addr, error) {
 		}
 	}
 	if !best.IsValid() {
-		return best, errNoPrivate
+		return best, ErrNoPrivate
 	}
 	return best, nil
 }

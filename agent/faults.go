@@ -2,15 +2,18 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent/logging"
 	"github.com/ibuki-dev/ibuki/printable"
 	"github.com/ibuki-dev/ibuki/swim"
+	"github.com/ibuki-dev/ibuki/wire"
 )
 
 const (
@@ -128,10 +131,35 @@ func (f *faults) note(kind, reason string, from netip.AddrPort, err error) {
 		return
 	}
 	if err != nil {
-		line += ": " + printable.Line(err.Error())
+		line += ": " + printable.Line(plainError{err}.Error())
 	}
 	f.logger.Warn(line)
 }
+
+// plainError is an error of the protocol in an operator's words: what Serf says, and the cure.
+type plainError struct{ error }
+
+// curable are the faults that an operator can mend.
+var curable = []struct {
+	err  error
+	text string
+}{
+	{wire.ErrDecrypt, "no installed keys could decrypt the message: the other agent has another key (-encrypt, -keyring-file)"},
+	{wire.ErrNotEncrypted, "encryption is configured but remote state is not encrypted: the other agent has no key (-encrypt, -keyring-file)"},
+	{wire.ErrUnexpectedEncryption, "remote state is encrypted and encryption is not configured: this agent needs the cluster's key (-encrypt, -keyring-file)"},
+	{wire.ErrLabel, "the other agent has another label (-cluster-label)"},
+}
+
+func (e plainError) Error() string {
+	for _, c := range curable {
+		if errors.Is(e.error, c.err) {
+			return c.text
+		}
+	}
+	return strings.ReplaceAll(e.error.Error(), "wire: ", "")
+}
+
+func (e plainError) Unwrap() error { return e.error }
 
 // count returns the line to write, or "".
 func (f *faults) count(now time.Time, kind, reason string, from netip.AddrPort) string {

@@ -174,7 +174,7 @@ func (a *Agent) joinOne(ctx context.Context, addr string, replay bool, r *joinFa
 			continue
 		}
 		if !errors.Is(err, serf.ErrNotAlive) {
-			err = fmt.Errorf("failed to join %v: %w", targets[i].addr, err)
+			err = fmt.Errorf("failed to join %v: %w", targets[i].addr, plainError{err})
 		}
 		r.faults = append(r.faults, err)
 	}

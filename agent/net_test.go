@@ -546,3 +546,18 @@ func BenchmarkPacketIn(b *testing.B) {
 		}
 	}
 }
+
+// Faults that an operator can mend say how, and no package of ours.
+func TestFaultsOfTheProtocolInPlainWords(t *testing.T) {
+	for err, want := range map[error]string{
+		fmt.Errorf("x: %w", wire.ErrDecrypt): "another key (-encrypt",
+		wire.ErrNotEncrypted:                 "the other agent has no key (-encrypt",
+		wire.ErrUnexpectedEncryption:         "this agent needs the cluster's key (-encrypt",
+		wire.ErrLabel:                        "-cluster-label",
+		wire.ErrType:                         "unknown message type",
+	} {
+		if got := (plainError{err}).Error(); !strings.Contains(got, want) || strings.Contains(got, "wire:") || !errors.Is(plainError{err}, err) {
+			t.Errorf("%v: %s, want %s", err, got, want)
+		}
+	}
+}

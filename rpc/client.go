@@ -20,6 +20,8 @@ var (
 	// ErrClientClosed: the connection is gone, by Close or by the agent's end.
 	// The text is the one of Serf's own client.
 	ErrClientClosed = errors.New("client closed")
+	// ErrBadReply: what answered does not speak the protocol.
+	ErrBadReply = errors.New("rpc: bad reply")
 	// ErrSlowReader: a stream ended because its records were not taken.
 	ErrSlowReader = errors.New("rpc: stream ended: reader too slow")
 )
@@ -266,8 +268,8 @@ func (c *Client) read() {
 // protocolError is something from the agent that is not the protocol.
 type protocolError struct{ err error }
 
-func (e *protocolError) Error() string { return "rpc: bad reply: " + e.err.Error() }
-func (e *protocolError) Unwrap() error { return e.err }
+func (e *protocolError) Error() string   { return ErrBadReply.Error() + ": " + e.err.Error() }
+func (e *protocolError) Unwrap() []error { return []error{ErrBadReply, e.err} }
 
 func (c *Client) readAll() error {
 	var buf []byte

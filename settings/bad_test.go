@@ -2,7 +2,9 @@ package settings
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,18 +30,18 @@ var badValues = map[string][][2]string{
 	"query_size_limit":          {{`-1`, "query size limit is negative"}},
 	"user_event_size_limit":     {{`-1`, "user event size limit is negative"}, {`9217`, "user event size limit exceeds"}},
 	"start_join":                {{`"a"`, "key 'start_join'"}, {`["1:2:x"]`, "Invalid address to join '1:2:x'"}, {`[""]`, "Invalid address to join ''"}, {`["/10.0.0.1"]`, "Invalid address to join"}},
-	"retry_join":                {{`[1]`, "key 'retry_join'"}, {`["host:99999"]`, "Invalid address to join 'host:99999'"}},
+	"retry_join":                {{`["a", 1]`, "key 'retry_join[1]'"}, {`["host:99999"]`, "Invalid address to join 'host:99999'"}},
 	"retry_max_attempts":        {{`-1`, "retry limit is negative"}, {`1.5`, "key 'retry_max_attempts'"}},
 	"retry_interval":            {{`"soon"`, "key 'retry_interval'"}, {`"-1s"`, "retry interval is negative"}, {`30`, "key 'retry_interval'"}},
 	"event_handlers":            {{`["nosuch=cmd"]`, "Invalid event script"}, {`"x"`, "key 'event_handlers'"}},
-	"handlers": {{`"x"`, "key 'handlers'"}, {`[{"run": "x", "nosuch": 1}]`, "key 'handlers'"}, {`[{"run": "x"}]`, "handlers[0]: there is no event"},
+	"handlers": {{`"x"`, "key 'handlers'"}, {`[{"run": "x"}, {"run": "x", "nosuch": 1}]`, "invalid keys: handlers[1].nosuch (line 1, column 42)"}, {`[{"run": "x"}]`, "handlers[0]: there is no event"},
 		{`[{"on": "user"}]`, "handlers[0]: there is no command"}, {`[{"on": ["nosuch"], "run": "x"}]`, "handlers[0]: on: 'nosuch' is no event"},
-		{`[{"on": "*", "run": "x", "timeout": "-1s"}]`, "timeout is -1s"}, {`[{"on": "*", "run": "x", "timeout": 1}]`, "key 'handlers.timeout'"},
+		{`[{"on": "*", "run": "x", "timeout": "-1s"}]`, "timeout is -1s"}, {`[{"on": "*", "run": "x", "timeout": 1}]`, "key 'handlers[0].timeout'"},
 		{`[{"on": "*", "run": "x", "parallel": 999}]`, "parallel is 999"}, {`[{"on": "*", "run": "x", "parallel": -1}]`, "parallel is -1"},
 		{`[{"on": "*", "run": "x", "queue": -1}]`, "queue is -1"}, {`[{"on": "*", "run": "x", "queue": 100000}]`, "queue is 100000"},
 		{`[{"on": "*", "run": "x", "drop": "all"}]`, "drop: 'all' is none of"}, {`[{"on": "*", "run": "x", "retries": 101}]`, "retries is 101"},
 		{`[{"on": "*", "run": "x", "retry_pause": "2m"}]`, "retry_pause is 2m0s"}, {`[{"on": "*", "run": "x", "input": "xml"}]`, "input: 'xml'"},
-		{`[{"on": "*", "run": "x", "one_of": {"tags": {"a": "["}}}]`, "one_of: tag 'a'"}, {`[{"on": "*", "run": "x", "one_of": {"tag": {}}}]`, "key 'handlers'"},
+		{`[{"on": "*", "run": "x", "one_of": {"tags": {"a": "["}}}]`, "one_of: tag 'a'"}, {`[{"on": "*", "run": "x", "one_of": {"tag": {}}}]`, "invalid keys: handlers[0].one_of.tag (line 1, column 50; did you mean tags?)"},
 		{`[{"on": "*", "run": "x", "one_of": {"covered": "2h"}}]`, "one_of: covered is 2h"}},
 	"http": {{`1`, "key 'http'"}, {`"host"`, "Invalid HTTP address"}, {`"127.0.0.1:99999"`, "Invalid HTTP address"}, {`"unix:"`, "Invalid HTTP address"}},
 	"gateway_status": {{`1`, "key 'gateway_status'"}, {`"host"`, "Invalid gateway address"}, {`"host:0"`, "Invalid gateway address"},
@@ -47,15 +49,15 @@ var badValues = map[string][][2]string{
 	"http_hosts": {{`"http://node0"`, "http_hosts: 'http://node0' is no name"}, {`["node0:8080"]`, "is no name of a host"}, {`1`, "key 'http_hosts'"}},
 	"http_tls":   {{`1`, "key 'http_tls'"}, {`true`, "rpc_tls and http_tls need tls"}},
 	"live_nodes": {{`"x"`, "key 'live_nodes'"}, {`[""]`, "no file is named"}, {`["nginx:x"]`, "needs the port"}, {`["x", "x"]`, "is named twice"}, {`["/nosuch/dir/x"]`, "there is no directory /nosuch/dir"},
-		{`[{"file": "x", "nosuch": 1}]`, "key 'live_nodes'"}, {`[{"format": "xml"}]`, "no such format"}, {`["file=x,port=y"]`, "key 'live_nodes'"}},
-	"tokens": {{`"x"`, "key 'tokens'"}, {`[{"nosuch": 1}]`, "key 'tokens'"}, {`[{"name": "a", "secret": "short", "verbs": "read"}]`, "tokens[0]: its secret is shorter than 16 bytes"},
+		{`[{"file": "x", "nosuch": 1}]`, "invalid keys: live_nodes[0].nosuch"}, {`[{"format": "xml"}]`, "no such format"}, {`["file=x,port=y"]`, "key 'live_nodes[0]'"}},
+	"tokens": {{`"x"`, "key 'tokens'"}, {`[{"nosuch": 1}]`, "invalid keys: tokens[0].nosuch"}, {`[{"name": "a", "secret": "short", "verbs": "read"}]`, "tokens[0]: its secret is shorter than 16 bytes"},
 		{`[{"secret": "0123456789abcdef", "verbs": "read"}]`, "tokens[0]: it has no name"}, {`[{"name": "a", "secret": "0123456789abcdef"}]`, "tokens[0]: it has no verbs"},
 		{`[{"name": "a", "verbs": "read"}]`, "tokens[0]: it has neither a secret nor a cert"}, {`[{"name": "a", "secret": "0123456789abcdef", "verbs": ["write"]}]`, "tokens[0]: verbs: 'write' is none of"},
 		{`[{"name": "a", "secret_file": "/nosuch/file", "verbs": "read"}]`, "tokens[0]: open /nosuch/file"}, {`[{"name": "a", "secret_file": "/dev/null", "verbs": "read"}]`, "/dev/null is empty"},
 		{`[{"name": "a", "secret_file": "/dev/null", "secret": "0123456789abcdef", "verbs": "read"}]`, "a secret and a secret_file"},
 		{`[{"name": "a", "cert": "x", "verbs": "read"}]`, "tls needs client_ca_file"}},
 	"anonymous":          {{`5`, "key 'anonymous'"}, {`["all"]`, "anonymous: 'all' is none of"}},
-	"tls":                {{`"x"`, "key 'tls'"}, {`{"cert": "x"}`, "key 'tls'"}, {`{}`, "tls needs cert_file and key_file"}, {`{"cert_file": "/nosuch", "key_file": "/nosuch"}`, "tls: open /nosuch"}},
+	"tls":                {{`"x"`, "key 'tls'"}, {`{"cert": "x"}`, "invalid keys: tls.cert"}, {`{}`, "tls needs cert_file and key_file"}, {`{"cert_file": "/nosuch", "key_file": "/nosuch"}`, "tls: open /nosuch"}},
 	"rpc_tls":            {{`1`, "key 'rpc_tls'"}, {`true`, "rpc_tls and http_tls need tls"}},
 	"socket_mode":        {{`660`, "key 'socket_mode'"}, {`"rw"`, "socket_mode: 'rw'"}, {`"7777"`, "mode 7777"}, {`"0888"`, "socket_mode: '0888'"}},
 	"socket_owner":       {{`"no-such-user-here"`, "no user 'no-such-user-here'"}, {`":no-such-group-here"`, "no group 'no-such-group-here'"}, {`1`, "key 'socket_owner'"}},
@@ -65,7 +67,7 @@ var badValues = map[string][][2]string{
 	"log_file_max_mb":    {{`-1`, "log_file_max_mb is -1"}, {`5`, "log_file_max_mb needs log_file"}, {`"x"`, "key 'log_file_max_mb'"}},
 	"log_file_max_files": {{`-1`, "log_file_max_files is -1"}, {`"x"`, "key 'log_file_max_files'"}},
 	"log_file_max_days":  {{`-1`, "log_file_max_days is -1"}, {`"x"`, "key 'log_file_max_days'"}},
-	"tuning": {{`"x"`, "key 'tuning'"}, {`{"nosuch": 1}`, "key 'tuning'"}, {`{"probe_interval": "soon"}`, "key 'tuning'"},
+	"tuning": {{`"x"`, "key 'tuning'"}, {`{"nosuch": 1}`, "invalid keys: tuning.nosuch"}, {`{"probe_interval": "soon"}`, "key 'tuning.probe_interval'"},
 		{`{"probe_interval": "1us"}`, "tuning: probe_interval is 1µs"}, {`{"gossip_nodes": -1}`, "tuning: gossip_nodes is -1"},
 		{`{"packet_size": 100}`, "tuning: packet_size is 100"}, {`{"event_buffer": 1000000}`, "tuning: event_buffer is 1000000"},
 		{`{"probe_timeout": "2s"}`, "probe_timeout is 2s: it has to be less than probe_interval"}},
@@ -90,7 +92,7 @@ var badValues = map[string][][2]string{
 	"cluster_label":           {{`"` + strings.Repeat("l", 256) + `"`, "label is longer"}},
 	"cluster_name":            {{`"` + strings.Repeat("n", 600) + `"`, "Encoded length of tags"}, {`"n", "protocol": 2`, "a cluster name needs protocol 3"}},
 	"discover":                {{`1`, "key 'discover'"}, {`"` + strings.Repeat("d", 60) + `"`, "Invalid mDNS discovery name"}, {`"a..b"`, "Invalid mDNS discovery name"}, {`"d", "node_name": "a..b"`, "cannot be announced by mDNS"}},
-	"mdns": {{`"eth0"`, "key 'mdns'"}, {`{"iface": "eth0"}`, "key 'mdns'"}, {`{"interface": "lo"}`, "mDNS interface specified without enabling mDNS discovery"},
+	"mdns": {{`"eth0"`, "key 'mdns'"}, {`{"iface": "eth0"}`, "invalid keys: mdns.iface"}, {`{"interface": "lo"}`, "mDNS interface specified without enabling mDNS discovery"},
 		{`{"disable_ipv4": true, "disable_ipv6": true}, "discover": "d"`, "both IPv4 and IPv6 are disabled"},
 		{`{"interface": "nosuch0"}, "discover": "d"`, "Invalid mDNS network interface"}},
 	"interface":               {{`"nosuch0"`, "Invalid network interface"}, {`1`, "key 'interface'"}},
@@ -165,14 +167,18 @@ func TestFaultsOfFiles(t *testing.T) {
 		"node_name: x\nbind: y\n":                          "is it YAML?",
 		`["T9jncgl9mbLus+baTTa7q7nPSUrXwbDi2dhbtqir37s="]`: "as a keyring file is",
 		"": "it is empty",
-		`{"tags": {"port": 8080, "ok": true, "a": "b"}}`:    "key 'tags.ok': a text in quotes is wanted, not a JSON bool (line 1)\nkey 'tags.port': a text in quotes is wanted, not a JSON number (line 1)",
-		"{\n\n\"retry_interval\": 30}":                      `key 'retry_interval': a time in quotes, like "30s", is wanted, not a JSON number (line 3)`,
-		`{"retry_interval": "5"}`:                           `a time has a unit, like "30s"`,
-		`{"protocol": "4"}`:                                 "a whole number, without quotes, is wanted, not a JSON string",
-		`{"leave_on_terminate": "yes"}`:                     "true or false, without quotes, is wanted, not a JSON string",
-		`{"start_join": "a"}`:                               "a list in square brackets is wanted, not a JSON string",
-		`{"mdns": {"interface": 1}}`:                        "key 'mdns.interface': a text in quotes is wanted, not a JSON number (line 1)",
-		"{\n\"node_nam\": \"x\", \"nothing_like_it\": 1}":   "invalid keys: node_nam (line 2; did you mean node_name?), nothing_like_it",
+		`{"tags": {"port": 8080, "ok": true, "a": "b"}}`:  "key 'tags.port': a text in quotes is wanted, not a JSON number (line 1, column 19)\nkey 'tags.ok': a text in quotes is wanted, not a JSON bool (line 1, column 31)",
+		"{\n\n\"retry_interval\": 30}":                    `key 'retry_interval': a time in quotes, like "30s", is wanted, not a JSON number (line 3, column 19)`,
+		`{"retry_interval": "5"}`:                         `a time has a unit, like "30s"`,
+		`{"protocol": "4"}`:                               "a whole number, without quotes, is wanted, not a JSON string",
+		`{"leave_on_terminate": "yes"}`:                   "true or false, without quotes, is wanted, not a JSON string",
+		`{"start_join": "a"}`:                             "a list in square brackets is wanted, not a JSON string",
+		`{"mdns": {"interface": 1}}`:                      "key 'mdns.interface': a text in quotes is wanted, not a JSON number (line 1, column 24)",
+		"{\n\"node_nam\": \"x\", \"nothing_like_it\": 1}": "invalid keys: node_nam (line 2, column 1; did you mean node_name?), nothing_like_it (line 2, column 18)",
+		"{\"handlers\": [{\"on\": \"user\", \"run\": \"x\"},\n  {\"on\": \"user\", \"run\": 5, \"timeout\": \"1\"},\n  {\"onn\": \"x\"}]}": `key 'handlers[1].run': a text in quotes is wanted, not a JSON number (line 2, column 25)
+key 'handlers[1].timeout': missing unit in duration "1"; a time has a unit, like "30s" (line 2, column 39)
+invalid keys: handlers[2].onn (line 3, column 4; did you mean on?)`,
+		`{"handlers": [{"on": ["user", 5], "run": "x"}]}`:   "key 'handlers[0].on[1]': a text in quotes is wanted, not a JSON number (line 1, column 31)",
 		`{"bind": "x", "protocol": "4", "nonsens": 1}`:      "key 'protocol'",
 		"{\"tags\": {\"a\": \"b\"}}\n// after it is nobody": "",
 	} {
@@ -196,5 +202,23 @@ func TestFaultsOfAllFiles(t *testing.T) {
 	}
 	if _, err := Read([]string{dir}); err == nil || !strings.Contains(err.Error(), "did you mean bind?") || !strings.Contains(err.Error(), "b.json': key 'protocol'") {
 		t.Error(err)
+	}
+}
+
+// A handler whose program is not there is warned of; what a shell makes of a line is not guessed at.
+func TestHandlersWithoutPrograms(t *testing.T) {
+	look := func(name string) (string, error) {
+		if name == "act" || name == "/usr/bin/act" {
+			return name, nil
+		}
+		return "", exec.ErrNotFound
+	}
+	o := Options{EventHandlers: []string{"/no/such", "user=nosuch -x a=b", "act", "*=/usr/bin/act x", "test -e x && act", "$HOME/x", "(nosuch)", "'nosuch'"},
+		Handlers: []HandlerOptions{{Run: "act"}, {Run: " nosuch"}, {Run: "if true; then act; fi"}}}
+	want := []string{"Warning: event handler '/no/such': there is no program /no/such",
+		"Warning: event handler 'nosuch -x a=b': there is no program nosuch",
+		"Warning: handlers[1]: there is no program nosuch"}
+	if got := o.NoPrograms(look); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }

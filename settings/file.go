@@ -85,14 +85,12 @@ func Decode(r io.Reader) (o Options, err error) {
 	var unknown []string
 	for _, f := range fields {
 		if field, ok := known[strings.ToLower(f.key)]; ok {
-			faults = append(faults, f.decode(field)...)
+			if json.Unmarshal(f.value.text, field) != nil {
+				f.value.diagnose(f.key, reflect.TypeOf(field), &faults, &unknown)
+			}
 			continue
 		}
-		name := f.key
-		if near := Nearest(strings.ToLower(name), slices.Sorted(maps.Keys(known))); near != "" {
-			name += fmt.Sprintf(" (line %d; did you mean %s?)", f.line, near)
-		}
-		unknown = append(unknown, name)
+		unknown = append(unknown, f.unknown(f.key, slices.Sorted(maps.Keys(known))))
 	}
 	if len(unknown) > 0 {
 		faults = append(faults, fmt.Errorf("invalid keys: %s", strings.Join(unknown, ", ")))
@@ -100,15 +98,27 @@ func Decode(r io.Reader) (o Options, err error) {
 	return o, errors.Join(faults...)
 }
 
-// topField is a key of the object with its value, and the line that the key is in.
-type topField struct {
-	key  string
+// jsonField is a key of an object with its value.
+type jsonField struct {
+	key   string
+	place string // of the key
+	value jsonValue
+}
+
+// jsonValue is a part of a file.
+type jsonValue struct {
 	text json.RawMessage
-	line int
+	file []byte
+	at   int // of text in file
+}
+
+// place says where in a file something is.
+func place(file []byte, at int) string {
+	return fmt.Sprintf("line %d, column %d", 1+bytes.Count(file[:at], []byte("\n")), at-bytes.LastIndexByte(file[:at], '\n'))
 }
 
 // topFields takes the object apart.
-func topFields(text []byte) (fields []topField, err error) {
+func topFields(text []byte) (fields []jsonField, err error) {
 	if cure := notJSON(text); cure != "" {
 		return nil, errors.New(cure)
 	}
@@ -116,19 +126,88 @@ func topFields(text []byte) (fields []topField, err error) {
 	if err := json.Unmarshal(text, new(json.RawMessage)); errors.As(err, &syntax) && !strings.Contains(err.Error(), "after top-level value") {
 		return nil, syntaxFault(text, int(syntax.Offset), err)
 	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	_, err = d.Token()
+	return jsonValue{text, text, 0}.fields()
+}
+
+// fields takes an object or a list apart; what is in a list has no keys.
+func (v jsonValue) fields() (fields []jsonField, err error) {
+	d := json.NewDecoder(bytes.NewReader(v.text))
+	open, err := d.Token()
 	for err == nil && d.More() {
-		var key json.Token
-		if key, err = d.Token(); err != nil {
-			break
+		var f jsonField
+		if open == json.Delim('{') {
+			var key json.Token
+			if key, err = d.Token(); err != nil {
+				break
+			}
+			f.key, _ = key.(string)
+			end := v.at + int(d.InputOffset())
+			f.place = place(v.file, v.at+bytes.LastIndexByte(v.text[:end-v.at-1], '"'))
 		}
-		f := topField{line: 1 + bytes.Count(text[:d.InputOffset()], []byte("\n"))}
-		f.key, _ = key.(string)
-		err = d.Decode(&f.text)
+		f.value.file = v.file
+		err = d.Decode(&f.value.text)
+		f.value.at = v.at + int(d.InputOffset()) - len(f.value.text)
 		fields = append(fields, f)
 	}
 	return fields, err
+}
+
+// unknown names a key that there is not, where it is, and what may have been meant.
+func (f *jsonField) unknown(path string, known []string) string {
+	hint := ""
+	if near := Nearest(strings.ToLower(f.key), known); near != "" {
+		hint = fmt.Sprintf("; did you mean %s?", near)
+	}
+	return fmt.Sprintf("%s (%s%s)", path, f.place, hint)
+}
+
+// diagnose says what keeps v from being a value of type t: each part of it that is wrong, by
+// its whole path.
+func (v jsonValue) diagnose(path string, t reflect.Type, faults *[]error, unknown *[]string) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	err := json.Unmarshal(v.text, reflect.New(t).Interface())
+	if err == nil {
+		return
+	}
+	before := len(*faults) + len(*unknown)
+	fields, _ := v.fields()
+	names := jsonNames(t)
+	for i, f := range fields {
+		switch field, ok := names[strings.ToLower(f.key)]; {
+		case f.key == "" && t.Kind() == reflect.Slice:
+			f.value.diagnose(fmt.Sprintf("%s[%d]", path, i), t.Elem(), faults, unknown)
+		case f.key != "" && t.Kind() == reflect.Map:
+			f.value.diagnose(path+"."+f.key, t.Elem(), faults, unknown)
+		case f.key != "" && ok:
+			f.value.diagnose(path+"."+f.key, field, faults, unknown)
+		case f.key != "" && names != nil:
+			*unknown = append(*unknown, f.unknown(path+"."+f.key, slices.Sorted(maps.Keys(names))))
+		}
+	}
+	if before == len(*faults)+len(*unknown) { // it is not about a part
+		*faults = append(*faults, fmt.Errorf("key '%s': %s (%s)", path, wanted(err), place(v.file, v.at)))
+	}
+}
+
+// jsonNames are the types of a struct's fields by their names in JSON; nil for what is none.
+func jsonNames(t reflect.Type) map[string]reflect.Type {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	names := make(map[string]reflect.Type)
+	if t == reflect.TypeFor[TuningOptions]() { // its names are in a table
+		for i := range constants {
+			names[constants[i].key] = reflect.TypeOf(constants[i].value(new(TuningOptions)))
+		}
+	}
+	for f := range t.Fields() {
+		if name := f.Tag.Get("json"); name != "" {
+			names[name] = f.Type
+		}
+	}
+	return names
 }
 
 // notJSON says what a text is that does not begin as a JSON object, "" if it does.
@@ -167,47 +246,16 @@ func syntaxFault(text []byte, read int, err error) error {
 	case len(rest) == 0:
 		cure = "it ends too early: a bracket or a quote is not closed"
 	}
-	line := 1 + bytes.Count(text[:at], []byte("\n"))
-	column := at - bytes.LastIndexByte(text[:at], '\n')
 	if cure != "" {
-		return fmt.Errorf("line %d, column %d: %s (%w)", line, column, cure, err)
+		return fmt.Errorf("%s: %s (%w)", place(text, at), cure, err)
 	}
-	return fmt.Errorf("line %d, column %d: %w", line, column, err)
-}
-
-// decode reads the value into a field. Of tags each one is read by itself, so that all that
-// are wrong are named.
-func (f *topField) decode(into any) (faults []error) {
-	fault := func(path string, err error) {
-		faults = append(faults, fmt.Errorf("key '%s': %s (line %d)", path, wanted(err), f.line))
-	}
-	tags, ok := into.(*map[string]string)
-	var each map[string]json.RawMessage
-	if !ok || json.Unmarshal(f.text, &each) != nil {
-		if err := json.Unmarshal(f.text, into); err != nil {
-			path := f.key
-			if e := new(json.UnmarshalTypeError); errors.As(err, &e) && e.Field != "" {
-				path += "." + e.Field
-			}
-			fault(path, err)
-		}
-		return faults
-	}
-	*tags = make(map[string]string, len(each))
-	for _, key := range slices.Sorted(maps.Keys(each)) {
-		var value string
-		if err := json.Unmarshal(each[key], &value); err != nil {
-			fault(f.key+"."+key, err)
-		}
-		(*tags)[key] = value
-	}
-	return faults
+	return fmt.Errorf("%s: %w", place(text, at), err)
 }
 
 // wanted says in an operator's words what a value was to be.
 func wanted(err error) string {
-	if strings.Contains(err.Error(), "missing unit in duration") {
-		return err.Error() + `; a time has a unit, like "30s"`
+	if rest, ok := strings.CutPrefix(err.Error(), "time: "); ok {
+		return rest + `; a time has a unit, like "30s"`
 	}
 	e := new(json.UnmarshalTypeError)
 	if !errors.As(err, &e) {
@@ -236,9 +284,10 @@ func wanted(err error) string {
 	return fmt.Sprintf("%s is wanted, not a JSON %s", what, e.Value)
 }
 
-// Nearest is the name that is at most two typing mistakes away, "" if there is none.
+// Nearest is the name that is at most two typing mistakes away, and not all another one; "" if
+// there is none.
 func Nearest(name string, all []string) string {
-	best, near := 3, ""
+	best, near := min(3, len(name)), ""
 	for _, other := range all {
 		if d := mistakes(name, other); d < best {
 			best, near = d, other

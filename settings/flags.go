@@ -46,7 +46,12 @@ func (f *Flags) define(fs *flag.FlagSet, s *setting) {
 		f.defineSwitch(fs, s, to)
 	case *Duration: // Serf reports a wrong one after all others, in words of its own
 		text := fs.String(s.flag, "", "")
-		f.late = append(f.late, func() error { return to.Set(*text) })
+		f.late = append(f.late, func() error {
+			if err := to.Set(*text); err != nil {
+				return &FlagError{Flag: s.flag, Text: *text, err: err}
+			}
+			return nil
+		})
 	case *[]string:
 		fs.Var((*list)(to), s.flag, "")
 	case *[]livefile.Spec:
@@ -85,6 +90,14 @@ func (f *Flags) Finish() error {
 	}
 	return nil
 }
+
+// FlagError is a time that is none. Its text is Serf's.
+type FlagError struct {
+	Flag, Text string
+	err        error
+}
+
+func (e *FlagError) Error() string { return e.err.Error() }
 
 // list is a flag that may be given more than once. A value is never split.
 type list []string

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/agent"
@@ -132,3 +135,48 @@ func (o *Options) lists(c *agent.Config) error {
 	}
 	return errors.Join(faults...)
 }
+
+// NoPrograms are warnings about event handlers whose program is not there. look finds a
+// program by its name or path, as exec.LookPath does. What a shell makes of more than a plain
+// first word is not guessed at.
+func (o *Options) NoPrograms(look func(string) (string, error)) (warnings []string) {
+	missing := func(command string) string {
+		word, _, _ := strings.Cut(strings.TrimSpace(command), " ")
+		if !plainWord.MatchString(word) || shellWords[word] {
+			return ""
+		}
+		if _, err := look(word); err == nil || errors.Is(err, exec.ErrDot) {
+			return ""
+		}
+		return "there is no program " + word
+	}
+	for _, h := range o.EventHandlers {
+		_, command, typed := strings.Cut(h, "=")
+		if !typed {
+			command = h
+		}
+		if why := missing(command); why != "" {
+			warnings = append(warnings, fmt.Sprintf("Warning: event handler '%s': %s", command, why))
+		}
+	}
+	for i, h := range o.Handlers {
+		if why := missing(h.Run); why != "" {
+			warnings = append(warnings, fmt.Sprintf("Warning: handlers[%d]: %s", i, why))
+		}
+	}
+	return warnings
+}
+
+// plainWord is a word that no shell changes.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+-]+$`)
+
+// shellWords are what POSIX shells have built in, or read as their own.
+var shellWords = func() map[string]bool {
+	words := make(map[string]bool)
+	for _, w := range strings.Fields(`. : [ alias bg break case cd command continue do done echo elif else esac eval exec exit
+		export false fc fg fi for getopts hash if in jobs kill local printf pwd read readonly return set shift test then
+		times trap true type ulimit umask unalias unset until wait while`) {
+		words[w] = true
+	}
+	return words
+}()

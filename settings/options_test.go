@@ -28,7 +28,7 @@ func TestDecode(t *testing.T) {
 		t.Errorf("got %+v", o)
 	}
 	for in, want := range map[string]string{
-		`{"nonsense": 1, "bind": "x", "other": 2}`:  "invalid keys: nonsense, other",
+		`{"nonsense": 1, "bind": "x", "other": 2}`:  "invalid keys: nonsense (line 1, column 2), other (line 1, column 30)",
 		`{"protocol": "x"}`:                         "key 'protocol'",
 		`{"retry_interval": "5 parsecs"}`:           "key 'retry_interval'",
 		`{"retry_interval": "x", "no_such_key": 1}`: "no_such_key",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"runtime/debug"
 	"strings"
@@ -180,7 +181,25 @@ func (r *agentRun) faults(err error) {
 		}
 		return
 	}
-	r.output("%s", err)
+	r.fault("%s", err)
+}
+
+// fault prints what keeps the agent from starting, or, while it runs, what is wrong with
+// its files.
+func (r *agentRun) fault(format string, args ...any) {
+	if r.agent != nil || r.json {
+		r.output(format, args...)
+		return
+	}
+	r.env.fail("==> "+format, args...)
+}
+
+// serf is what the agent calls itself.
+func (r *agentRun) serf() string {
+	if r.env.asSerf() {
+		return "Serf agent"
+	}
+	return "ibuki agent"
 }
 
 // read puts together what flags and files say.
@@ -205,6 +224,9 @@ func (r *agentRun) read() (settings.Options, agent.Config, bool) {
 		r.faults(err)
 		return opts, cfg, false
 	}
+	if !r.env.asSerf() {
+		warnings = append(warnings, opts.NoPrograms(exec.LookPath)...)
+	}
 	for _, w := range warnings {
 		r.output("%s", w)
 	}
@@ -220,8 +242,15 @@ func (r *agentRun) parse() (o settings.Options, paths []string, err error) {
 	if err := fs.Parse(r.args); err != nil {
 		return o, nil, err
 	}
+	if r.env.extra() {
+		return o, nil, errExtra
+	}
 	if err := flags.Finish(); err != nil {
-		r.output("Error: %s", err)
+		var f *settings.FlagError
+		if errors.As(err, &f) && !r.env.asSerf() {
+			err = fmt.Errorf("-%s=%s: %s", f.Flag, f.Text, wantedTime)
+		}
+		r.fault("Error: %s", err)
 		return o, nil, err
 	}
 	return flags.Options, flags.Paths, nil
@@ -229,7 +258,7 @@ func (r *agentRun) parse() (o settings.Options, paths []string, err error) {
 
 // start starts the agent and says so; joining comes later, with lines of its own.
 func (r *agentRun) start() bool {
-	r.output("Starting Serf agent...")
+	r.output("Starting %s...", r.serf())
 	cfg := r.cfg
 	cfg.Join, cfg.RetryJoin = nil, nil
 	a, err := agent.New(cfg)
@@ -247,8 +276,8 @@ func (r *agentRun) start() bool {
 		return false
 	}
 	r.agent = a
-	r.output("Starting Serf agent RPC...")
-	r.output("Serf agent running!")
+	r.output("Starting %s RPC...", r.serf())
+	r.output("%s running!", r.serf())
 	r.info("                  Node name: '%s'", cfg.Name)
 	r.info("                  Bind addr: '%s'", a.BindAddr())
 	if r.opts.Advertise != "" {
@@ -273,17 +302,21 @@ func (r *agentRun) start() bool {
 }
 
 func (r *agentRun) startFailed(err error) {
+	cure := ""
+	if !r.env.asSerf() {
+		cure = startCure(err)
+	}
 	for _, text := range []string{"Error starting RPC listener", "Error starting HTTP listener", "Error starting mDNS listener", "Syslog setup failed"} {
 		if strings.HasPrefix(err.Error(), text) {
-			r.output("%s", err)
+			r.fault("%s%s", err, cure)
 			return
 		}
 	}
 	if errors.Is(err, agent.ErrSetup) {
-		r.output("Failed to setup the Serf agent: %s", err)
+		r.fault("Failed to setup the %s: %s%s", r.serf(), err, cure)
 		return
 	}
-	r.output("Failed to start the Serf agent: %s", err)
+	r.fault("Failed to start the %s: %s%s", r.serf(), err, cure)
 }
 
 // join does what -join wants, and begins what -retry-join wants.

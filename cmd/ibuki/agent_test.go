@@ -143,9 +143,9 @@ func TestAgentBanner(t *testing.T) {
 	p := startAgent(t, "n1", "-encrypt=AAAAAAAAAAAAAAAAAAAAAA==", "-disable-compression", "-role=web")
 	host := strings.TrimSuffix(p.addr, ":7946")
 	want := `==> Deprecation warning: 'Role' has been replaced with 'Tags'
-==> Starting Serf agent...
-==> Starting Serf agent RPC...
-==> Serf agent running!
+==> Starting ibuki agent...
+==> Starting ibuki agent RPC...
+==> ibuki agent running!
                       Node name: 'n1'
                       Bind addr: '` + p.addr + `'
                        RPC addr: '` + p.rpc + `'
@@ -313,15 +313,16 @@ func TestAgentFaults(t *testing.T) {
 		{[]string{"-bind=nonsense:x"}, `^==> Invalid bind address: .*\n$`},
 		{[]string{"-profile=moon"}, `^==> Unknown profile: moon\n$`},
 		{[]string{"-tag=x"}, `^==> Error: Invalid tag: 'x'\n$`},
-		{[]string{"-retry-interval=soon"}, `^==> Error: time: invalid duration "soon"\n$`},
+		{[]string{"-retry-interval=soon"}, `^==> Error: -retry-interval=soon: a time with its unit is wanted, like 30s or 500ms\n$`},
 		{[]string{"-event-handler=member-joined=x"}, `^==> Invalid event script: Event 'member-joined' invoking 'x'\n$`},
 		{[]string{"-encrypt=x"}, `^==> Invalid encryption key: .*\n$`},
-		{[]string{"-config-file=" + conf}, `^==> Error decoding '.*': invalid keys: no_such_key\n$`},
+		{[]string{"-config-file=" + conf}, `^==> Error decoding '.*': invalid keys: no_such_key \(line 1, column 2\)\n$`},
 		{[]string{"-config-file=/no/such/file"}, `^==> Error reading '/no/such/file': .*\n$`},
 		{[]string{"-protocol=9", "-profile=moon"}, `^==> Unknown profile: moon\n==> Protocol version '9' not supported.*\n$`},
 		{[]string{"-mdns-iface=y"}, `^==> mDNS interface specified without enabling mDNS discovery\n$`},
-		{append(place, "-bind="+busy.addr), `^==> Starting Serf agent\.\.\.\n==> Failed to start the Serf agent: .*address already in use\n$`},
-		{append(place, "-rpc-addr="+busy.rpc), `^==> Starting Serf agent\.\.\.\n==> Error starting RPC listener: .*address already in use\n$`},
+		{append(place, "-bind="+busy.addr), `^==> Starting ibuki agent\.\.\.\n==> Failed to start the ibuki agent: .*address already in use; is another agent running there\? .*\n$`},
+		{append(place, "-rpc-addr="+busy.rpc), `^==> Starting ibuki agent\.\.\.\n==> Error starting RPC listener: .*address already in use; is another agent running there\? .*\n$`},
+		{[]string{"-bind=192.0.2.1"}, `cannot assign requested address; this host has no such address`},
 		{append(place, "-join=no-such-host.invalid"), `(?s)==> Joining cluster\.\.\.\(replay: false\)\n==> 1 error occurred:\n\t\* failed to resolve no-such-host\.invalid: [^\n]*\n\n\n$`},
 	} {
 		out, code := runProgram(t, append([]string{"agent"}, c.args...)...)
@@ -392,7 +393,9 @@ func TestAgentPrintsWhatSerfPrints(t *testing.T) {
 	if !strings.Contains(real, "Message Compression Enabled") {
 		t.Skip("this serf is older than the one that is followed")
 	}
-	ours := lines(program(t, args...))
+	called := program(t, args...)
+	called.Args[0] = "serf"
+	ours := lines(called)
 	// One line is ours on purpose: what a node may do unreported (docs/serf-compat.md).
 	ours, pause, found := strings.Cut(ours, "    DATE [INFO] agent: A node whose host answers may pause for ")
 	if !found {

@@ -75,8 +75,7 @@ type command struct {
 	argNodes bool
 }
 
-// say prints a line to stdout. Like Serf's, error messages of commands go there
-// too: stderr is for faults of the command line alone.
+// say prints a line to stdout.
 func (e *env) say(format string, args ...any) { e.print(fmt.Sprintf(format, args...) + "\n") }
 
 // print prints a text to stdout. A terminal gets nothing that moves its cursor; programs
@@ -96,30 +95,9 @@ func (e *env) word(s string) string {
 	return s
 }
 
-// fail prints a line and is the exit code of a failed command.
-func (e *env) fail(format string, args ...any) int {
-	e.say(format, args...)
-	return 1
-}
-
-// usage says what is wrong with the arguments, and the help text.
-func (e *env) usage(fault string) int {
-	return e.fail("%s\n\n%s", fault, e.text(e.cmd.help))
-}
-
 // text is a help text as it is printed.
 func (e *env) text(s string) string {
 	return strings.TrimSpace(strings.ReplaceAll(s, "{prog}", e.name))
-}
-
-// flags returns an empty flag set that reports faults as Serf's does: the fault
-// on stderr, the help on stdout.
-func (e *env) flags() *flag.FlagSet {
-	fs := flag.NewFlagSet(e.cmd.name, flag.ContinueOnError)
-	fs.SetOutput(e.stderr)
-	fs.Usage = func() { e.say("%s", e.text(e.cmd.help)) }
-	e.set = fs
-	return fs
 }
 
 // run is the whole program. It returns the exit code: 127 for a command that
@@ -198,7 +176,7 @@ func (e *env) find(name string) *command {
 
 // unknown says what is wrong with a command that there is not. Serf's has only the list.
 func (e *env) unknown(name string) string {
-	if e.name == "serf" || name == "" {
+	if e.asSerf() || name == "" {
 		return e.overview()
 	}
 	hint := ""
@@ -212,7 +190,7 @@ func (e *env) unknown(name string) string {
 	return fmt.Sprintf("There is no command %q.%s '%s -h' lists them all.", name, hint, e.name)
 }
 
-func (e *env) shows(c *command) bool { return !c.hidden || e.name != "serf" }
+func (e *env) shows(c *command) bool { return !c.hidden || !e.asSerf() }
 
 // overview is the help text of the program.
 func (e *env) overview() string {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/ibuki-dev/ibuki/rpc"
+	"github.com/ibuki-dev/ibuki/settings"
 )
 
 var forceLeaveCommand = &command{
@@ -28,7 +30,7 @@ Options:
 func runForceLeave(e *env, args []string) int {
 	fs := e.flags()
 	prune := fs.Bool("prune", false, "")
-	agent := addRPCFlags(fs)
+	to := addRPCFlags(fs)
 	if fs.Parse(args) != nil {
 		return 1
 	}
@@ -36,14 +38,14 @@ func runForceLeave(e *env, args []string) int {
 		return e.usage("A node name must be specified to force leave.")
 	}
 	ctx := context.Background()
-	c := agent.connect(ctx, e)
+	c := to.connect(ctx, e)
 	if c == nil {
 		return 1
 	}
 	defer c.Close()
 	// Serf's agent takes any name, since another one may know it. To a person it is a typing error.
-	if e.name != "serf" && !listed(ctx, c, fs.Arg(0)) {
-		return e.fail("Error force leaving: no such member: %q. '%s members' lists them.", fs.Arg(0), e.name)
+	if !e.knows(ctx, c, "Error force leaving", fs.Arg(0)) {
+		return 1
 	}
 	if err := c.ForceLeave(ctx, fs.Arg(0), *prune); err != nil {
 		return e.fail("Error force leaving: %s", err)
@@ -51,8 +53,30 @@ func runForceLeave(e *env, args []string) int {
 	return 0
 }
 
-// listed reports whether the agent lists a member of that name, or will not say.
-func listed(ctx context.Context, c *rpc.Client, name string) bool {
+// knows reports whether the agent lists members of these names, or will not say; if not, it
+// says so. Under Serf's name nobody looks.
+func (e *env) knows(ctx context.Context, c *rpc.Client, what string, names ...string) bool {
+	if e.asSerf() || len(names) == 0 {
+		return true
+	}
 	members, err := c.Members(ctx)
-	return err != nil || slices.ContainsFunc(members, func(m rpc.Member) bool { return m.Name == name })
+	if err != nil {
+		return true
+	}
+	var all []string
+	for _, m := range members {
+		all = append(all, m.Name)
+	}
+	for _, name := range names {
+		if slices.Contains(all, name) {
+			continue
+		}
+		hint := fmt.Sprintf("'%s members' lists them.", e.name)
+		if near := settings.Nearest(name, all); near != "" {
+			hint = fmt.Sprintf("Did you mean %q?", near)
+		}
+		e.fail("%s: no such member: %q. %s", what, name, hint)
+		return false
+	}
+	return true
 }

@@ -180,7 +180,8 @@ func (e *env) handled(event string, r *livefile.Result, err error) int {
 	switch {
 	case event == "query" && err != nil:
 		text, _ := json.Marshal(map[string]string{"error": err.Error()}) // of strings: does not fail
-		return e.fail("%s", text)
+		e.say("%s", text)
+		return 1
 	case err != nil:
 		return e.fail("Error: %s", err)
 	case event == "query" || event == "":

@@ -27,7 +27,7 @@ func runInfo(e *env, args []string) int {
 	fs := e.flags()
 	format := fs.String("format", "text", "")
 	agent := addRPCFlags(fs)
-	if fs.Parse(args) != nil {
+	if fs.Parse(args) != nil || e.extra() {
 		return 1
 	}
 	ctx := context.Background()

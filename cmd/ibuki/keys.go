@@ -62,7 +62,7 @@ func runKeys(e *env, args []string) int {
 	remove := fs.String("remove", "", "")
 	list := fs.Bool("list", false, "")
 	agent := addRPCFlags(fs)
-	if fs.Parse(args) != nil {
+	if fs.Parse(args) != nil || e.extra() {
 		return 1
 	}
 	var actions []keyAction
@@ -80,7 +80,10 @@ func runKeys(e *env, args []string) int {
 	}
 	switch len(actions) {
 	case 0:
-		return e.fail("%s", e.text(e.cmd.help))
+		if e.asSerf() {
+			return e.fail("%s", e.text(e.cmd.help))
+		}
+		return e.usage("Say one of -install, -use, -remove and -list.")
 	case 1:
 	default:
 		return e.fail("Only one of -install, -use, -remove, or -list allowed")

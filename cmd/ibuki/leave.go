@@ -19,7 +19,7 @@ Options:
 func runLeave(e *env, args []string) int {
 	fs := e.flags()
 	agent := addRPCFlags(fs)
-	if fs.Parse(args) != nil {
+	if fs.Parse(args) != nil || e.extra() {
 		return 1
 	}
 	ctx := context.Background()

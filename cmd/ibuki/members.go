@@ -53,7 +53,7 @@ func runMembers(e *env, args []string) int {
 	fs.Var(&tagArgs, "tag", "")
 	watch := fs.Bool("watch", false, "")
 	agent := addRPCFlags(fs)
-	if fs.Parse(args) != nil {
+	if fs.Parse(args) != nil || e.extra() {
 		return 1
 	}
 	if *role != "" {
@@ -63,6 +63,9 @@ func runMembers(e *env, args []string) int {
 	tags, err := parseTags(tagArgs)
 	if err != nil {
 		return e.fail("Error: %s", err)
+	}
+	if fault := statusFault(*status); fault != "" && !e.asSerf() {
+		return e.fail("%s", fault)
 	}
 	ctx := context.Background()
 	c := agent.connect(ctx, e)

@@ -33,7 +33,7 @@ func runMonitor(e *env, args []string) int {
 	fs := e.flags()
 	level := fs.String("log-level", "INFO", "")
 	agent := addRPCFlags(fs)
-	if fs.Parse(args) != nil {
+	if fs.Parse(args) != nil || e.extra() {
 		return 1
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -88,6 +88,9 @@ func runQuery(e *env, args []string) int {
 		return 1
 	}
 	defer c.Close()
+	if !e.knows(ctx, c, "Error sending query", nodes...) {
+		return 1
+	}
 	var out queryOutput
 	switch *format {
 	case "text":
@@ -242,7 +245,7 @@ func (a *answersWanted) judge(e *env, code int, last rpc.QueryRecord) int {
 		missing = "No answer from " + printable.Line(strings.Join(last.Missing, ", "))
 	}
 	if code != 0 || a.min == 0 && !a.quorum {
-		if missing != "" && e.name != "serf" { // whose callers take anything there for an error
+		if missing != "" && !e.asSerf() { // whose callers take anything there for an error
 			fmt.Fprintln(e.stderr, missing)
 		}
 		return code

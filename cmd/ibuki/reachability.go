@@ -49,7 +49,7 @@ func runReachability(e *env, args []string) int {
 	fs := e.flags()
 	verbose := fs.Bool("verbose", false, "")
 	agent := addRPCFlags(fs)
-	if fs.Parse(args) != nil {
+	if fs.Parse(args) != nil || e.extra() {
 		return 1
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -26,7 +26,7 @@ func runTags(e *env, args []string) int {
 	fs.Var(&set, "set", "")
 	fs.Var(&del, "delete", "")
 	agent := addRPCFlags(fs)
-	if fs.Parse(args) != nil {
+	if fs.Parse(args) != nil || e.extra() {
 		return 1
 	}
 	if len(set) == 0 && len(del) == 0 {
