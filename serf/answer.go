@@ -166,7 +166,7 @@ func (m *Machine) deliverQuery(q *wire.Query) {
 		m.internalQuery(a, name, q.Payload)
 		return
 	}
-	m.tell(Event{
+	m.coalescer.emit(Event{
 		Type: EventQuery, LTime: q.LTime, Name: q.Name, Payload: bytes.Clone(q.Payload),
 		Query: a.id, Source: a.node, Deadline: a.deadline, WantsOutcome: a.outcome,
 	})

@@ -2,19 +2,19 @@ package serf
 
 import "time"
 
-// edge decides what is told at once and what is held back, where the first of a
+// edge decides what is delivered at once and what is held back, where the first of a
 // burst is wanted at once and the rest of it together (P226).
 //
-// Rule: what comes while no window is open is told at the end of the input that
-// brought it, so that those who arrive in one push/pull are one event, and opens
-// a window; what comes while one is open is told at its end, which opens the
+// Rule: what comes while no window is open is delivered at the end of the input that
+// brought it, so that members who arrive in one push/pull are one event, and opens
+// a window; what comes while one is open is delivered at its end, which opens the
 // next. Invariant: due is set only within an input.
 type edge struct {
 	closes time.Time // when the present window is over; zero: there was none
-	due    bool      // to be told at the end of this input
+	due    bool      // to be delivered at the end of this input
 }
 
-// admit takes an event at now. It returns when it is to be told, or the zero
+// admit takes an event at now. It returns when it is to be delivered, or the zero
 // time if that is the end of this input.
 func (e *edge) admit(now time.Time) time.Time {
 	if now.Before(e.closes) {
@@ -24,28 +24,10 @@ func (e *edge) admit(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// told begins the window that follows a telling.
-func (e *edge) told(now time.Time, width time.Duration) {
+// opened begins the window that follows a delivery.
+func (e *edge) opened(now time.Time, width time.Duration) {
 	e.due = false
 	if width > 0 {
 		e.closes = now.Add(width)
-	}
-}
-
-// tellEdges tells what came in this input and is not to wait.
-func (m *Machine) tellEdges() {
-	for i := range m.held {
-		h := &m.held[i]
-		if h.failures.due {
-			h.flushFailures(m)
-		}
-		if h.edge.due {
-			h.flush(m)
-		}
-	}
-	for i := range m.heldUsers {
-		if h := &m.heldUsers[i]; h.edge.due {
-			h.flush(m)
-		}
 	}
 }

@@ -2,11 +2,7 @@ package serf
 
 import (
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/ibuki-dev/ibuki/swim"
 )
 
 // memberCoalescer holds member events back for an audience, to tell them together. One
@@ -58,8 +54,8 @@ func (c *chain) add(s Step[member], before *member, atOnce bool) {
 }
 
 // final is the chain without an update that came to nothing: the tags are what they were.
-func (c *chain) final(m *Machine, steps []Step[member]) []Step[member] {
-	if len(steps) > 0 && steps[0].Type == EventMemberUpdate && m.sameFace(&c.before, &steps[0].Rec) {
+func (c *chain) final(view memberView, steps []Step[member]) []Step[member] {
+	if len(steps) > 0 && steps[0].Type == EventMemberUpdate && view.sameFace(&c.before, &steps[0].Rec) {
 		return steps[1:]
 	}
 	return steps
@@ -81,58 +77,19 @@ func memberCoalescers(cfg *Config) (all []memberCoalescer) {
 	return all
 }
 
-// memberEvent tells a member event, now or when its time has come. before is
-// the member before an update, or before a leave if it was down already.
-func (m *Machine) memberEvent(t EventType, r, before *member) {
-	if len(m.held) == 0 || m.over() {
-		m.tell(Event{Type: t, Members: []Member{m.public(r)}})
-		return
-	}
-	for i := range m.held {
-		h := &m.held[i]
-		h.release(m, func(l *lingering) bool { return l.rec.Name() == r.Name() || l.rec.Addr() == r.Addr() })
-		h.hold(m, t, r, before)
-	}
-}
-
 // lingering is a leave whose window has not begun: the process of the member may still run.
 type lingering struct {
 	rec   member
 	until time.Time // from then on it is taken to have ended
 }
 
-// leaveEvent tells that a member left. Where there are windows, that of a native which said
-// so itself begins when its process has ended: whoever connects to the services of that host
-// because of the event must not find them still there, as they are until the agent ends. (P239)
-func (m *Machine) leaveEvent(r *member, native bool) {
-	if !native || r.Name() == m.cfg.Swim.Name || len(m.held) == 0 || m.over() {
-		m.memberEvent(EventMemberLeave, r, nil)
-		return
-	}
-	for i := range m.held {
-		if h := &m.held[i]; h.period > 0 {
-			h.lingering = append(h.lingering, lingering{*r, m.now.Add(min(swim.LingersFor, h.period))})
-			m.timers.set(timerLingering, h.lingering[0].until)
-		} else {
-			h.hold(m, EventMemberLeave, r, nil)
-		}
-	}
-}
-
-// memberEnded: the process of a member that left has ended.
-func (m *Machine) memberEnded(name string) {
-	for i := range m.held {
-		m.held[i].release(m, func(l *lingering) bool { return l.rec.Name() == name })
-	}
-}
-
 // release begins the windows of those leaves.
-func (h *memberCoalescer) release(m *Machine, ended func(*lingering) bool) {
+func (h *memberCoalescer) release(k *coalescer, now time.Time, ended func(*lingering) bool) {
 	all := h.lingering
 	h.lingering = nil
 	for i := range all {
 		if ended(&all[i]) {
-			h.hold(m, EventMemberLeave, &all[i].rec, nil)
+			h.hold(k, now, EventMemberLeave, &all[i].rec, nil)
 		} else {
 			h.lingering = append(h.lingering, all[i])
 		}
@@ -140,15 +97,15 @@ func (h *memberCoalescer) release(m *Machine, ended func(*lingering) bool) {
 	if len(all) == 0 {
 		return
 	}
-	m.timers.stop(timerLingering)
+	k.timers.stop(timerLingering)
 	if len(h.lingering) > 0 {
-		m.timers.set(timerLingering, h.lingering[0].until)
+		k.timers.set(timerLingering, h.lingering[0].until)
 	}
 }
 
-func (h *memberCoalescer) hold(m *Machine, t EventType, r, before *member) {
+func (h *memberCoalescer) hold(k *coalescer, now time.Time, t EventType, r, before *member) {
 	if len(h.byName) == 0 {
-		h.until = m.now.Add(h.period)
+		h.until = now.Add(h.period)
 	}
 	if h.byName == nil {
 		h.byName = make(map[string]*chain)
@@ -163,51 +120,44 @@ func (h *memberCoalescer) hold(m *Machine, t EventType, r, before *member) {
 	switch {
 	case atOnce:
 		c.failed = true
-		if at := h.failures.admit(m.now); !at.IsZero() {
-			m.timers.set(h.failuresAt, at)
+		if at := h.failures.admit(now); !at.IsZero() {
+			k.timers.set(h.failuresAt, at)
 		}
 	case h.period > 0:
-		m.timers.set(h.flushAt, earlier(h.until, m.now.Add(h.quiet)))
+		k.timers.set(h.flushAt, earlier(h.until, now.Add(h.quiet)))
 	default:
-		if at := h.edge.admit(m.now); !at.IsZero() {
-			m.timers.set(h.flushAt, at)
+		if at := h.edge.admit(now); !at.IsZero() {
+			k.timers.set(h.flushAt, at)
 		}
 	}
 }
 
-// flushMembers tells all member events that are held back.
-func (m *Machine) flushMembers() {
-	for i := range m.held {
-		m.held[i].release(m, func(*lingering) bool { return true })
-		m.held[i].flush(m)
-	}
-}
-
-func (h *memberCoalescer) flush(m *Machine) {
-	m.timers.stop(h.flushAt)
+// flush delivers everything that is held back.
+func (h *memberCoalescer) flush(k *coalescer, now time.Time) {
+	k.timers.stop(h.flushAt)
 	if len(h.byName) == 0 {
 		return
 	}
 	chains := make([][]Step[member], 0, len(h.byName))
-	// order-free: sorted by name in tellChains.
+	// order-free: sorted by name in coalescer.chains.
 	for _, c := range h.byName {
-		if steps := c.final(m, c.steps); len(steps) > 0 {
+		if steps := c.final(k.view, c.steps); len(steps) > 0 {
 			chains = append(chains, steps)
 		}
 	}
 	h.byName = nil
-	h.edge.told(m.now, h.width)
-	m.tellChains(h.to, chains)
+	h.edge.opened(now, h.width)
+	k.chains(h.to, chains)
 }
 
 // flushFailures tells the failures, each with what was held back of the same member
 // before it, and what was of others at the same address: a failure must not come before
 // the join that it ends. What else is held back keeps its window. (P236)
-func (h *memberCoalescer) flushFailures(m *Machine) {
-	m.timers.stop(h.failuresAt)
+func (h *memberCoalescer) flushFailures(k *coalescer, now time.Time) {
+	k.timers.stop(h.failuresAt)
 	at := make(map[netip.AddrPort]bool)
 	var chains [][]Step[member]
-	// order-free: each by itself; sorted by name in tellChains.
+	// order-free: each by itself; sorted by name in coalescer.chains.
 	for name, c := range h.byName {
 		n := len(c.steps) // up to the last failure
 		for n > 0 && c.steps[n-1].Type != EventMemberFailed {
@@ -218,7 +168,7 @@ func (h *memberCoalescer) flushFailures(m *Machine) {
 			continue
 		}
 		at[c.steps[n-1].Rec.Addr()] = true
-		if steps := c.final(m, c.steps[:n:n]); len(steps) > 0 {
+		if steps := c.final(k.view, c.steps[:n:n]); len(steps) > 0 {
 			chains = append(chains, steps)
 		}
 		if n == len(c.steps) {
@@ -231,45 +181,10 @@ func (h *memberCoalescer) flushFailures(m *Machine) {
 	for name, c := range h.byName {
 		last := &c.steps[len(c.steps)-1]
 		if at[last.Rec.Addr()] && !last.Type.up() {
-			chains = append(chains, c.final(m, c.steps))
+			chains = append(chains, c.final(k.view, c.steps))
 			delete(h.byName, name)
 		}
 	}
-	h.failures.told(m.now, h.urgent)
-	m.tellChains(h.to, chains)
-}
-
-// tellChains tells what happened to several members, in rounds and sorted by name.
-func (m *Machine) tellChains(to Audience, chains [][]Step[member]) {
-	slices.SortFunc(chains, func(a, b []Step[member]) int {
-		return strings.Compare(a[0].Rec.Name(), b[0].Rec.Name())
-	})
-	Rounds(chains, func(t EventType, recs []member) {
-		members := make([]Member, len(recs))
-		for i := range recs {
-			members[i] = m.public(&recs[i])
-		}
-		m.tell(Event{Type: t, Members: members, To: to})
-	})
-}
-
-// flushDue tells what the windows have held back for long enough.
-func (m *Machine) flushDue() {
-	for i := range m.held {
-		h := &m.held[i]
-		if h.period > 0 && m.timers.due(timerLingering, m.now) {
-			h.release(m, func(l *lingering) bool { return !l.until.After(m.now) })
-		}
-		if h.urgent > 0 && m.timers.due(h.failuresAt, m.now) {
-			h.flushFailures(m)
-		}
-		if m.timers.due(h.flushAt, m.now) {
-			h.flush(m)
-		}
-	}
-	for i := range m.heldUsers {
-		if h := &m.heldUsers[i]; m.timers.due(h.flushAt, m.now) {
-			h.flush(m)
-		}
-	}
+	h.failures.opened(now, h.urgent)
+	k.chains(h.to, chains)
 }

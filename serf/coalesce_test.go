@@ -161,8 +161,8 @@ func TestHeldMembersForgetEverything(t *testing.T) {
 		n.alive(fmt.Sprint("ephemeral", i), 1)
 	}
 	n.wait(2 * time.Second)
-	if len(n.held[0].byName) != 0 {
-		t.Errorf("%d names are kept", len(n.held[0].byName))
+	if len(n.coalescer.members[0].byName) != 0 {
+		t.Errorf("%d names are kept", len(n.coalescer.members[0].byName))
 	}
 }
 
@@ -172,7 +172,7 @@ func TestP114_FoldEqualsMembers(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n := coalescing(t)
 		if rapid.Bool().Draw(rt, "failures at once") {
-			n.held[0].urgent = 100 * time.Millisecond
+			n.coalescer.members[0].urgent = 100 * time.Millisecond
 		}
 		inc, lt := uint32(1), wire.LTime(1)
 		told := map[string]string{} // the tags as told
@@ -274,8 +274,8 @@ func TestHeldEventsAreToldAtTheEnd(t *testing.T) {
 	n.gets(&wire.UserEvent{LTime: 5, Name: "e", Coalesce: true})
 	n.gets(&wire.Leave{LTime: 5, Node: "b"})
 	n.dead("b", 1, "b")
-	n.held[0].period, n.held[0].quiet = time.Hour, time.Hour
-	n.held[0].until = n.w.now.Add(time.Hour)
+	n.coalescer.members[0].period, n.coalescer.members[0].quiet = time.Hour, time.Hour
+	n.coalescer.members[0].until = n.w.now.Add(time.Hour)
 	n.leaves()
 	n.wait(20 * time.Second)
 	if n.State() != Left {

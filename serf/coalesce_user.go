@@ -43,21 +43,11 @@ func userCoalescers(cfg *Config) (all []userCoalescer) {
 	return all
 }
 
-// userEvent tells a user event, now or when its time has come.
-func (m *Machine) userEvent(e Event) {
-	if !e.Coalesce || len(m.heldUsers) == 0 || m.over() {
-		m.tell(e)
-		return
-	}
-	for i := range m.heldUsers {
-		m.heldUsers[i].hold(m, e)
-	}
-}
-
-func (h *userCoalescer) hold(m *Machine, e Event) {
+// hold keeps a user event until its time has come.
+func (h *userCoalescer) hold(k *coalescer, now time.Time, e Event) {
 	e.To = h.to
 	if len(h.byName) == 0 {
-		h.until = m.now.Add(h.period)
+		h.until = now.Add(h.period)
 		h.byName = make(map[string]*heldUser)
 		h.n = 0
 	}
@@ -69,38 +59,31 @@ func (h *userCoalescer) hold(m *Machine, e Event) {
 		u.events = append(u.events, e)
 	}
 	if h.period > 0 {
-		m.timers.set(h.flushAt, earlier(h.until, m.now.Add(h.quiet)))
-	} else if at := h.edge.admit(m.now); !at.IsZero() {
-		m.timers.set(h.flushAt, at)
+		k.timers.set(h.flushAt, earlier(h.until, now.Add(h.quiet)))
+	} else if at := h.edge.admit(now); !at.IsZero() {
+		k.timers.set(h.flushAt, at)
 	}
 	if h.n++; h.n >= maxHeldUsers {
-		h.flush(m)
+		h.flush(k, now)
 	}
 }
 
-// flushUsers tells all user events that are held back.
-func (m *Machine) flushUsers() {
-	for i := range m.heldUsers {
-		m.heldUsers[i].flush(m)
-	}
-}
-
-// flush tells what is held back for an audience, in the order of the Lamport times.
-func (h *userCoalescer) flush(m *Machine) {
-	m.timers.stop(h.flushAt)
+// flush delivers what is held back for an audience, in the order of the Lamport times.
+func (h *userCoalescer) flush(k *coalescer, now time.Time) {
+	k.timers.stop(h.flushAt)
 	held := make([]*heldUser, 0, len(h.byName))
 	// order-free: sorted below.
 	for _, u := range h.byName {
 		held = append(held, u)
 	}
 	h.byName = nil
-	h.edge.told(m.now, h.width)
+	h.edge.opened(now, h.width)
 	slices.SortFunc(held, func(a, b *heldUser) int {
 		return cmp.Or(cmp.Compare(a.events[0].LTime, b.events[0].LTime), cmp.Compare(a.seq, b.seq))
 	})
 	for _, u := range held {
 		for _, e := range u.events {
-			m.tell(e)
+			k.emit(e)
 		}
 	}
 }

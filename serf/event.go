@@ -190,7 +190,7 @@ func (m *Machine) takeUserEvent(e *wire.UserEvent) bool {
 		return false
 	}
 	m.counts.Events++
-	m.userEvent(Event{
+	m.coalescer.user(m.now, Event{
 		Type: EventUser, LTime: e.LTime, Name: e.Name,
 		Payload: bytes.Clone(e.Payload), Coalesce: e.Coalesce,
 	})

@@ -109,7 +109,7 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 		m.endRestart(mem.Name())
 		m.setStatus(mem, StatusLeft)
 		m.trace(swim.Trace{Kind: TraceMemberLeaveForced, Level: swim.LevelInfo, Node: mem.Name(), Addr: mem.Addr()})
-		m.memberEvent(EventMemberLeave, mem, before)
+		m.coalescer.member(m.now, EventMemberLeave, mem, before)
 	}
 	if l.Prune {
 		m.prune(mem)

@@ -82,7 +82,7 @@ func (l *layer) Joined(_ time.Time, sm *swim.Member) {
 func (l *layer) Gone(_ time.Time, sm *swim.Member) { l.m.memberGone(sm) }
 
 // Ended implements swim.Layer.
-func (l *layer) Ended(_ time.Time, sm *swim.Member) { l.m.memberEnded(sm.Name) }
+func (l *layer) Ended(_ time.Time, sm *swim.Member) { l.m.coalescer.ended(l.m.now, sm.Name) }
 
 // Doubted implements swim.Layer.
 func (l *layer) Doubted(_ time.Time, sm *swim.Member) { l.m.memberDoubted(sm) }

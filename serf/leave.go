@@ -160,8 +160,8 @@ func (m *Machine) stepLeave() {
 // end brings this node's life to its end; nothing that is held back is lost.
 func (m *Machine) end(s State) {
 	m.state = s
-	m.flushMembers()
-	m.flushUsers()
+	m.coalescer.flushMembers(m.now)
+	m.coalescer.flushUsers(m.now)
 }
 
 // End says that the driver is about to end this node's life without a leave: from now on

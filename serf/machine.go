@@ -65,8 +65,7 @@ type Machine struct {
 	leave  departure
 	prunes []pruned
 
-	held      []memberCoalescer
-	heldUsers []userCoalescer
+	coalescer coalescer // every event goes through it
 
 	coords   *coordinate.Client // nil: no coordinates
 	coordsOf map[string]*coord  // of the members that told theirs
@@ -76,7 +75,6 @@ type Machine struct {
 	counts Counts
 
 	timers      timers
-	told        []Event
 	updates     []QueryUpdate
 	keyChanges  []KeyChange
 	historyAsks []HistoryAsk
@@ -119,7 +117,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 		intents:    make(map[string]intent),
 		joins:      make(map[swim.DialID]joinKind),
 	}
-	m.held, m.heldUsers = memberCoalescers(&cfg), userCoalescers(&cfg)
+	m.coalescer = newCoalescer(&cfg, &m.timers, m)
 	m.names.members = &m.members
 	m.ahead.m = m
 	m.events.init(cfg.EventBuffer, cfg.EventClock)
@@ -143,7 +141,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 	m.timers.set(timerReconnect, now.Add(cfg.ReconnectInterval))
 	m.timers.set(timerQueues, now.Add(cfg.QueueCheckInterval))
 	m.enter()
-	m.flushMembers()
+	m.coalescer.flushMembers(now)
 	return m, nil
 }
 
@@ -203,14 +201,14 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.queryTimes.drop(&m.queryQueue, now)
 	m.asksDue()
 	m.askAgainDue()
-	m.flushDue()
+	m.coalescer.flushDue(now)
 	m.settle()
 }
 
 // settle does what an input has made possible but must not be done while swim
 // is at work.
 func (m *Machine) settle() {
-	defer m.tellEdges()
+	defer m.coalescer.flushEdges(m.now)
 	if len(m.prunes) > 0 {
 		m.pruneDue()
 	}
@@ -232,7 +230,7 @@ func (m *Machine) Deadline() time.Time {
 func (m *Machine) Output() *Output {
 	m.out.Output = m.swim.Output()
 	m.hideReconnects(m.out.Output)
-	m.out.Events, m.told = m.told, nil
+	m.out.Events = m.coalescer.take()
 	m.out.Queries, m.updates = m.updates, nil
 	m.out.KeyChanges, m.keyChanges = m.keyChanges, nil
 	m.out.HistoryAsks, m.historyAsks = m.historyAsks, nil
@@ -241,14 +239,6 @@ func (m *Machine) Output() *Output {
 
 // State is how far this node's own life has come.
 func (m *Machine) State() State { return m.state }
-
-// tell emits an event, to everybody unless it says to whom.
-func (m *Machine) tell(e Event) {
-	if e.To == 0 {
-		e.To = everybody
-	}
-	m.told = append(m.told, e)
-}
 
 // Swim is the membership machine below, for its views only (Local, Member, Each,
 // Health, …): its inputs are this machine's alone.

@@ -151,7 +151,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 		m.setStatus(r, StatusLeft)
 		m.endRestart(r.Name())
 		m.trace(swim.Trace{Kind: TraceMemberLeave, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
-		m.leaveEvent(r, sm.State == wire.StateLeft && sm.Native > 0)
+		m.coalescer.left(m.now, r, sm.State == wire.StateLeft && sm.Native > 0)
 	case StatusAlive:
 		m.setStatus(r, StatusFailed)
 		m.wantTries()
@@ -179,13 +179,13 @@ func (m *Machine) memberUpdated(sm *swim.Member) {
 	m.changes++
 	m.noteRestart(r, before.Meta())
 	m.trace(swim.Trace{Kind: TraceMemberUpdate, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
-	m.memberEvent(EventMemberUpdate, r, &before)
+	m.coalescer.member(m.now, EventMemberUpdate, r, &before)
 }
 
 // tellMember traces and emits a member event.
 func (m *Machine) tellMember(t EventType, k swim.TraceKind, r *member) {
 	m.trace(swim.Trace{Kind: k, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
-	m.memberEvent(t, r, nil)
+	m.coalescer.member(m.now, t, r, nil)
 }
 
 // eraseMember removes the member at place i for good.
@@ -196,7 +196,7 @@ func (m *Machine) eraseMember(i int) {
 	m.changes++
 	m.endRestart(mem.Name())
 	m.forgetCoordinate(mem.Name())
-	m.memberEvent(EventMemberReap, mem, nil)
+	m.coalescer.member(m.now, EventMemberReap, mem, nil)
 }
 
 // sinceStatus is how long a member has had its status.

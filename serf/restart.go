@@ -142,7 +142,7 @@ func (m *Machine) backInTime(r *member) bool {
 	m.trace(swim.Trace{Kind: TraceRestartBack, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
 	m.noteRestart(r, x.before.Meta())
 	if !m.sameFace(&x.before, r) {
-		m.memberEvent(EventMemberUpdate, r, &x.before)
+		m.coalescer.member(m.now, EventMemberUpdate, r, &x.before)
 	}
 	return true
 }

@@ -1,6 +1,7 @@
 package serf
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/ibuki-dev/ibuki/wire"
@@ -59,4 +60,15 @@ func (m *Machine) tellTags(tags []wire.Tag) error {
 	// If swim told of the update this finds nothing new.
 	m.memberUpdated(m.swim.Local())
 	return nil
+}
+
+// ClusterTag is the tag by which a member says to which cluster it belongs. (P245)
+const ClusterTag = "ibuki-cluster"
+
+// clusterOf is the value of ClusterTag in metadata, "" if there is none.
+func (m *Machine) clusterOf(meta []byte) string {
+	if !bytes.Contains(meta, []byte(ClusterTag)) {
+		return ""
+	}
+	return findTag(m.decodeTags(meta), ClusterTag)
 }

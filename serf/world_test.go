@@ -297,7 +297,7 @@ func (n *node) wantStatus(o *node, want Status) {
 // wantFold checks that the events told so far add up to the members.
 func (n *node) wantFold() {
 	n.w.t.Helper()
-	n.flushMembers()
+	n.coalescer.flushMembers(n.now)
 	n.act()
 	members := n.Members()
 	if len(members) != len(n.live) {
