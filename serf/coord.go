@@ -10,11 +10,6 @@ import (
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-// newCoordinates returns the client that follows this node's own coordinate.
-func newCoordinates(rng *rand.Rand) (*coordinate.Client, error) {
-	return coordinate.New(coordinate.Default(), rng)
-}
-
 // dimensions is that of the default settings, which all Serf nodes have.
 const dimensions = 8
 
@@ -24,65 +19,110 @@ type coord struct {
 	err, adjustment, heightOf float64
 }
 
-// appendCoordinate appends what rides in an ack (P121).
-func (m *Machine) appendCoordinate(dst []byte) []byte {
-	if m.coords == nil {
+// coordinates are this node's own coordinate and those of its peers. The zero value has
+// none.
+type coordinates struct {
+	client *coordinate.Client // follows the own one; nil: there are no coordinates
+	of     map[string]*coord  // the members' that sent theirs
+	vec    []float64          // scratch, for one coordinate
+	before []float64          // scratch, for this node's own one
+}
+
+func newCoordinates(rng *rand.Rand) (coordinates, error) {
+	client, err := coordinate.New(coordinate.Default(), rng)
+	return coordinates{client: client, of: make(map[string]*coord)}, err
+}
+
+// append appends what rides in an ack (P121).
+func (c *coordinates) append(dst []byte) []byte {
+	if c.client == nil {
 		return dst
 	}
-	c := wire.Coordinate(m.coords.Get())
-	return c.AppendTo(dst)
+	own := wire.Coordinate(c.client.Get())
+	return own.AppendTo(dst)
+}
+
+// decode reads a peer's coordinate, which is valid until the next call.
+func (c *coordinates) decode(payload []byte) (wire.Coordinate, error) {
+	peer := wire.Coordinate{Vec: c.vec[:0]}
+	err := peer.Decode(payload)
+	if err == nil {
+		c.vec = peer.Vec
+	}
+	return peer, err
+}
+
+// observe takes a ping's round-trip time to a member, and its coordinate. It returns how
+// far that moved this node's own one.
+func (c *coordinates) observe(name string, peer wire.Coordinate, rtt time.Duration) (moved time.Duration, err error) {
+	before := c.client.Get()
+	c.before = append(c.before[:0], before.Vec...)
+	before.Vec = c.before // Update writes into its own
+	after, err := c.client.Update(name, coordinate.Coordinate(peer), rtt)
+	if err != nil {
+		return 0, err
+	}
+	of := c.of[name]
+	if of == nil {
+		of = new(coord)
+		c.of[name] = of
+	}
+	*of = coord{err: peer.Error, adjustment: peer.Adjustment, heightOf: peer.Height}
+	copy(of.vec[:], peer.Vec)
+	return before.DistanceTo(after), nil
+}
+
+// forget drops what was measured of a member (P129).
+func (c *coordinates) forget(name string) {
+	if c.client != nil {
+		c.client.Forget(name)
+		delete(c.of, name)
+	}
+}
+
+// resets counts how often the own coordinate had to start over.
+func (c *coordinates) resets() (n int) {
+	if c.client != nil {
+		n = c.client.Resets()
+	}
+	return n
 }
 
 // observe takes a ping's round-trip time and the coordinate in its ack.
 func (m *Machine) observe(name string, rtt time.Duration, payload []byte) {
-	if m.coords == nil || len(payload) == 0 {
+	if m.coords.client == nil || len(payload) == 0 {
 		return
 	}
-	c := wire.Coordinate{Vec: m.vec[:0]}
-	if err := c.Decode(payload); err != nil {
+	peer, err := m.coords.decode(payload)
+	if err != nil {
 		m.trace(swim.Trace{Kind: TraceCoordinateBad, Level: swim.LevelError, Node: name, Err: err})
 		return
 	}
-	m.vec = c.Vec
 	mem := m.members.get(name)
 	if mem == nil {
 		return
 	}
-	before := m.coords.Get()
-	m.before = append(m.before[:0], before.Vec...)
-	before.Vec = m.before // Update writes into its own
-	after, err := m.coords.Update(mem.Name(), coordinate.Coordinate(c), rtt)
+	moved, err := m.coords.observe(mem.Name(), peer, rtt)
 	if err != nil {
 		m.trace(swim.Trace{Kind: TraceCoordinateRejected, Level: swim.LevelTrace, Node: name, Err: err})
 		return
 	}
-	m.countAdjustment(before, after, rtt)
-	of := m.coordsOf[mem.Name()]
-	if of == nil {
-		of = new(coord)
-		m.coordsOf[mem.Name()] = of
+	m.counts.Adjustments++
+	if rtt == 0 {
+		m.counts.ZeroRTT++
 	}
-	*of = coord{err: c.Error, adjustment: c.Adjustment, heightOf: c.Height}
-	copy(of.vec[:], c.Vec)
-}
-
-// forgetCoordinate drops what was measured of a member (P129).
-func (m *Machine) forgetCoordinate(name string) {
-	if m.coords != nil {
-		m.coords.Forget(name)
-		delete(m.coordsOf, name)
-	}
+	m.counts.Adjusted += moved
 }
 
 // Coordinate returns the network coordinate of a member (or of this node).
 func (m *Machine) Coordinate(name string) (wire.Coordinate, bool) {
-	if m.coords == nil {
+	if m.coords.client == nil {
 		return wire.Coordinate{}, false
 	}
 	if name == m.cfg.Swim.Name {
-		return wire.Coordinate(m.coords.Get().Clone()), true
+		return wire.Coordinate(m.coords.client.Get().Clone()), true
 	}
-	c := m.coordsOf[name]
+	c := m.coords.of[name]
 	if c == nil {
 		return wire.Coordinate{}, false
 	}

@@ -3,7 +3,6 @@ package serf
 import (
 	"time"
 
-	"github.com/ibuki-dev/ibuki/coordinate"
 	"github.com/ibuki-dev/ibuki/swim"
 )
 
@@ -43,14 +42,4 @@ func (m *Machine) countAnswer(isAck, duplicate bool) {
 	default:
 		c.Responses++
 	}
-}
-
-// countAdjustment counts a step of the coordinate from before, whose vector is in
-// memory of its own.
-func (m *Machine) countAdjustment(before, after coordinate.Coordinate, rtt time.Duration) {
-	m.counts.Adjustments++
-	if rtt == 0 {
-		m.counts.ZeroRTT++
-	}
-	m.counts.Adjusted += before.DistanceTo(after)
 }

@@ -103,10 +103,10 @@ func (m *Machine) leaveIntent(l *wire.Leave) bool {
 	case StatusFailed:
 		was := *mem
 		before := &was
-		if m.restarting(mem.Name()) {
+		if m.restarts.holds(mem.Name()) {
 			before = nil // as far as was told, it was alive
 		}
-		m.endRestart(mem.Name())
+		m.restarts.end(mem.Name())
 		m.setStatus(mem, StatusLeft)
 		m.trace(swim.Trace{Kind: TraceMemberLeaveForced, Level: swim.LevelInfo, Node: mem.Name(), Addr: mem.Addr()})
 		m.coalescer.member(m.now, EventMemberLeave, mem, before)

@@ -63,7 +63,7 @@ func (l *layer) MergeState(_ time.Time, from netip.AddrPort, state []byte, asked
 }
 
 // AppendAckPayload implements swim.Layer.
-func (l *layer) AppendAckPayload(dst []byte) []byte { return l.m.appendCoordinate(dst) }
+func (l *layer) AppendAckPayload(dst []byte) []byte { return l.m.coords.append(dst) }
 
 // PingDone implements swim.Layer.
 func (l *layer) PingDone(_ time.Time, name string, rtt time.Duration, payload []byte) {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/ibuki-dev/ibuki/coordinate"
 	"github.com/ibuki-dev/ibuki/swim"
 	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
@@ -58,7 +57,7 @@ type Machine struct {
 	ahead ahead
 
 	tries    tries
-	restarts restarts      // nil until there is one
+	restarts restarts
 	window   time.Duration // that this node has announced; 0: none
 	conflict conflict
 
@@ -67,10 +66,7 @@ type Machine struct {
 
 	coalescer coalescer // every event goes through it
 
-	coords   *coordinate.Client // nil: no coordinates
-	coordsOf map[string]*coord  // of the members that told theirs
-	vec      []float64          // scratch, for one coordinate
-	before   []float64          // scratch, for this node's own one
+	coords coordinates
 
 	counts Counts
 
@@ -120,13 +116,13 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 	m.coalescer = newCoalescer(&cfg, &m.timers, m)
 	m.names.members = &m.members
 	m.ahead.m = m
+	m.restarts = restarts{timers: &m.timers, trace: m.trace}
 	m.events.init(cfg.EventBuffer, cfg.EventClock)
 	m.queries.init(cfg.QueryBuffer, cfg.QueryClock)
 	m.asks.init()
 	m.answers.init()
 	if !cfg.NoCoordinates {
 		var err error
-		m.coordsOf = make(map[string]*coord)
 		if m.coords, err = newCoordinates(rng); err != nil {
 			return nil, err
 		}

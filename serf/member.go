@@ -39,7 +39,7 @@ func (m *Machine) public(r *member) Member {
 		Verdict:  r.verdict,
 		Degraded: r.degraded,
 
-		Restarting: r.status == StatusFailed && m.restarting(r.Name()),
+		Restarting: r.status == StatusFailed && m.restarts.holds(r.Name()),
 	}
 }
 
@@ -149,13 +149,13 @@ func (m *Machine) memberGone(sm *swim.Member) {
 	switch status {
 	case StatusLeaving:
 		m.setStatus(r, StatusLeft)
-		m.endRestart(r.Name())
+		m.restarts.end(r.Name())
 		m.trace(swim.Trace{Kind: TraceMemberLeave, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
 		m.coalescer.left(m.now, r, sm.State == wire.StateLeft && sm.Native > 0)
 	case StatusAlive:
 		m.setStatus(r, StatusFailed)
 		m.wantTries()
-		if !m.holdFailure(r, &before) { // P241
+		if !m.restarts.hold(m.now, r, &before) { // P241
 			m.tellMember(EventMemberFailed, TraceMemberFailed, r)
 		}
 	default:
@@ -194,8 +194,8 @@ func (m *Machine) eraseMember(i int) {
 	m.members.count(mem.status, -1)
 	m.members.remove(i)
 	m.changes++
-	m.endRestart(mem.Name())
-	m.forgetCoordinate(mem.Name())
+	m.restarts.end(mem.Name())
+	m.coords.forget(mem.Name())
 	m.coalescer.member(m.now, EventMemberReap, mem, nil)
 }
 

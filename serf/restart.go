@@ -69,7 +69,88 @@ type restart struct {
 
 // restarts are the announced ones, by name. Invariant: timerRestarts is set to the
 // earliest until.
-type restarts map[string]*restart
+type restarts struct {
+	byName map[string]*restart // nil until there is one
+	timers *timers
+	trace  func(swim.Trace)
+}
+
+// begin begins a window of d for a member.
+func (x *restarts) begin(now time.Time, r *member, d time.Duration) {
+	if x.byName == nil {
+		x.byName = make(map[string]*restart)
+	}
+	x.byName[r.Name()] = &restart{until: now.Add(d)}
+	x.arm()
+	x.trace(swim.Trace{Kind: TraceRestartSoon, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr(), Dur: d})
+}
+
+// end forgets the window of a member.
+func (x *restarts) end(name string) {
+	if x.byName[name] != nil {
+		delete(x.byName, name)
+		x.arm()
+	}
+}
+
+func (x *restarts) arm() {
+	var at time.Time
+	// order-free: the earliest of all.
+	for _, w := range x.byName {
+		at = earlier(at, w.until)
+	}
+	x.timers.set(timerRestarts, at)
+}
+
+// hold reports whether the failure of r, which was before until now, is to be held back.
+func (x *restarts) hold(now time.Time, r, before *member) bool {
+	w := x.byName[r.Name()]
+	if w == nil || !w.until.After(now) {
+		return false
+	}
+	w.gone, w.before = true, *before
+	x.trace(swim.Trace{Kind: TraceRestartAway, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr(), Dur: w.until.Sub(now)})
+	return true
+}
+
+// back notes that a member is alive again. If its failure was held back, it returns the
+// member as it was before that.
+func (x *restarts) back(r *member) (before *member, held bool) {
+	w := x.byName[r.Name()]
+	if w == nil || !w.gone {
+		return nil, false
+	}
+	w.gone = false
+	x.trace(swim.Trace{Kind: TraceRestartBack, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
+	return &w.before, true
+}
+
+// holds reports whether a failure of a member is held back.
+func (x *restarts) holds(name string) bool {
+	w := x.byName[name]
+	return w != nil && w.gone
+}
+
+// due ends the windows that are over, and returns the members, sorted by name, whose
+// failures they held back.
+func (x *restarts) due(now time.Time) (failed []string) {
+	if !x.timers.due(timerRestarts, now) {
+		return nil
+	}
+	// order-free: sorted below.
+	for name, w := range x.byName {
+		if w.until.After(now) {
+			continue
+		}
+		if w.gone {
+			failed = append(failed, name)
+		}
+		delete(x.byName, name)
+	}
+	slices.Sort(failed)
+	x.arm()
+	return failed
+}
 
 // windowOf is the value of RestartTag in metadata, 0 if there is none that can be used.
 func (m *Machine) windowOf(meta []byte) time.Duration {
@@ -92,89 +173,32 @@ func (m *Machine) noteRestart(r *member, before []byte) {
 	d := m.windowOf(r.Meta())
 	switch {
 	case d == 0:
-		m.endRestart(r.Name())
+		m.restarts.end(r.Name())
 	case d != m.windowOf(before):
-		if m.restarts == nil {
-			m.restarts = make(restarts)
-		}
-		m.restarts[r.Name()] = &restart{until: m.now.Add(d)}
-		m.armRestarts()
-		m.trace(swim.Trace{Kind: TraceRestartSoon, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr(), Dur: d})
+		m.restarts.begin(m.now, r, d)
 	}
 }
 
-func (m *Machine) endRestart(name string) {
-	if m.restarts[name] != nil {
-		delete(m.restarts, name)
-		m.armRestarts()
-	}
-}
-
-func (m *Machine) armRestarts() {
-	var at time.Time
-	// order-free: the earliest of all.
-	for _, x := range m.restarts {
-		at = earlier(at, x.until)
-	}
-	m.timers.set(timerRestarts, at)
-}
-
-// holdFailure reports whether the failure of r, which was before until now, is not to
-// be told yet.
-func (m *Machine) holdFailure(r, before *member) bool {
-	x := m.restarts[r.Name()]
-	if x == nil || !x.until.After(m.now) {
-		return false
-	}
-	x.gone, x.before = true, *before
-	m.trace(swim.Trace{Kind: TraceRestartAway, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr(), Dur: x.until.Sub(m.now)})
-	return true
-}
-
-// backInTime tells that a member is alive again whose failure was not told, and reports
-// whether it is one. (P242)
+// backInTime reports whether a member that is alive again is one whose failure was held
+// back: there is at most an update to tell. (P242)
 func (m *Machine) backInTime(r *member) bool {
-	x := m.restarts[r.Name()]
-	if x == nil || !x.gone {
+	before, held := m.restarts.back(r)
+	if !held {
 		return false
 	}
-	x.gone = false
-	m.trace(swim.Trace{Kind: TraceRestartBack, Level: swim.LevelInfo, Node: r.Name(), Addr: r.Addr()})
-	m.noteRestart(r, x.before.Meta())
-	if !m.sameFace(&x.before, r) {
-		m.coalescer.member(m.now, EventMemberUpdate, r, &x.before)
+	m.noteRestart(r, before.Meta())
+	if !m.sameFace(before, r) {
+		m.coalescer.member(m.now, EventMemberUpdate, r, before)
 	}
 	return true
 }
 
-// restarting reports whether a failure is held back.
-func (m *Machine) restarting(name string) bool {
-	x := m.restarts[name]
-	return x != nil && x.gone
-}
-
-// restartsDue ends the windows that are over.
+// restartsDue tells the failures that were held back until now.
 func (m *Machine) restartsDue() {
-	if !m.timers.due(timerRestarts, m.now) {
-		return
+	for _, name := range m.restarts.due(m.now) {
+		m.changes++
+		m.tellMember(EventMemberFailed, TraceMemberFailed, m.members.get(name))
 	}
-	var over []string
-	// order-free: sorted below.
-	for name, x := range m.restarts {
-		if !x.until.After(m.now) {
-			over = append(over, name)
-		}
-	}
-	slices.Sort(over)
-	for _, name := range over {
-		gone := m.restarts[name].gone
-		delete(m.restarts, name)
-		if gone {
-			m.changes++
-			m.tellMember(EventMemberFailed, TraceMemberFailed, m.members.get(name))
-		}
-	}
-	m.armRestarts()
 }
 
 // ownTags are the tags that this node is to have with those that it has for itself.

@@ -18,10 +18,7 @@ func (m *Machine) Stats() Stats {
 		HealthScore: m.swim.Health(),
 		MemberTime:  m.clock.time(), EventTime: m.eventClock.time(), QueryTime: m.queryClock.time(),
 		IntentQueue: m.intentQueue.Len(), EventQueue: m.eventQueue.Len(), QueryQueue: m.queryQueue.Len(),
-		Encrypted: m.cfg.Keyring != nil,
-	}
-	if m.coords != nil {
-		s.CoordinateResets = m.coords.Resets()
+		Encrypted: m.cfg.Keyring != nil, CoordinateResets: m.coords.resets(),
 	}
 	return s
 }
