@@ -113,7 +113,7 @@ func (m *Machine) handleQuery(from netip.AddrPort, msg []byte) error {
 		return err
 	}
 	if m.takeQuery(q) {
-		m.passOn(&m.queryQueue, m.queryTimes.add(q, m.now, m.cfg.MaxQueueDepth), msg)
+		m.passOn(&m.queues.query, m.queues.times.add(q, m.now, m.cfg.MaxQueueDepth), msg)
 	}
 	return nil
 }
@@ -237,7 +237,9 @@ func (m *Machine) send(a *answer, r *wire.QueryResponse) {
 	}
 	m.buf = r.AppendTo(m.buf[:0])
 	if r.Flags&wire.QueryFlagAck == 0 {
-		m.keepAnswer(a, m.buf)
+		if !m.cfg.Swim.Plain {
+			m.answers.keep(a, m.buf)
+		}
 		if m.streamAnswer(a, m.buf) {
 			return
 		}

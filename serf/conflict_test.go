@@ -24,7 +24,7 @@ func TestP100_ConflictOfOthers(t *testing.T) {
 	if !n.logged("serf: Name conflict for 'b' both 10.8.1.98:7946 and 10.7.7.7:7946 are claiming") {
 		t.Error(n.log)
 	}
-	if n.queryQueue.Len() != 0 {
+	if n.queues.query.Len() != 0 {
 		t.Error("a query was started")
 	}
 }
@@ -115,13 +115,13 @@ func TestP101_OwnConflictStartsAVote(t *testing.T) {
 		t.Error(n.log)
 	}
 	var q wire.Query
-	out := n.queued(&n.queryQueue)
+	out := n.queued(&n.queues.query)
 	if len(out) != 1 || q.Decode(out[0][2:], nil) != nil || q.Name != "_serf_conflict" || string(q.Payload) != "self" {
 		t.Errorf("%q", out)
 	}
 	n = alone(t, func(c *Config) { c.NoConflictResolution = true })
 	n.claim("self")
-	if n.queryQueue.Len() != 0 || !n.logged("(Resolution enabled: false)") {
+	if n.queues.query.Len() != 0 || !n.logged("(Resolution enabled: false)") {
 		t.Error("a vote although that is off")
 	}
 }
@@ -131,8 +131,8 @@ func TestP105_OneVoteAtATime(t *testing.T) {
 	for range 5 {
 		n.claim("self")
 	}
-	if n.queryQueue.Len() != 1 {
-		t.Errorf("%d queries", n.queryQueue.Len())
+	if n.queues.query.Len() != 1 {
+		t.Errorf("%d queries", n.queues.query.Len())
 	}
 	n.wait(time.Minute)
 	n.claim("self")

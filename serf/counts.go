@@ -25,7 +25,7 @@ type Counts struct {
 // Counts returns the totals so far.
 func (m *Machine) Counts() Counts {
 	c := m.counts
-	c.Swim = m.swim.Counts()
+	c.Swim, c.Sent, c.SentBytes = m.swim.Counts(), m.queues.sent, m.queues.sentBytes
 	return c
 }
 

@@ -140,7 +140,7 @@ func (m *Machine) UserEvent(now time.Time, name string, payload []byte, coalesce
 	}
 	m.eventClock.tick()
 	if !long {
-		m.push(&m.eventQueue, "", m.buf, nil)
+		m.push(&m.queues.event, "", m.buf, nil)
 	}
 	m.takeUserEvent(&e)
 	if long { // after it is in what a push/pull tells
@@ -166,7 +166,7 @@ func (m *Machine) handleUserEvent(from netip.AddrPort, msg []byte) error {
 		if 1+len(msg) > m.packetBudget() && !m.cfg.Swim.Plain {
 			m.swim.SpreadLong(msg)
 		} else {
-			m.passOn(&m.eventQueue, "", msg)
+			m.passOn(&m.queues.event, "", msg)
 		}
 	}
 	return nil

@@ -37,8 +37,8 @@ func TestP232_LongEvents(t *testing.T) {
 				told++
 			}
 		}
-		if told != 1 || n.eventQueue.Len() != 0 {
-			t.Errorf("%s was told %d times; %d wait", n.name(), told, n.eventQueue.Len())
+		if told != 1 || n.queues.event.Len() != 0 {
+			t.Errorf("%s was told %d times; %d wait", n.name(), told, n.queues.event.Len())
 		}
 	}
 	if err := ns[4].UserEvent(w.now, "long", []byte(long), false); err == nil {

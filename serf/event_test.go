@@ -33,7 +33,7 @@ func TestP80_LocalEventsHaveTimesOfTheirOwn(t *testing.T) {
 		t.Errorf("times %v", times)
 	}
 	n.wantEvents("user deploy=same", "user deploy=same", "user deploy=same")
-	if n.eventQueue.Len() != 3 {
+	if n.queues.event.Len() != 3 {
 		t.Error("not all are broadcast")
 	}
 }
@@ -61,8 +61,8 @@ func TestP81_SameEventOnce(t *testing.T) {
 		n.gets(&wire.UserEvent{LTime: 6, Name: "a", Payload: []byte("1")})
 	}
 	n.wantEvents("user a=1", "user a=2", "user b=1", "user a=1")
-	if n.eventQueue.Len() != 4 {
-		t.Errorf("%d passed on", n.eventQueue.Len())
+	if n.queues.event.Len() != 4 {
+		t.Errorf("%d passed on", n.queues.event.Len())
 	}
 }
 
@@ -97,7 +97,7 @@ func TestP84_PassedOnAsItCame(t *testing.T) {
 	// Keys in another order, and one that nobody knows.
 	msg := []byte("\x08\x03\x84\xa4Name\xa1e\xa5LTime\x05\xa7Payload\xa1p\xa7Unknown\xc3")
 	n.packet(msg)
-	out := n.queued(&n.eventQueue)
+	out := n.queued(&n.queues.event)
 	if len(out) != 1 || !bytes.Equal(out[0], msg) {
 		t.Errorf("%q", out)
 	}
@@ -133,7 +133,7 @@ func TestBugF_EventLargerThanAPacket(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "packet limit") {
 		t.Error(err)
 	}
-	if n.eventQueue.Len() != 0 || n.eventClock.time() != 1 {
+	if n.queues.event.Len() != 0 || n.eventClock.time() != 1 {
 		t.Error("it left traces")
 	}
 	// The largest that is taken does get out.
@@ -179,7 +179,7 @@ func TestBugE_StateEventsAreSorted(t *testing.T) {
 	}
 	n.hears(wire.SerfState{EventLTime: 514, Events: []wire.EventsAt{at(512, "x512"), at(513, "x513"), at(510, "x510", "y510"), at(511, "x511")}})
 	n.wantEvents("user x510=", "user y510=", "user x511=", "user x512=", "user x513=")
-	if n.eventQueue.Len() != 0 {
+	if n.queues.event.Len() != 0 {
 		t.Error("events of a push/pull were passed on")
 	}
 }
@@ -320,7 +320,7 @@ func TestOversizedEventsFromOutside(t *testing.T) {
 	if got := n.take(); len(got) != 1 || !strings.HasPrefix(got[0], "user ok=") {
 		t.Errorf("%.40q", got)
 	}
-	if n.eventQueue.Len() != 0 {
+	if n.queues.event.Len() != 0 {
 		t.Error("it waits for a packet that cannot be")
 	}
 }

@@ -124,5 +124,5 @@ func (m *Machine) sendJoinIntent() {
 	m.joinIntent(&j, true)
 	m.buf = append(m.buf[:0], byte(wire.TypeUser))
 	m.buf = j.AppendTo(m.buf)
-	m.push(&m.intentQueue, j.Node, m.buf, nil)
+	m.push(&m.queues.intent, j.Node, m.buf, nil)
 }

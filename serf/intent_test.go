@@ -29,15 +29,15 @@ func TestP71_OnlyNewerIntentsCount(t *testing.T) {
 	n.alive("b", 1)
 	n.gets(&wire.Join{LTime: 5, Node: "b"})
 	n.want("b", StatusAlive, 5)
-	if got := len(n.queued(&n.intentQueue)); got != 1 {
+	if got := len(n.queued(&n.queues.intent)); got != 1 {
 		t.Errorf("%d queued, want 1", got)
 	}
 	for _, old := range []wire.LTime{4, 5} {
-		n.intentQueue = broadcast.Queue{}
+		n.queues.intent = broadcast.Queue{}
 		n.gets(&wire.Leave{LTime: old, Node: "b"})
 		n.gets(&wire.Join{LTime: old, Node: "b"})
 		n.want("b", StatusAlive, 5)
-		if got := n.intentQueue.Len(); got != 0 {
+		if got := n.queues.intent.Len(); got != 0 {
 			t.Errorf("an old intent was passed on")
 		}
 	}
@@ -48,7 +48,7 @@ func TestP72_IntentBeforeTheMember(t *testing.T) {
 	n.gets(&wire.Join{LTime: 5, Node: "j"})
 	n.gets(&wire.Leave{LTime: 6, Node: "l"})
 	n.gets(&wire.Leave{LTime: 3, Node: "j"}) // older: forgotten
-	if got := n.intentQueue.Len(); got != 2 {
+	if got := n.queues.intent.Len(); got != 2 {
 		t.Errorf("%d passed on, want 2", got)
 	}
 	n.alive("j", 1)
@@ -77,7 +77,7 @@ func TestP73_RefutesAStaleLeave(t *testing.T) {
 	n.alive("b", 1)
 	n.gets(&wire.Leave{LTime: 40, Node: "self"})
 	n.want("self", StatusAlive, 41)
-	out := n.queued(&n.intentQueue)
+	out := n.queued(&n.queues.intent)
 	if len(out) != 1 {
 		t.Fatalf("%d messages, want the join intent alone", len(out))
 	}
@@ -119,7 +119,7 @@ func TestP74_LeaveIntentByStatus(t *testing.T) {
 		n.gets(&wire.Leave{LTime: 10, Node: "b"})
 		n.want("b", tc.want, 10)
 		n.wantEvents(tc.events...)
-		if n.intentQueue.Len() != 1 {
+		if n.queues.intent.Len() != 1 {
 			t.Errorf("%s: not passed on", tc.name)
 		}
 	}
@@ -189,7 +189,7 @@ func TestP77_MergeWitnessesAndOrders(t *testing.T) {
 	if in := n.intents["unlisted"]; !in.leave || in.ltime != 1 {
 		t.Errorf("%+v", in)
 	}
-	if n.intentQueue.Len() != 1 { // the join intent of the first packet
+	if n.queues.intent.Len() != 1 { // the join intent of the first packet
 		t.Error("what came in a push/pull was passed on")
 	}
 }

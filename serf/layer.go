@@ -35,7 +35,7 @@ func (l *layer) Fresh(dst [][]byte, overhead, limit int) [][]byte {
 }
 
 // Waiting implements swim.Layer.
-func (l *layer) Waiting(overhead int) (fresh, all int) { return l.m.waiting(overhead) }
+func (l *layer) Waiting(overhead int) (fresh, all int) { return l.m.queues.waiting(overhead) }
 
 // AppendPart implements swim.Layer.
 func (l *layer) AppendPart(dst []byte, in func(string) bool, all bool) []byte {
@@ -141,7 +141,7 @@ func (m *Machine) handleJoin(from netip.AddrPort, msg []byte) error {
 		return err
 	}
 	if m.joinIntent(j, true) {
-		m.passOn(&m.intentQueue, j.Node, msg)
+		m.passOn(&m.queues.intent, j.Node, msg)
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func (m *Machine) handleLeave(from netip.AddrPort, msg []byte) error {
 		return err
 	}
 	if m.leaveIntent(l) {
-		m.passOn(&m.intentQueue, l.Node, msg)
+		m.passOn(&m.queues.intent, l.Node, msg)
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (m *Machine) hastenLeave() {
 func (m *Machine) sendLeaveIntent(l *wire.Leave, done func()) {
 	m.buf = append(m.buf[:0], byte(wire.TypeUser))
 	m.buf = l.AppendTo(m.buf)
-	m.push(&m.intentQueue, l.Node, m.buf, done)
+	m.push(&m.queues.intent, l.Node, m.buf, done)
 }
 
 // stepLeave goes on with a leave as far as it can. It is called after every

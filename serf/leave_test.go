@@ -79,7 +79,7 @@ func TestP60_LeaveUnheard(t *testing.T) {
 	n := alone(t, nil)
 	n.alive("b", 1)
 	n.w.drop = func(_, _ *node, _ []byte) bool { return true }
-	n.intentQueue.Push("x", make([]byte, 10), nil)
+	n.queues.intent.Push("x", make([]byte, 10), nil)
 	n.timers.stop(timerReconnect)
 	n.leaves()
 	n.wait(2*n.cfg.BroadcastTimeout + n.cfg.LeavePropagateDelay)
@@ -370,7 +370,7 @@ func TestP67_ForceLeaveOfALiveNode(t *testing.T) {
 func TestP66_ForceLeaveOfAnUnknownName(t *testing.T) {
 	n := alone(t, nil)
 	n.forces("nosuchnode", false)
-	if n.intentQueue.Len() != 0 {
+	if n.queues.intent.Len() != 0 {
 		t.Error("it is told to nobody")
 	}
 	w := newWorld(t)
@@ -446,11 +446,11 @@ func TestLostForceLeaveIsAnswered(t *testing.T) {
 	if m := n.Local(); m.LTime <= 15 || m.LTime <= before || m.Status != StatusAlive {
 		t.Errorf("%v at %d", m.Status, m.LTime)
 	}
-	if n.intentQueue.Len() != 1 {
+	if n.queues.intent.Len() != 1 {
 		t.Error("it is not told")
 	}
 	n.hears(wire.SerfState{LTime: 20, Status: []wire.StatusLTime{{Node: "self", LTime: 15}}})
-	if n.intentQueue.Len() != 1 {
+	if n.queues.intent.Len() != 1 {
 		t.Error("an older time is answered too")
 	}
 }
@@ -538,9 +538,9 @@ func TestPruneIsNotOvertaken(t *testing.T) {
 	n.forces("b", true)
 	n.wantEvents("member-leave b", "member-reap b")
 	var prune wire.Leave
-	n.push(&n.intentQueue, "b", (&wire.Leave{LTime: first.LTime + 1, Node: "b", Prune: true}).AppendTo([]byte{byte(wire.TypeUser)}), nil)
+	n.push(&n.queues.intent, "b", (&wire.Leave{LTime: first.LTime + 1, Node: "b", Prune: true}).AppendTo([]byte{byte(wire.TypeUser)}), nil)
 	n.gets(&wire.Leave{LTime: first.LTime, Node: "b"})
-	out := n.queued(&n.intentQueue)
+	out := n.queued(&n.queues.intent)
 	if len(out) != 1 {
 		t.Fatalf("%d broadcasts", len(out))
 	}

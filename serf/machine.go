@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/swim"
-	"github.com/ibuki-dev/ibuki/swim/broadcast"
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
@@ -40,19 +39,18 @@ type Machine struct {
 	names   names
 	intents map[string]intent
 
-	intentQueue, eventQueue, queryQueue broadcast.Queue
-	heardFrom                           netip.AddrPort // who sent the message that is being handled
+	queues    queues
+	heardFrom netip.AddrPort // who sent the message that is being handled
 
 	joins   map[swim.DialID]joinKind
 	merging joinKind // of the exchange that is being merged
 	merged  bool     // that exchange went well
 	synced  bool     // some other node's state was merged, in this life or a former one
 
-	events     eventBuffer
-	queries    queryBuffer
-	asks       asks    // queries of this node that are running
-	answers    answers // queries of others that this node may still answer
-	queryTimes queuedQueries
+	events  eventBuffer
+	queries queryBuffer
+	asks    asks    // queries of this node that are running
+	answers answers // queries of others that this node may still answer
 
 	ahead ahead
 
@@ -71,7 +69,6 @@ type Machine struct {
 	counts Counts
 
 	timers      timers
-	updates     []QueryUpdate
 	keyChanges  []KeyChange
 	historyAsks []HistoryAsk
 	out         Output
@@ -119,7 +116,7 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 	m.restarts = restarts{timers: &m.timers, trace: m.trace}
 	m.events.init(cfg.EventBuffer, cfg.EventClock)
 	m.queries.init(cfg.QueryBuffer, cfg.QueryClock)
-	m.asks.init()
+	m.asks.init(m.isNative)
 	m.answers.init()
 	if !cfg.NoCoordinates {
 		var err error
@@ -194,9 +191,11 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.windowDue()
 	m.queuesDue()
 	m.ahead.checkDue()
-	m.queryTimes.drop(&m.queryQueue, now)
+	m.queues.dropOver(now)
 	m.asksDue()
-	m.askAgainDue()
+	for _, a := range m.asks.againDue(now) {
+		m.askAgain(a)
+	}
 	m.coalescer.flushDue(now)
 	m.settle()
 }
@@ -217,8 +216,7 @@ func (m *Machine) settle() {
 func (m *Machine) Deadline() time.Time {
 	at := earlier(m.swim.Deadline(), m.timers.next())
 	at = earlier(at, m.asks.next())
-	at = earlier(at, m.queryTimes.next())
-	at = earlier(at, m.nextAskAgain())
+	at = earlier(at, m.queues.times.next())
 	return earlier(at, m.nextPrune())
 }
 
@@ -227,10 +225,16 @@ func (m *Machine) Output() *Output {
 	m.out.Output = m.swim.Output()
 	m.hideReconnects(m.out.Output)
 	m.out.Events = m.coalescer.take()
-	m.out.Queries, m.updates = m.updates, nil
+	m.out.Queries = m.asks.take()
 	m.out.KeyChanges, m.keyChanges = m.keyChanges, nil
 	m.out.HistoryAsks, m.historyAsks = m.historyAsks, nil
 	return &m.out
+}
+
+// isNative reports whether a member is known and native.
+func (m *Machine) isNative(name string) bool {
+	sm := m.swim.Member(name)
+	return sm != nil && sm.Native > 0
 }
 
 // State is how far this node's own life has come.

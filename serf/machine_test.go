@@ -54,7 +54,7 @@ func TestVersionsAreAnnounced(t *testing.T) {
 func TestP46_OrderOfBroadcasts(t *testing.T) {
 	n := alone(t, nil)
 	n.alive("b", 1)
-	n.intentQueue, n.eventQueue, n.queryQueue = broadcast.Queue{}, broadcast.Queue{}, broadcast.Queue{}
+	n.queues.intent, n.queues.event, n.queues.query = broadcast.Queue{}, broadcast.Queue{}, broadcast.Queue{}
 	n.fire("ev", strings.Repeat("e", 300))
 	n.asks("q", strings.Repeat("q", 300), QueryParam{})
 	n.gets(&wire.Join{LTime: 9, Node: "b"})
@@ -111,7 +111,7 @@ func TestIntentsSupersede(t *testing.T) {
 		n.gets(&wire.Join{LTime: wire.LTime(2 * i), Node: "b"})
 		n.gets(&wire.Leave{LTime: wire.LTime(2*i + 1), Node: "b"})
 	}
-	if got := n.intentQueue.Len(); got != 1 {
+	if got := n.queues.intent.Len(); got != 1 {
 		t.Errorf("%d intents about one node", got)
 	}
 }

@@ -134,7 +134,7 @@ func (m *Machine) addMember(i int, sm *swim.Member) {
 // for the intents to say, unless the node itself said it: its leave intent may
 // have been lost or overtaken, and it has not failed for that.
 func (m *Machine) memberGone(sm *swim.Member) {
-	m.goneFromAsks(sm.Name)
+	m.asks.gone(sm.Name)
 	i, known := m.members.find(sm.Name)
 	if !known {
 		return

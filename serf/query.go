@@ -37,13 +37,28 @@ type ask struct {
 	pause    time.Duration
 }
 
-// asks are the running queries. Invariant: order has those of byID, by deadline.
+// asks are the running queries, and what has become known of them. Invariant: order has
+// those of byID, by deadline.
 type asks struct {
-	byID  map[QueryID]*ask
-	order []*ask
+	byID    map[QueryID]*ask
+	order   []*ask
+	updates []QueryUpdate
+
+	native func(member string) bool
 }
 
-func (a *asks) init() { a.byID = make(map[QueryID]*ask) }
+func (a *asks) init(native func(string) bool) {
+	a.byID, a.native = make(map[QueryID]*ask), native
+}
+
+// update puts an update out.
+func (a *asks) update(u QueryUpdate) { a.updates = append(a.updates, u) }
+
+// take returns the updates since the last call.
+func (a *asks) take() (updates []QueryUpdate) {
+	updates, a.updates = a.updates, nil
+	return updates
+}
 
 func (a *asks) add(q *ask) {
 	a.byID[q.id] = q
@@ -56,12 +71,18 @@ func (a *asks) add(q *ask) {
 	a.order = slices.Insert(a.order, i, q)
 }
 
-// next is when the first of them ends, zero if there is none.
+// next is when the first of them ends or is to be asked again, zero if there is none.
 func (a *asks) next() time.Time {
-	if len(a.order) == 0 {
-		return time.Time{}
+	var at time.Time
+	for i, q := range a.order {
+		if i == 0 {
+			at = q.deadline
+		}
+		if !q.again.IsZero() {
+			at = earlier(at, q.again)
+		}
 	}
-	return a.order[0].deadline
+	return at
 }
 
 // remove takes one out before its time.
@@ -102,9 +123,9 @@ func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.push(&m.queryQueue, m.queryTimes.add(q, m.now, m.cfg.MaxQueueDepth), msg, nil)
+	m.push(&m.queues.query, m.queues.times.add(q, m.now, m.cfg.MaxQueueDepth), msg, nil)
 	m.takeQuery(q) // P99
-	m.endIfHeard(a)
+	m.asks.endIfHeard(a)
 	return a, nil
 }
 
@@ -205,7 +226,7 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 	}
 	isAck := r.Flags&wire.QueryFlagAck != 0
 	if isAck && r.Flags&wire.QueryFlagSay != 0 {
-		defer m.heard(a, r.From, true, true)
+		defer m.asks.heard(a, r.From, true, true)
 		if a.acks == nil {
 			return
 		}
@@ -237,8 +258,8 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 	if !isAck {
 		u.Kind, u.Payload, u.Outcome = QueryResponse, bytes.Clone(r.Payload), outcomeOf(r.Flags)
 	}
-	m.updates = append(m.updates, u)
-	m.heard(a, r.From, isAck, !isAck)
+	m.asks.update(u)
+	m.asks.heard(a, r.From, isAck, !isAck)
 }
 
 func (m *Machine) traceResponse(k swim.TraceKind, l swim.TraceLevel, r *wire.QueryResponse) {
@@ -256,6 +277,6 @@ func (m *Machine) asksDue() {
 			m.conflictOver()
 			continue
 		}
-		m.endAsk(a)
+		m.asks.end(a)
 	}
 }

@@ -73,72 +73,73 @@ func (m *Machine) tagsPass(mem *member, tags []wire.Tag, filters []*regexp.Regex
 // heard takes what came from a member, and ends the query if that was the last
 // thing to come. An answer of a plain member is all there is to wait for: its ack
 // was sent before, and is not sent twice.
-func (m *Machine) heard(a *ask, from string, ack, answer bool) {
+func (s *asks) heard(a *ask, from string, ack, answer bool) {
 	w, ok := a.waits[from]
 	if !ok {
 		return
 	}
 	w.ack, w.answer = w.ack && !ack, w.answer && !answer
 	if !w.answer && w.ack {
-		sm := m.swim.Member(from)
-		w.ack = sm != nil && sm.Native > 0
+		w.ack = s.native(from)
 	}
 	if w.ack || w.answer {
 		a.waits[from] = w
 		return
 	}
 	delete(a.waits, from)
-	m.endIfHeard(a)
+	s.endIfHeard(a)
 }
 
 // endIfHeard ends a query of which nothing is to come any more.
-func (m *Machine) endIfHeard(a *ask) {
+func (s *asks) endIfHeard(a *ask) {
 	if a.waits == nil || len(a.waits) > 0 {
 		return
 	}
-	m.asks.remove(a)
-	m.endAsk(a)
+	s.remove(a)
+	s.end(a)
 }
 
-// endAsk tells that a query is over, and who is missing.
-func (m *Machine) endAsk(a *ask) {
+// end puts out that a query is over, and whose answers are missing.
+func (s *asks) end(a *ask) {
 	u := QueryUpdate{ID: a.id, Kind: QueryDone, Expected: a.expected, Missing: a.gone}
 	// order-free: sorted below.
 	for name := range a.waits {
 		u.Missing = append(u.Missing, name)
 	}
 	slices.Sort(u.Missing)
-	m.updates = append(m.updates, u)
+	s.update(u)
 }
 
-// goneFromAsks: a member that is gone will not answer. It is missing all the same.
-func (m *Machine) goneFromAsks(name string) {
-	for _, a := range slices.Clone(m.asks.order) {
+// gone: a member that is gone will not answer. Its answer is missing all the same.
+func (s *asks) gone(name string) {
+	for _, a := range slices.Clone(s.order) {
 		if w, ok := a.waits[name]; ok {
 			delete(a.waits, name)
 			if w.answer {
 				a.gone = append(a.gone, name)
 			}
-			m.endIfHeard(a)
+			s.endIfHeard(a)
 		}
 	}
 }
 
-// askAgainDue asks those again of whom nothing was heard. Members of whom an answer is
-// missing still are asked too: a native sends again what it has said.
-func (m *Machine) askAgainDue() {
-	for _, a := range m.asks.order {
-		if a.again.IsZero() || a.again.After(m.now) {
+// againDue returns the queries that are to be asked again, and says when they are next.
+func (s *asks) againDue(now time.Time) (due []*ask) {
+	for _, a := range s.order {
+		if a.again.IsZero() || a.again.After(now) {
 			continue
 		}
 		a.pause = min(2*a.pause, askAgainMost)
-		if a.again = m.now.Add(a.pause); !a.again.Before(a.deadline) {
+		if a.again = now.Add(a.pause); !a.again.Before(a.deadline) {
 			a.again = time.Time{}
 		}
-		m.askAgain(a)
+		due = append(due, a)
 	}
+	return due
 }
 
+// askAgain asks those members again that have not answered. Members that have acked only
+// are asked too: a native sends its answer again.
 func (m *Machine) askAgain(a *ask) {
 	var q wire.Query
 	if err := q.Decode(a.msg[2:], &m.names); err != nil {
@@ -162,17 +163,6 @@ func (m *Machine) askAgain(a *ask) {
 		m.swim.SendUser(mem.Addr(), mem.Name(), msg)
 		sent++
 	}
-}
-
-// nextAskAgain is when askAgainDue has something to do, zero if that is not known.
-func (m *Machine) nextAskAgain() time.Time {
-	var at time.Time
-	for _, a := range m.asks.order {
-		if !a.again.IsZero() {
-			at = earlier(at, a.again)
-		}
-	}
-	return at
 }
 
 // Decline says that nobody here will answer a query that came as an EventQuery. (P227)
@@ -217,13 +207,12 @@ func (m *Machine) askedAgain(q *wire.Query) {
 	}
 }
 
-// keepAnswer keeps an encoded answer for askedAgain.
-func (m *Machine) keepAnswer(a *answer, msg []byte) {
-	if !a.say || m.cfg.Swim.Plain || m.answers.bytes+len(msg) > maxKeptAnswers {
-		return
+// keep keeps an encoded answer for askedAgain.
+func (s *answers) keep(a *answer, msg []byte) {
+	if a.say && s.bytes+len(msg) <= maxKeptAnswers {
+		a.kept = slices.Clone(msg)
+		s.bytes += len(msg)
 	}
-	a.kept = slices.Clone(msg)
-	m.answers.bytes += len(msg)
 }
 
 // streamAnswer sends an answer that is too long for a packet, and reports whether

@@ -22,12 +22,12 @@ func TestP237_QueriesThatAreOverLeaveTheQueue(t *testing.T) {
 		want  int
 	}{{2999 * time.Millisecond, 3}, {time.Millisecond, 2}, {1999 * time.Millisecond, 2}, {time.Millisecond, 0}} {
 		n.wait(step.after)
-		if got := n.queryQueue.Len(); got != step.want {
+		if got := n.queues.query.Len(); got != step.want {
 			t.Errorf("%v later %d queries wait, want %d", step.after, got, step.want)
 		}
 	}
-	if len(n.queryTimes.order) != 0 {
-		t.Errorf("%d are remembered", len(n.queryTimes.order))
+	if len(n.queues.times.order) != 0 {
+		t.Errorf("%d are remembered", len(n.queues.times.order))
 	}
 }
 

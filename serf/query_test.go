@@ -83,12 +83,12 @@ func TestP90_QueryOncePerTimeAndNumber(t *testing.T) {
 	if !n.logged("received old query old from time 12 (current: 21)") {
 		t.Error(n.log)
 	}
-	if got := n.queryQueue.Len(); got != 3 {
+	if got := n.queues.query.Len(); got != 3 {
 		t.Errorf("%d passed on", got)
 	}
 	q.LTime, q.ID, q.Flags = 22, 9, wire.QueryFlagNoBroadcast
 	n.gets(&q)
-	if got := n.queryQueue.Len(); got != 3 {
+	if got := n.queues.query.Len(); got != 3 {
 		t.Error("passed on although it says not to")
 	}
 	id := n.asks("own", "", QueryParam{})
@@ -135,7 +135,7 @@ func TestP91_Filters(t *testing.T) {
 		if got := len(n.events) == 1; got != tc.pass {
 			t.Errorf("%s: %v", tc.name, got)
 		}
-		if n.queryQueue.Len() != 1 {
+		if n.queues.query.Len() != 1 {
 			t.Errorf("%s: not passed on", tc.name)
 		}
 	}

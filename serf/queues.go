@@ -34,7 +34,7 @@ func (m *Machine) push(q *broadcast.Queue, name string, msg []byte, done func())
 // queue for each message.
 func (m *Machine) queueFull(q *broadcast.Queue, n int) {
 	limit := m.cfg.MaxQueueDepth
-	m.trace(swim.Trace{Kind: TraceQueueFull, Level: swim.LevelWarn, From: m.queueName(q), N: n, Of: limit})
+	m.trace(swim.Trace{Kind: TraceQueueFull, Level: swim.LevelWarn, From: m.queues.name(q), N: n, Of: limit})
 	q.Prune(limit - limit/8)
 }
 
@@ -49,16 +49,6 @@ func (m *Machine) passOn(q *broadcast.Queue, name string, msg []byte) {
 	m.push(q, name, m.buf, nil)
 }
 
-func (m *Machine) queueName(q *broadcast.Queue) string {
-	switch q {
-	case &m.intentQueue:
-		return "Intent"
-	case &m.eventQueue:
-		return "Event"
-	}
-	return "Query"
-}
-
 // news tells swim that there is something to pass on. swim has to know the
 // time, and its own inputs have told it; but the commands of this machine have not.
 func (m *Machine) news(from netip.AddrPort) {
@@ -67,68 +57,14 @@ func (m *Machine) news(from netip.AddrPort) {
 	}
 }
 
-// queuesInOrder are the queues, the most important first.
-func (m *Machine) queuesInOrder() [3]*broadcast.Queue {
-	return [...]*broadcast.Queue{&m.intentQueue, &m.queryQueue, &m.eventQueue}
-}
-
-// takeFresh fills a packet with what was not sent yet. If there is more than
-// fits, each queue gets a share of the room (P222).
+// takeFresh fills a packet with what was not sent yet (P222).
 func (m *Machine) takeFresh(dst [][]byte, overhead, limit int) [][]byte {
-	fresh, _ := m.waiting(overhead)
-	transmits := m.swim.Transmits(m.members.len())
-	queues := m.queuesInOrder()
-	for i, q := range queues {
-		cost := q.FreshCost(overhead)
-		fresh -= cost // of those that come after
-		share := max(limit/(len(queues)-i), limit-fresh)
-		n := len(dst)
-		dst = q.TakeFresh(dst, overhead, share, transmits)
-		limit -= m.countSent(dst[n:], overhead)
-	}
-	return dst
+	return m.queues.takeFresh(dst, overhead, limit, m.swim.Transmits(m.members.len()))
 }
 
-// waiting is what the fresh and what all queued messages would cost.
-func (m *Machine) waiting(overhead int) (fresh, all int) {
-	for _, q := range m.queuesInOrder() {
-		fresh += q.FreshCost(overhead)
-		all += q.Cost(overhead)
-	}
-	return fresh, all
-}
-
-// countSent counts messages that were given out, and returns what they cost.
-func (m *Machine) countSent(sent [][]byte, overhead int) (cost int) {
-	for _, msg := range sent {
-		cost += overhead + len(msg)
-		m.counts.Sent++
-		m.counts.SentBytes += uint64(len(msg) - 1) // without swim's type
-	}
-	return cost
-}
-
-// takeBroadcasts fills a packet: intents, queries, user events (P46).
+// takeBroadcasts fills a packet (P46).
 func (m *Machine) takeBroadcasts(dst [][]byte, overhead, limit int) [][]byte {
-	transmits := m.swim.Transmits(m.members.len())
-	queues, rest := m.queuesInOrder(), 0
-	if !m.cfg.Swim.Plain {
-		_, rest = m.waiting(overhead)
-	}
-	for i, q := range queues {
-		if q.Len() == 0 {
-			continue
-		}
-		share := limit
-		if !m.cfg.Swim.Plain { // P222
-			rest -= q.Cost(overhead)
-			share = max(limit/(len(queues)-i), limit-rest)
-		}
-		n := len(dst)
-		dst = q.Take(dst, overhead, share, transmits)
-		limit -= m.countSent(dst[n:], overhead)
-	}
-	return dst
+	return m.queues.take(dst, overhead, limit, m.swim.Transmits(m.members.len()), m.cfg.Swim.Plain)
 }
 
 // queuesDue looks at the queues' depths from time to time (P48).
@@ -137,9 +73,9 @@ func (m *Machine) queuesDue() {
 		return
 	}
 	m.timers.set(timerQueues, m.now.Add(m.cfg.QueueCheckInterval))
-	for _, q := range [...]*broadcast.Queue{&m.intentQueue, &m.eventQueue, &m.queryQueue} {
+	for _, q := range [...]*broadcast.Queue{&m.queues.intent, &m.queues.event, &m.queues.query} {
 		if n := q.Len(); n >= m.cfg.QueueDepthWarning {
-			m.trace(swim.Trace{Kind: TraceQueueDepth, Level: swim.LevelWarn, From: m.queueName(q), N: n})
+			m.trace(swim.Trace{Kind: TraceQueueDepth, Level: swim.LevelWarn, From: m.queues.name(q), N: n})
 		}
 	}
 }
@@ -149,6 +85,91 @@ func (m *Machine) queuesDue() {
 func (m *Machine) packetBudget() int {
 	return m.cfg.Swim.PacketSize - wire.CompoundHeaderOverhead - wire.CompoundPartOverhead - wire.CRCOverhead
 }
+
+// queues are the messages to pass on, by kind.
+type queues struct {
+	intent, event, query broadcast.Queue
+	times                queuedQueries // when those in query are over
+
+	sent, sentBytes uint64 // messages that were given out, and how long they were
+}
+
+// inOrder are the queues, the most important first.
+func (s *queues) inOrder() [3]*broadcast.Queue {
+	return [...]*broadcast.Queue{&s.intent, &s.query, &s.event}
+}
+
+// name is what log lines call a queue.
+func (s *queues) name(q *broadcast.Queue) string {
+	switch q {
+	case &s.intent:
+		return "Intent"
+	case &s.event:
+		return "Event"
+	}
+	return "Query"
+}
+
+// takeFresh fills a packet with what was not sent yet. If there is more than
+// fits, each queue gets a share of the room (P222).
+func (s *queues) takeFresh(dst [][]byte, overhead, limit, transmits int) [][]byte {
+	fresh, _ := s.waiting(overhead)
+	list := s.inOrder()
+	for i, q := range list {
+		cost := q.FreshCost(overhead)
+		fresh -= cost // of those that come after
+		share := max(limit/(len(list)-i), limit-fresh)
+		n := len(dst)
+		dst = q.TakeFresh(dst, overhead, share, transmits)
+		limit -= s.count(dst[n:], overhead)
+	}
+	return dst
+}
+
+// take fills a packet: intents, queries, user events (P46). A plain node gives all of the
+// room to the first, another one a share of it to each (P222).
+func (s *queues) take(dst [][]byte, overhead, limit, transmits int, plain bool) [][]byte {
+	list, rest := s.inOrder(), 0
+	if !plain {
+		_, rest = s.waiting(overhead)
+	}
+	for i, q := range list {
+		if q.Len() == 0 {
+			continue
+		}
+		share := limit
+		if !plain {
+			rest -= q.Cost(overhead)
+			share = max(limit/(len(list)-i), limit-rest)
+		}
+		n := len(dst)
+		dst = q.Take(dst, overhead, share, transmits)
+		limit -= s.count(dst[n:], overhead)
+	}
+	return dst
+}
+
+// waiting is what the fresh and what all queued messages would cost.
+func (s *queues) waiting(overhead int) (fresh, all int) {
+	for _, q := range s.inOrder() {
+		fresh += q.FreshCost(overhead)
+		all += q.Cost(overhead)
+	}
+	return fresh, all
+}
+
+// count counts messages that were given out, and returns what they cost.
+func (s *queues) count(sent [][]byte, overhead int) (cost int) {
+	for _, msg := range sent {
+		cost += overhead + len(msg)
+		s.sent++
+		s.sentBytes += uint64(len(msg) - 1) // without swim's type
+	}
+	return cost
+}
+
+// dropOver drops the queries whose time is over.
+func (s *queues) dropOver(now time.Time) { s.times.drop(&s.query, now) }
 
 // queuedQueries are the queries that wait in the queue to be passed on, this node's own
 // and those of others, until their time is over: who joins after that must not be asked

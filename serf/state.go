@@ -160,7 +160,7 @@ func (m *Machine) mergeLeft(l *wire.Leave) {
 	case status == StatusAlive:
 		m.askWhetherLeaving(m.members.get(l.Node)) // at once: nobody else has heard of this
 	case status == StatusFailed && !m.cfg.Swim.Plain:
-		m.passOn(&m.intentQueue, l.Node, l.AppendTo(nil))
+		m.passOn(&m.queues.intent, l.Node, l.AppendTo(nil))
 	}
 }
 

@@ -17,7 +17,7 @@ func (m *Machine) Stats() Stats {
 		Members: m.members.len(), Failed: m.members.failed, Left: m.members.left,
 		HealthScore: m.swim.Health(),
 		MemberTime:  m.clock.time(), EventTime: m.eventClock.time(), QueryTime: m.queryClock.time(),
-		IntentQueue: m.intentQueue.Len(), EventQueue: m.eventQueue.Len(), QueryQueue: m.queryQueue.Len(),
+		IntentQueue: m.queues.intent.Len(), EventQueue: m.queues.event.Len(), QueryQueue: m.queues.query.Len(),
 		Encrypted: m.cfg.Keyring != nil, CoordinateResets: m.coords.resets(),
 	}
 	return s
