@@ -66,6 +66,8 @@ type volumeApplier struct {
 	state           applier.State
 	why             string
 	filler          filler
+
+	silences silences
 }
 
 // openLog starts the member and the appliers.
@@ -106,7 +108,7 @@ func (d *Dispatcher) openLog() error {
 	d.logged = l
 	for _, v := range d.volumes {
 		if cfg.Appliers[v.addr] == cfg.Name {
-			l.appliers[v] = &volumeApplier{l: l, v: v, filler: filler{wake: make(chan struct{}, 1)}}
+			l.appliers[v] = &volumeApplier{l: l, v: v, filler: filler{wake: make(chan struct{}, 1)}, silences: silences{log: d.log, server: v.addr}}
 		}
 	}
 	close(l.ready)
@@ -369,6 +371,7 @@ func (a *volumeApplier) Do(ctx context.Context, c *groonga.Command) (groonga.Ans
 	d, v := a.l.d, a.v
 	at := &attempt{volume: v, start: time.Now()}
 	defer context.AfterFunc(ctx, at.interrupt)()
+	defer a.silences.begin(c)()
 	v.begin(at)
 	d.watch.begun()
 	answer, _, err := at.run(c, true)

@@ -50,6 +50,9 @@ func (l *logged) volumeStatus(v *volume, s *VolumeStatus) {
 	defer a.mu.Unlock()
 	s.Waiting = l.since(a.prefix)
 	s.Position = a.positionStatus()
+	if s.Fault == "" {
+		s.Fault = a.silences.fault()
+	}
 	if a.state == applier.Suspect && s.Fault == "" {
 		s.Fault = a.why
 		if a.filler.fault != "" {
