@@ -19,7 +19,7 @@ func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *groonga.Command) 
 	if groonga.SameEverywhere(c.Name) || ds.fact != "" && c.Get("table") != ds.fact && c.Name != "dump" {
 		return d.ask(ctx, l.all, c) // all slices have it
 	}
-	if c.Name == "dump" && (ds.fact != "" || c.Get("dump_records") == "no") {
+	if c.Name == "dump" {
 		return d.dumpAll(ctx, ds, l, c)
 	}
 	if c.Name != "select" {
@@ -31,6 +31,15 @@ func (d *Dispatcher) read(ctx context.Context, ds *dataset, c *groonga.Command) 
 // dumpAll dumps one slice, and the records of the others.
 func (d *Dispatcher) dumpAll(ctx context.Context, ds *dataset, l *layout, c *groonga.Command) (groonga.Answer, error) {
 	first, rest := groonga.PlanDump(c, ds.fact)
+	if ds.fact == "" && rest != nil {
+		schema, err := d.ask(ctx, l.all, groonga.DumpSchemaCommand())
+		if err == nil {
+			err = groonga.CheckDump(schema.Body)
+		}
+		if err != nil {
+			return groonga.Answer{}, err
+		}
+	}
 	answer, err := d.ask(ctx, l.parts[0].volumes, first)
 	if err != nil || answer.Code != 0 || rest == nil {
 		return answer, err
@@ -43,7 +52,7 @@ func (d *Dispatcher) dumpAll(ctx context.Context, ds *dataset, l *layout, c *gro
 		}
 		dumps = append(dumps, string(more.Body))
 	}
-	answer.Body = groonga.JoinDumps(dumps)
+	answer.Body = groonga.JoinDumps(dumps, ds.fact)
 	return answer, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,6 +217,31 @@ func TestTwoSlicesBesideOneServer(t *testing.T) {
 		if verdict != want {
 			t.Errorf("%.200s: %s, want %s\n got %+v\nwant %+v", request, verdict, want, got, other)
 		}
+	}
+}
+
+// TestADumpIsOfAllSlices: where no table refers to another, a dump has the records of all.
+func TestADumpIsOfAllSlices(t *testing.T) {
+	b := newBeside(t, 2, "")
+	b.must("/d/table_create?name=A&flags=TABLE_PAT_KEY&key_type=ShortText", "/d/column_create?table=A&name=n&flags=COLUMN_SCALAR&type=Int32",
+		"/d/table_create?name=B&flags=TABLE_NO_KEY", "/d/column_create?table=B&name=n&flags=COLUMN_SCALAR&type=ShortText",
+		post("/d/load?table=A", "application/json", `[{"_key":"a","n":1},{"_key":"b","n":2},{"_key":"c","n":3}]`), post("/d/load?table=B", "application/json", `[{"n":"1"},{"n":"2"},{"n":"3"}]`))
+	numbered := regexp.MustCompile(`^\["_id",|^\[\d+,`) // records without keys, on one server
+	lines := func(addr string) string {
+		all := strings.FieldsFunc(send(t, addr, get("/d/dump")).body, func(r rune) bool { return r == '\n' })
+		for i := range all {
+			all[i] = strings.TrimSuffix(numbered.ReplaceAllString(all[i], "["), ",")
+		}
+		slices.Sort(all)
+		return strings.Join(slices.Compact(all), "\n") // a load for each slice
+	}
+	if got, want := lines(b.gateway), lines(b.server); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	send(t, b.slices[0], get("/d/column_create?table=B&name=a&flags=COLUMN_SCALAR&type=A")) // one from before the gateway
+	send(t, b.slices[1], get("/d/column_create?table=B&name=a&flags=COLUMN_SCALAR&type=A"))
+	if verdict, got, _ := b.compare(get("/d/dump")); verdict != "refused" {
+		t.Error(verdict, got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package groonga
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,38 @@ func TestDumpAsksOneSliceForTheSchema(t *testing.T) {
 	}
 }
 
+// TestADumpOfTablesThatAreAllCut: each slice gives its records of all tables, unless one refers
+// to another.
+func TestADumpOfTablesThatAreAllCut(t *testing.T) {
+	command, err := ParseLine("dump --tables Tags")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, rest := PlanDump(command, ""); rest == nil || rest.URI() != "/d/dump?tables=Tags&dump_plugins=no&dump_schema=no&dump_indexes=no&dump_configs=no" {
+		t.Error(rest)
+	}
+	const tables = "table_create A TABLE_HASH_KEY ShortText\ncolumn_create A n COLUMN_SCALAR Int32\n\ntable_create B TABLE_PAT_KEY "
+	for schema, refused := range map[string]bool{
+		tables + "ShortText\n": false, tables + "A\n": true, tables + "ShortText\n\ncolumn_create A b COLUMN_VECTOR B\n": true, tables + "Int32 --normalizer A\n": false,
+	} {
+		if err := CheckDump([]byte(schema)); errors.Is(err, ErrNotSupported) != refused {
+			t.Errorf("%s: %v", schema, err)
+		}
+	}
+}
+
+// TestNumbersAreNotDumped: of records without keys of what is cut.
+func TestNumbersAreNotDumped(t *testing.T) {
+	const dump = "table_create Docs TABLE_NO_KEY\n\nload --table Docs\n[\n[\"_id\",\"n\"],\n[1,\"a,b\"],\n[7,2]\n]\n\nload --table Tags\n[\n[\"_id\",\"n\"],\n[1,1]\n]\n"
+	const docs, tags = "load --table Docs\n[\n[\"n\"],\n[\"a,b\"],\n[2]\n]\n", "load --table Tags\n[\n[\"n\"],\n[1]\n]\n"
+	if got := string(JoinDumps([]string{dump}, "Docs")); !strings.Contains(got, docs) || strings.Contains(got, tags) {
+		t.Error(got)
+	}
+	if got := string(JoinDumps([]string{dump, ""}, "")); !strings.Contains(got, docs) || !strings.Contains(got, tags) {
+		t.Error(got)
+	}
+}
+
 // TestAJoinedDumpRestoresAllSlices: two servers' dumps, joined and loaded into a third,
 // make it hold the records of both.
 func TestAJoinedDumpRestoresAllSlices(t *testing.T) {
@@ -42,7 +75,7 @@ func TestAJoinedDumpRestoresAllSlices(t *testing.T) {
 	a.must(`load --table Docs --values '[{"_key":"1","title":"first text","tag":"t"},{"_key":"2","title":"other","tag":"t"}]'`)
 	b.must(`load --table Docs --values '[{"_key":"3","title":"third text","tag":"t"}]'`)
 	first, rest := PlanDump(&Command{Name: "dump"}, "Docs")
-	dump := string(JoinDumps([]string{string(a.do(first)), string(b.do(rest))}))
+	dump := string(JoinDumps([]string{string(a.do(first)), string(b.do(rest))}, "Docs"))
 	for _, g := range splitDump(t, dump) {
 		restored.do(g)
 	}
