@@ -62,6 +62,14 @@ func (a *hostileAgent) History(context.Context, string) ([]rpc.History, int, err
 	}}}, 1, nil
 }
 
+func (a *hostileAgent) Checkup() (rpc.Checkup, error) {
+	now := time.Now().UnixNano()
+	return rpc.Checkup{Node: hostile, Now: now, Addr: "127.0.0.1:7946", Natives: []string{hostile}, Seeds: []string{hostile}, Lists: []string{hostile}, LeftOut: 1,
+		Handlers: []rpc.HandlerCheckup{{Program: hostile, Runs: 1, Failed: 1}},
+		Troubles: []rpc.Trouble{{Kind: "name", What: hostile, Text: hostile, Count: 1, Last: now}, {Kind: "list", What: hostile, Text: hostile, Count: 1, Last: now}},
+		Records:  []rpc.HistoryRecord{{At: now, Kind: "member-failed", Node: hostile, Verdict: hostile}}}, nil
+}
+
 func (a *hostileAgent) Monitor(string) (<-chan string, func(), error) {
 	lines := make(chan string, 1)
 	lines <- hostile
@@ -80,7 +88,7 @@ func (a *hostileAgent) Subscribe(bool) (<-chan rpc.Event, func() int, func()) {
 var hostileRuns = [][]string{
 	{"members"}, {"members", "-detailed"}, {"members", "-format=json"}, {"members", "-watch"}, {"info"}, {"info", "-format=json"}, {"query", "-min=5", "q"}, {"query", "-format=json", "q"},
 	{"rtt", hostile}, {"keys", "-list"}, {"why", hostile}, {"why", "-format=json", hostile}, {"reachability", "-verbose"}, {"monitor"},
-	{"event", hostile}, {"config", "show", "-node=" + hostile},
+	{"event", hostile}, {"config", "show", "-node=" + hostile}, {"doctor"}, {"doctor", "-format=json"},
 }
 
 // silentCommands say nothing that comes from others, or are tested elsewhere: the screens by
