@@ -78,7 +78,12 @@ func TestMemoryPerMember(t *testing.T) {
 				before := heap0()
 				m := large(t, aState(0))
 				for i := 0; i < n; i += step {
-					m.HandleStream(m.now, strangers, aStateOf(i, i+step, c.id))
+					id, err := m.Join(m.now, strangers, "", true) // what was asked for comes whole (P277)
+					if err != nil {
+						t.Fatal(err)
+					}
+					m.Output()
+					m.HandleDialed(m.now, id, aStateOf(i, i+step, c.id), nil)
 					m.Output()
 					settle0(m)
 				}

@@ -180,3 +180,16 @@ func TestP245_TheNameIsATag(t *testing.T) {
 		t.Error("a name without tags was accepted")
 	}
 }
+
+// A restart tag means no more than an hour, whatever it says, and nothing if it says nothing.
+func TestRestartTagAtItsEdges(t *testing.T) {
+	n := alone(t, nil)
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "-1s": 0, "1ns": 1, "59m59.999999999s": time.Hour - 1, "1h": time.Hour, "1h0m0.000000001s": time.Hour,
+		"2562047h47m16.854775807s": time.Hour, "2562047h47m16.854775808s": 0, "99999999999999999999h": 0, "NaN": 0, "1": 0,
+	} { // order-free: each by itself
+		if got := n.windowOf(wire.AppendTags(nil, []wire.Tag{{Key: RestartTag, Value: value}})); got != want {
+			t.Errorf("%q: %v, want %v", value, got, want)
+		}
+	}
+}

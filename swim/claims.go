@@ -82,7 +82,7 @@ func (m *Machine) alive(a *wire.Alive) {
 			m.revive(m.members.own(e), a)
 			return
 		}
-		if m.members.len() >= MaxMembers {
+		if m.members.len() >= MaxMembers || !m.far.asked && !m.recent.came.take(m.clock.awake(), m.from.Addr() == a.Addr.Addr()) {
 			m.drop(DropMembers, m.from, nil)
 			return
 		}

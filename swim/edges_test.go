@@ -23,6 +23,15 @@ type edge struct {
 // edges has each named constant of a native rule whose edge can be said in a line; for the
 // others their rule's own test says it, with a number (elsewhere).
 var edges = []edge{
+	{"arrivalsMost arrivalEvery", // P277
+		func(*testing.T) bool { return arrive(4096, true) },
+		func(*testing.T) bool { return arrive(4097, true) }},
+	{"arrivalsOwn", // P277
+		func(*testing.T) bool { return arrive(3072, false) },
+		func(*testing.T) bool { return arrive(3073, false) }},
+	{"arrivalEvery", // P277: one more each millisecond
+		func(*testing.T) bool { return arriveAfter(time.Millisecond) },
+		func(*testing.T) bool { return arriveAfter(time.Millisecond - 1) }},
 	{"freshFor", // P195
 		func(*testing.T) bool { return fresh(time.Minute, time.Minute+time.Second) },
 		func(*testing.T) bool { return fresh(time.Minute, time.Minute+time.Second+1) }},
@@ -247,6 +256,23 @@ func silentOnes(silent, reached int) bool {
 	}
 	ws.list = append(ws.list, &watch{phase: watchInquiry}, &watch{}) // of which nothing is known yet
 	return ws.isolated()
+}
+
+// arrive reports whether so many members are taken at once.
+func arrive(n int, own bool) bool {
+	var a arrivals
+	for range n - 1 {
+		a.take(time.Minute, own)
+	}
+	return a.take(time.Minute, own)
+}
+
+// arriveAfter reports whether one more is taken so long after as many as are taken at once.
+func arriveAfter(wait time.Duration) bool {
+	var a arrivals
+	for a.take(time.Minute, true) {
+	}
+	return a.take(time.Minute+wait, true)
 }
 
 func rollOf(asked, answers int) bool {

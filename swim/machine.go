@@ -32,7 +32,10 @@ type Machine struct {
 	usual     time.Duration // how long round trips take at most: a maximum that falls slowly
 	ownPort   ownPort
 	lone      lone
-	recent    struct{ gone, silences recently } // members that went, suspicions of silence
+	recent    struct { // members that went, suspicions of silence, members that came
+		gone, silences recently
+		came           arrivals
+	}
 	far       far
 	links     LinkID // the last one
 	hold      bool   // see HoldStream

@@ -63,3 +63,31 @@ func (g *recently) add(n int, within, now time.Duration) bool {
 	g[0] = now
 	return g[n-1] != 0 && now-g[n-1] <= within
 }
+
+// arrivals bounds how many members come that this node did not ask for: whoever can send to
+// it can name any number. Those that are real it learns of by its next comparison as well.
+// (P277)
+type arrivals struct {
+	spent time.Duration // the time by which what was taken is paid for, on the awake clock
+}
+
+const (
+	arrivalEvery = time.Millisecond // one in so long, on average
+	arrivalsMost = 4096             // at once
+	// arrivalsOwn of these are for members that come from their own host.
+	arrivalsOwn = arrivalsMost / 4
+)
+
+// take reports whether one more may come; own: it says so itself, from its host.
+func (a *arrivals) take(now time.Duration, own bool) bool {
+	room := arrivalsMost * arrivalEvery
+	if !own {
+		room -= arrivalsOwn * arrivalEvery
+	}
+	next := max(a.spent, now) + arrivalEvery
+	if next > now+room {
+		return false
+	}
+	a.spent = next
+	return true
+}

@@ -1,6 +1,7 @@
 package swim
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -354,5 +355,52 @@ func TestP192_WatchingGoesPast(t *testing.T) {
 		if nameOf(n) == x.name || nameOf(n) == y.name {
 			t.Error("one that is passed by counts as a watcher")
 		}
+	}
+}
+
+// P277: whoever can send names no more than 3,072 members at once, and one a millisecond after
+// that; of a host that names itself 4,096. What this node asked for comes whole.
+func TestP277_MembersThatNobodyAskedFor(t *testing.T) {
+	alive := func(i int, own bool) []byte {
+		a := wire.Alive{Incarnation: 1, Node: fmt.Sprint("stranger", i), Addr: addrOf(i), Versions: DefaultVersions}
+		if own { // as rig.in has it
+			a.Addr = netip.AddrPortFrom(other.Addr(), uint16(i))
+		}
+		return a.AppendTo(nil)
+	}
+	r := newNativeRig(t, quiet)
+	come := func(from, n int, own bool) int {
+		before := r.members.len()
+		for i := range n {
+			r.in(alive(from+i, own))
+		}
+		return r.members.len() - before
+	}
+	for _, c := range []struct {
+		n    int
+		own  bool
+		want int
+	}{{3071, false, 3071}, {2, false, 1}, {1023, true, 1023}, {2, true, 1}, {1, false, 0}} {
+		if got := come(r.members.len()+10, c.n, c.own); got != c.want {
+			t.Errorf("of %d more %d came, want %d", c.n, got, c.want)
+		}
+	}
+	r.run(1034 * time.Millisecond)
+	if got := come(20000, 100, false); got < 9 || got > 11 {
+		t.Errorf("of 100 after 1,034 ms %d came", got)
+	}
+	w := newWorld(t)
+	a := w.add(native)
+	for i := range 6000 {
+		a.far.asked = true
+		a.alive(&wire.Alive{Incarnation: 1, Node: fmt.Sprint("member", i), Addr: addrOf(100 + i), Versions: DefaultVersions})
+	}
+	a.far.asked = false
+	b := w.add(native)
+	b.Join(w.now, a.addr, "")
+	w.settle(b)
+	w.run(10 * hop)
+	if n := b.NumAlive(); n != 6002 {
+		t.Errorf("who joined has %d of 6002", n)
 	}
 }
