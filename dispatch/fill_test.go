@@ -380,6 +380,10 @@ func TestNumbersThatAreReferredTo(t *testing.T) {
 			t.Errorf("%s: %v %s", line, err, a.Body)
 		}
 	}
+	r.must(1, "delete --table T --id 2") // by its key, since all servers have the same one there
+	if got := r.must(0, "select --table T --output_columns _key"); !strings.Contains(got, `["a"]`) || strings.Contains(got, `"b"`) {
+		t.Error(got)
+	}
 	if _, err := r.gateway(0).Fill(t.Context(), "node1", false); err != nil {
 		t.Fatal(err)
 	}

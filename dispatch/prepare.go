@@ -19,13 +19,44 @@ func (d *Dispatcher) prepare(ctx context.Context, ds *dataset, c *groonga.Comman
 	if len(ds.volumes) > 1 {
 		byNumber, err := c.ByNumber()
 		if byNumber && err == nil {
-			err = groonga.ErrByNumber
+			c, err = d.byKey(ctx, ds, c)
 		}
 		if err == nil {
 			err = d.checkNumbers(ctx, ds, c)
 		}
 		return c, err
 	}
+	return c, nil
+}
+
+// byKey makes a delete by key of one by number, if all servers that are read from have the
+// same record under that number. The others get it by its key, too.
+func (d *Dispatcher) byKey(ctx context.Context, ds *dataset, c *groonga.Command) (*groonga.Command, error) {
+	find, ok := c.FindByNumber()
+	if !ok {
+		return nil, groonga.ErrByNumber
+	}
+	key, asked := "", 0
+	for _, v := range ds.volumes {
+		if v.lacks() || !v.reachable() {
+			continue
+		}
+		answer, err := d.ask(ctx, []*volume{v}, find)
+		if err != nil {
+			return nil, err
+		}
+		found, ok := groonga.KeyFound(answer.Body)
+		if !ok || asked > 0 && found != key {
+			return nil, groonga.ErrByNumber
+		}
+		key, asked = found, asked+1
+	}
+	if asked == 0 {
+		return nil, ErrNoReplica
+	}
+	c = c.Clone()
+	c.Del("id")
+	c.Set("key", key)
 	return c, nil
 }
 
