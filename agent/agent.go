@@ -43,7 +43,7 @@ type Agent struct {
 	transport transport.Transport
 	frame     atomic.Pointer[wire.Frame]
 	ring      keyring
-	spoken    spokenKeys
+	spoken    peerKeys
 	machine   *serf.Machine
 	addr      netip.AddrPort // advertised
 
@@ -58,7 +58,7 @@ type Agent struct {
 	restartBy atomic.Int64
 	meter     *meter
 	metered   metricsState
-	tally     tally
+	counters  counters
 	recent    recentMetrics
 	sinks     []*metricSink // not changed once the agent runs
 	streams   inboundSet
@@ -79,7 +79,7 @@ type Agent struct {
 	commands             chan *command
 	keyChanges           chan serf.KeyChange
 	historyAsks          chan serf.HistoryAsk
-	membersChanged       chan struct{} // for the keeper; has room for one
+	membersChanged       chan struct{} // for the rejoiner; has room for one
 	loop                 loopState
 
 	rpcServer   *rpc.Server
@@ -131,7 +131,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a.membersChanged = make(chan struct{}, 1)
 	a.meter = newMeter()
-	a.tally.init()
+	a.counters.init()
 	a.members.Store(&[]serf.Member{})
 	a.queries.init()
 	a.answers.init()
@@ -185,7 +185,7 @@ func (a *Agent) start() (err error) {
 			return fail(err)
 		}
 	}
-	a.greet()
+	a.logStart()
 	if err := a.loadTagsFile(); err != nil {
 		return fail(err)
 	}
@@ -244,7 +244,7 @@ func (a *Agent) startLoop(now time.Time) {
 	a.loop.joins = make(map[swim.DialID]chan<- error)
 	a.loop.sent = make(chan struct{})
 	a.keepLists()
-	a.act(now) // what New has to say is there before anybody can ask
+	a.apply(now) // what New has to say is there before anybody can ask
 	a.wg.Go(a.run)
 	a.carryPackets()
 	if a.Encrypted() {
@@ -253,8 +253,8 @@ func (a *Agent) startLoop(now time.Time) {
 	}
 }
 
-// greet says that the agent starts, and what it will hold to be a failure.
-func (a *Agent) greet() {
+// logStart says that the agent starts, and what it will hold to be a failure.
+func (a *Agent) logStart() {
 	a.logger.Info("agent: Serf agent starting")
 	if !a.cfg.Swim.Plain {
 		a.logger.Info(fmt.Sprintf("agent: A node whose host answers may pause for %v without being reported as failed (-detect-within)",

@@ -86,15 +86,15 @@ func (a *Agent) ForceLeave(name string, prune bool) error {
 	} else {
 		a.logger.Info("agent: Force leaving node: " + name)
 	}
-	err := a.try(func(now time.Time) error { return a.machine.ForceLeave(now, name, prune) })
+	err := a.doErr(func(now time.Time) error { return a.machine.ForceLeave(now, name, prune) })
 	if err != nil {
 		a.logger.Warn("agent: failed to remove node", "err", err)
 	}
 	return err
 }
 
-// try runs f in the loop and returns its error.
-func (a *Agent) try(f func(now time.Time) error) error {
+// doErr runs f in the loop and returns its error.
+func (a *Agent) doErr(f func(now time.Time) error) error {
 	var err error
 	if doErr := a.do(a.ctx, func(now time.Time) { err = f(now) }); doErr != nil {
 		return ErrStopped
@@ -147,7 +147,7 @@ func (b backend) UserEvent(name string, payload []byte, coalesce bool) error {
 // UserEvent broadcasts a user event; it is delivered here too.
 func (a *Agent) UserEvent(name string, payload []byte, coalesce bool) error {
 	a.logger.Debug(fmt.Sprintf("agent: Requesting user event send: %s. Coalesced: %v. Payload: %q", name, coalesce, payload))
-	err := a.try(func(now time.Time) error { return a.machine.UserEvent(now, name, payload, coalesce) })
+	err := a.doErr(func(now time.Time) error { return a.machine.UserEvent(now, name, payload, coalesce) })
 	if err != nil {
 		a.logger.Warn("agent: failed to send user event", "err", err)
 	}
@@ -164,7 +164,7 @@ func (b backend) Respond(id uint64, payload []byte) error {
 }
 
 func (a *Agent) respondToQuery(id serf.QueryID, payload []byte, o serf.Outcome) error {
-	return a.try(func(now time.Time) error { return a.machine.RespondOutcome(now, id, payload, o) })
+	return a.doErr(func(now time.Time) error { return a.machine.RespondOutcome(now, id, payload, o) })
 }
 
 // Subscribe implements rpc.Backend.
@@ -197,7 +197,7 @@ func (b backend) Coordinate(node string) (*rpc.Coordinate, error) {
 	}
 	var c wire.Coordinate
 	var ok bool
-	err := b.try(func(time.Time) error { c, ok = b.machine.Coordinate(node); return nil })
+	err := b.doErr(func(time.Time) error { c, ok = b.machine.Coordinate(node); return nil })
 	if err != nil || !ok {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (b backend) Coordinate(node string) (*rpc.Coordinate, error) {
 // Stats implements rpc.Backend.
 func (b backend) Stats() map[string]map[string]string {
 	var s serf.Stats
-	_ = b.try(func(time.Time) error { s = b.machine.Stats(); return nil })
+	_ = b.doErr(func(time.Time) error { s = b.machine.Stats(); return nil })
 	tags := make(map[string]string)
 	for _, t := range b.local().Tags {
 		tags[t.Key] = t.Value
@@ -252,14 +252,14 @@ func (b backend) serfStats(s *serf.Stats) map[string]string {
 func (a *Agent) replaceTags(tags map[string]string) error {
 	list := SortedTags(tags)
 	// The file comes first, as in Serf, so nothing may be written that would be refused.
-	if err := a.try(func(time.Time) error { return a.machine.CheckTags(list) }); err != nil {
+	if err := a.doErr(func(time.Time) error { return a.machine.CheckTags(list) }); err != nil {
 		return err
 	}
 	if err := a.writeTagsFile(tags); err != nil {
 		a.logger.Error("agent: " + err.Error())
 		return err
 	}
-	return a.try(func(now time.Time) error { return a.machine.SetTags(now, list) })
+	return a.doErr(func(now time.Time) error { return a.machine.SetTags(now, list) })
 }
 
 // SortedTags are tags as the machine takes them, sorted by key.
@@ -295,7 +295,7 @@ func (a *Agent) query(req *rpc.QueryRequest, sink func(rpc.QueryRecord)) error {
 	if len(req.FilterTags) > 0 {
 		p.Tags = SortedTags(req.FilterTags)
 	}
-	return a.try(func(now time.Time) error {
+	return a.doErr(func(now time.Time) error {
 		id, err := a.machine.Query(now, req.Name, req.Payload, p)
 		if err == nil {
 			a.queries.add(id, sink)

@@ -134,7 +134,7 @@ func (b backend) Checkup() (rpc.Checkup, error) {
 	c := rpc.Checkup{
 		Node: b.cfg.Name, Started: b.began.UnixNano(), Now: now.UnixNano(), Addr: b.addr.String(),
 		Bound: b.transport.Addr().String(), Encrypted: b.Encrypted(), Packet: b.cfg.serfConfig(b.addr, 0).Swim.PacketSize, Plain: b.cfg.Swim.Plain,
-		Refuted: int(b.tally.refuted.Load()), Records: b.history.newest(checkupRecords),
+		Refuted: int(b.counters.refuted.Load()), Records: b.history.newest(checkupRecords),
 	}
 	c.OpenFiles, c.MaxFiles = openFiles()
 	c.Troubles, c.Seeds = b.faults.ledger.troubles()
@@ -152,7 +152,7 @@ func (b backend) Checkup() (rpc.Checkup, error) {
 		c.Handlers = append(c.Handlers, rpc.HandlerCheckup{Program: printable.Line(program), Runs: h.Runs, Failed: h.Failed,
 			Dropped: h.Dropped + h.Expired, Queued: uint64(h.Waiting)})
 	}
-	err := b.try(func(time.Time) error {
+	err := b.doErr(func(time.Time) error {
 		c.Health, c.Natives = b.machine.Stats().HealthScore, b.machine.Natives(historyMost)
 		return nil
 	})

@@ -50,7 +50,7 @@ func (a *Agent) logEvent(e *serf.Event) {
 // declineQuery says that no handler answers a query, unless a reader of a stream may.
 func (a *Agent) declineQuery(id serf.QueryID) {
 	if a.subs.none() {
-		_ = a.try(func(now time.Time) error { // it ends: nobody is told any more
+		_ = a.doErr(func(now time.Time) error { // it ends: nobody is told any more
 			a.machine.Decline(now, id)
 			return nil
 		})

@@ -81,14 +81,14 @@ const maxSigns = 1024
 // signAge is when a sign is forgotten that nothing came of.
 const signAge = time.Minute
 
-// tally is what Figures are made of. The loop adds to it.
-type tally struct {
+// counters is what Figures are made of. The loop adds to it.
+type counters struct {
 	lateness, detection      *histogram
 	refuted, failed, flapped atomic.Uint64
 	signs                    map[string]time.Time // of the loop: since when a member does not answer
 }
 
-func (t *tally) init() {
+func (t *counters) init() {
 	t.lateness = newHistogram(time.Millisecond, 5*time.Millisecond, 20*time.Millisecond, 50*time.Millisecond,
 		100*time.Millisecond, 500*time.Millisecond, time.Second, 10*time.Second)
 	t.detection = newHistogram(5*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond, 250*time.Millisecond, 500*time.Millisecond,
@@ -97,10 +97,10 @@ func (t *tally) init() {
 }
 
 // late notes how late the loop is.
-func (t *tally) late(due, now time.Time) { t.lateness.add(max(now.Sub(due), 0)) }
+func (t *counters) late(due, now time.Time) { t.lateness.add(max(now.Sub(due), 0)) }
 
 // trace looks at what the core says.
-func (t *tally) trace(now time.Time, r *swim.Trace) {
+func (t *counters) trace(now time.Time, r *swim.Trace) {
 	switch r.Kind {
 	case swim.TracePingFailed, swim.TraceSuspect, swim.TraceRefused:
 		t.sign(now, r.Node)
@@ -119,7 +119,7 @@ func (t *tally) trace(now time.Time, r *swim.Trace) {
 	}
 }
 
-func (t *tally) sign(now time.Time, node string) {
+func (t *counters) sign(now time.Time, node string) {
 	if begun, ok := t.signs[node]; ok && now.Sub(begun) < signAge {
 		return
 	}
@@ -134,7 +134,7 @@ func (t *tally) sign(now time.Time, node string) {
 // Figures returns the totals so far. It asks the loop, and returns false if the agent
 // has ended.
 func (a *Agent) Figures() (Figures, bool) {
-	t := &a.tally
+	t := &a.counters
 	f := Figures{Lateness: t.lateness.snapshot(), Detection: t.detection.snapshot(), Refuted: t.refuted.Load(),
 		Failed: t.failed.Load(), Flapped: t.flapped.Load(), Drops: a.faults.snapshot(), Handlers: a.HandlerStats()}
 	f.Oldest = a.handlers.Oldest(time.Now())
@@ -144,7 +144,7 @@ func (a *Agent) Figures() (Figures, bool) {
 	if a.lists != nil {
 		f.ListDropped, f.ListLeftOut = a.lists.Dropped(), a.lists.LeftOut()
 	}
-	err := a.try(func(time.Time) error {
+	err := a.doErr(func(time.Time) error {
 		s := a.machine.Stats()
 		f.Health, f.MemberQueue = s.HealthScore, a.machine.Swim().QueueLen()
 		for why, n := range a.machine.Swim().Drops() {

@@ -125,7 +125,7 @@ func (a *Agent) tellHistory() {
 func (a *Agent) answerHistory(ask *serf.HistoryAsk) error {
 	h := a.ownHistory(ask.Node)
 	limit := 0
-	err := a.try(func(time.Time) error {
+	err := a.doErr(func(time.Time) error {
 		h.Health, limit = a.machine.Swim().Health(), a.machine.ResponseLimit()
 		return nil
 	})
@@ -136,7 +136,7 @@ func (a *Agent) answerHistory(ask *serf.HistoryAsk) error {
 	if err != nil {
 		return err
 	}
-	return a.try(func(now time.Time) error { return a.machine.Respond(now, ask.ID, packed) })
+	return a.doErr(func(now time.Time) error { return a.machine.Respond(now, ask.ID, packed) })
 }
 
 // ownHistory is what this node has to say of a member, but for its health, which the
@@ -159,7 +159,7 @@ func (b backend) History(ctx context.Context, node string) ([]rpc.History, int, 
 	own := b.ownHistory(node)
 	records := make(chan rpc.QueryRecord, 4*historyMost)
 	running := 0
-	err := b.try(func(now time.Time) error {
+	err := b.doErr(func(now time.Time) error {
 		own.Health = b.machine.Swim().Health()
 		for _, name := range b.machine.Natives(historyMost) {
 			id, err := b.machine.QueryMember(now, name, internalPrefix+serf.HistoryQuery, []byte(node), historyAnswer)

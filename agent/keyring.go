@@ -231,7 +231,7 @@ func (a *Agent) changeKeys() {
 		select {
 		case k := <-a.keyChanges:
 			err := a.ring.change(k.Name, k.Key)
-			_ = a.try(func(now time.Time) error { a.machine.KeyChanged(now, &k, err); return nil })
+			_ = a.doErr(func(now time.Time) error { a.machine.KeyChanged(now, &k, err); return nil })
 		case <-a.ctx.Done():
 			return
 		}

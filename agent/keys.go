@@ -84,7 +84,7 @@ func (a *Agent) askDirectly(ctx context.Context, command string, key []byte, res
 	records := make(chan rpc.QueryRecord, 2*len(resp.missing)+16)
 	running := 0
 	for _, name := range slices.Sorted(maps.Keys(resp.missing)) {
-		err := a.try(func(now time.Time) error {
+		err := a.doErr(func(now time.Time) error {
 			id, err := a.machine.QueryMember(now, name, internalPrefix+command, keyPayload(key), directAnswer)
 			if err == nil {
 				a.queries.add(id, queued(records))

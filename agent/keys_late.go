@@ -139,6 +139,6 @@ func (a *Agent) tellKey(ctx context.Context, name, command string, key wire.Key)
 
 // speakTo is the key for a stream to an address; not a valid one for the first.
 func (a *Agent) speakTo(to netip.AddrPort) wire.Key {
-	key, _ := a.spoken.toward(time.Now(), to)
+	key, _ := a.spoken.keyFor(time.Now(), to)
 	return key
 }

@@ -20,14 +20,14 @@ const (
 	spokenBoth = time.Second
 )
 
-// spokenKeys remembers, by address, who speaks another key than this node's first.
+// peerKeys remembers, by address, who speaks another key than this node's first.
 // Such a peer is answered in the key that it spoke (P180), as long as that is in the ring: it may
 // have slept through a rotation and know no other.
 //
 // Two nodes that both know the first key must not hold each other to an old one. So
 // whoever is heard in the first key is forgotten here, and each of the others gets one packet
 // a second in both keys, the first key last: if it understands, its answer is in that (P181).
-type spokenKeys struct {
+type peerKeys struct {
 	size atomic.Int32 // of by: most of the time there is nothing to look up
 	mu   sync.Mutex
 	by   map[netip.AddrPort]*spoken
@@ -40,13 +40,13 @@ type spoken struct {
 	both time.Time // last sent to in both keys
 }
 
-func (s *spokenKeys) init() {
+func (s *peerKeys) init() {
 	s.by = make(map[netip.AddrPort]*spoken)
 	s.news = make(chan struct{}, 1)
 }
 
 // heard notes that a packet from there was sealed with key, while first is ours.
-func (s *spokenKeys) heard(now time.Time, from netip.AddrPort, key, first wire.Key) {
+func (s *peerKeys) heard(now time.Time, from netip.AddrPort, key, first wire.Key) {
 	if !key.Valid() || key.Equal(first) {
 		if key.Valid() && s.size.Load() > 0 {
 			s.mu.Lock()
@@ -76,7 +76,7 @@ func (s *spokenKeys) heard(now time.Time, from netip.AddrPort, key, first wire.K
 }
 
 // makeRoom forgets those that have been silent, if it is time to.
-func (s *spokenKeys) makeRoom(now time.Time) {
+func (s *peerKeys) makeRoom(now time.Time) {
 	if len(s.by) < maxSpoken {
 		return
 	}
@@ -87,9 +87,9 @@ func (s *spokenKeys) makeRoom(now time.Time) {
 	}
 }
 
-// toward returns the key to speak to an address, not a valid one if that is the
+// keyFor returns the key to speak to an address, not a valid one if that is the
 // first, and whether it is time to send in the first one too.
-func (s *spokenKeys) toward(now time.Time, to netip.AddrPort) (key wire.Key, both bool) {
+func (s *peerKeys) keyFor(now time.Time, to netip.AddrPort) (key wire.Key, both bool) {
 	if s.size.Load() == 0 {
 		return wire.Key{}, false
 	}
@@ -111,7 +111,7 @@ func (s *spokenKeys) toward(now time.Time, to netip.AddrPort) (key wire.Key, bot
 }
 
 // recent returns the addresses that were heard in another key within d.
-func (s *spokenKeys) recent(now time.Time, d time.Duration) map[netip.AddrPort]wire.Key {
+func (s *peerKeys) recent(now time.Time, d time.Duration) map[netip.AddrPort]wire.Key {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make(map[netip.AddrPort]wire.Key)

@@ -27,12 +27,12 @@ func wireKey(t *testing.T, raw []byte) wire.Key {
 func TestP181_SpokenKeys(t *testing.T) {
 	first, old, older := wireKey(t, rawKey(1, 16)), wireKey(t, rawKey(2, 16)), wireKey(t, rawKey(3, 16))
 	at, elsewhere := netip.MustParseAddrPort("10.0.0.1:7946"), netip.MustParseAddrPort("10.0.0.2:7946")
-	var s spokenKeys
+	var s peerKeys
 	s.init()
 	now := time.Unix(1000, 0)
 	speaks := func(to netip.AddrPort, want wire.Key, wantBoth bool) {
 		t.Helper()
-		if key, both := s.toward(now, to); !key.Equal(want) || both != wantBoth {
+		if key, both := s.keyFor(now, to); !key.Equal(want) || both != wantBoth {
 			t.Errorf("to %v: %v %v, want %v %v", to, key.Bytes(), both, want.Bytes(), wantBoth)
 		}
 	}
@@ -66,7 +66,7 @@ func TestP181_SpokenKeys(t *testing.T) {
 
 func TestP181_SpokenKeysAreBounded(t *testing.T) {
 	first, old := wireKey(t, rawKey(1, 16)), wireKey(t, rawKey(2, 16))
-	var s spokenKeys
+	var s peerKeys
 	s.init()
 	now := time.Unix(1000, 0)
 	addr := func(i int) netip.AddrPort {

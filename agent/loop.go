@@ -83,7 +83,7 @@ type input struct {
 // deadline; feed the machine; act on its output; set the one timer.
 func (a *Agent) run() {
 	defer close(a.loopDone)
-	timer := time.NewTimer(ahead(time.Until(a.loop.due)))
+	timer := time.NewTimer(atLeast(time.Until(a.loop.due)))
 	defer timer.Stop()
 	for {
 		var in input
@@ -97,18 +97,18 @@ func (a *Agent) run() {
 		case in.command = <-a.commands:
 		case in.failed = <-a.sendFailed:
 		case <-timer.C:
-			a.tally.late(a.loop.due, time.Now())
+			a.counters.late(a.loop.due, time.Now())
 		case <-a.ctx.Done():
 			return
 		}
 		now := a.turn(&in)
-		timer.Reset(ahead(a.loop.due.Sub(now)))
+		timer.Reset(atLeast(a.loop.due.Sub(now)))
 	}
 }
 
-// ahead is d, but at least a nanosecond: the timer never lies in the past. Without
+// atLeast is d, but at least a nanosecond: the timer never lies in the past. Without
 // this bound the race detector of Go 1.26 crashed in tests under testing/synctest.
-func ahead(d time.Duration) time.Duration { return max(d, 1) }
+func atLeast(d time.Duration) time.Duration { return max(d, 1) }
 
 // turn is one round of the loop. Waiting packets come before everything else:
 // whoever was just stopped for a minute must hear what was said in the
@@ -139,13 +139,13 @@ func (a *Agent) turn(in *input) time.Time {
 	if at := a.machine.Deadline(); !at.IsZero() && !now.Before(at) {
 		a.machine.HandleTimeout(now)
 	}
-	a.act(now)
+	a.apply(now)
 	if len(a.loop.declines) > 0 {
 		for _, id := range a.loop.declines {
 			a.machine.Decline(now, id)
 		}
 		a.loop.declines = a.loop.declines[:0]
-		a.act(now)
+		a.apply(now)
 	}
 	return now
 }
@@ -185,9 +185,9 @@ func (a *Agent) handlePacket(now time.Time, p *packet) {
 	a.freePacket(p)
 }
 
-// act does what the machine wants done, in the order that its Output states, and
+// apply does what the machine wants done, in the order that its Output states, and
 // tells those who wait for a command only then.
-func (a *Agent) act(now time.Time) {
+func (a *Agent) apply(now time.Time) {
 	out := a.machine.Output()
 	for i := range out.Trace {
 		a.history.note(now, &out.Trace[i])

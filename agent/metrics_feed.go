@@ -27,7 +27,7 @@ type metricsState struct {
 func (a *Agent) measure(now time.Time, out *serf.Output) {
 	for i := range out.Trace {
 		t := &out.Trace[i]
-		a.tally.trace(now, t)
+		a.counters.trace(now, t)
 		switch t.Kind {
 		case serf.TraceMemberJoin:
 			a.meter.count("serf.member.join", 1)
@@ -169,7 +169,7 @@ func (a *Agent) handMetricsOn() {
 func (a *Agent) queueMetrics() {
 	var s serf.Stats
 	var members int
-	if a.try(func(time.Time) error { s, members = a.machine.Stats(), a.machine.Swim().QueueLen(); return nil }) != nil {
+	if a.doErr(func(time.Time) error { s, members = a.machine.Stats(), a.machine.Swim().QueueLen(); return nil }) != nil {
 		return
 	}
 	a.meter.sample("memberlist.queue.broadcasts", float64(members))
@@ -180,7 +180,7 @@ func (a *Agent) queueMetrics() {
 
 func (a *Agent) memberMetrics() {
 	var n [wire.StateLeft + 1]int
-	if a.try(func(time.Time) error {
+	if a.doErr(func(time.Time) error {
 		a.machine.Swim().Each(func(m *swim.Member) bool {
 			if m.State <= wire.StateLeft {
 				n[m.State]++

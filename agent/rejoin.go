@@ -19,10 +19,10 @@ import (
 // are tried.
 const seedGrace = 10 * time.Second
 
-// keeper stays in touch with everybody whom this node has ever known and who did
+// rejoiner stays in touch with everybody whom this node has ever known and who did
 // not leave, and with its seeds (P164). It runs beside the loop; what it
 // remembers goes into the snapshot.
-type keeper struct {
+type rejoiner struct {
 	a       *Agent
 	roster  *roster
 	tries   *attempts
@@ -41,13 +41,13 @@ type attemptEnd struct {
 	answered bool
 }
 
-func (a *Agent) newKeeper(restored *snapshot.Memory) *keeper {
+func (a *Agent) newRejoiner(restored *snapshot.Memory) *rejoiner {
 	now := time.Now()
 	rng := newRand(0)
 	if a.cfg.Seed != 0 {
 		rng = rand.New(rand.NewPCG(a.cfg.Seed, 1)) // another sequence than the machine's
 	}
-	k := &keeper{
+	k := &rejoiner{
 		a: a, roster: newRoster(a.cfg.Name, a.cfg.ReconnectTimeout), tries: newAttempts(rng),
 		seeds: make(map[string][]netip.AddrPort), met: make(map[string]bool), started: now, ends: make(chan attemptEnd, attemptsAtOnce),
 	}
@@ -79,13 +79,13 @@ func keptSeeds(list []string) (out []string) {
 }
 
 // run follows the members until the agent ends or leaves.
-func (k *keeper) run() {
+func (k *rejoiner) run() {
 	if s := k.a.snapshot; s != nil {
 		s.Seeds(k.order)
 	}
 	k.look(time.Now())
 	k.tries.urge(k.started, func(c contact) bool { return c.seed == "" && !k.roster.known[c.name].Lost })
-	timer := time.NewTimer(ahead(0))
+	timer := time.NewTimer(atLeast(0))
 	defer timer.Stop()
 	for {
 		select {
@@ -102,13 +102,13 @@ func (k *keeper) run() {
 		if next := k.step(time.Now()); next.IsZero() {
 			timer.Stop()
 		} else {
-			timer.Reset(ahead(time.Until(next)))
+			timer.Reset(atLeast(time.Until(next)))
 		}
 	}
 }
 
 // step does what is due and returns when there is more to do, zero if that is not known.
-func (k *keeper) step(now time.Time) time.Time {
+func (k *rejoiner) step(now time.Time) time.Time {
 	if k.behind && !now.Before(k.lookAt) {
 		k.look(now)
 	}
@@ -124,7 +124,7 @@ func (k *keeper) step(now time.Time) time.Time {
 
 // look compares who is there with who should be. In a large cluster that is some
 // work; it takes a tenth of the time at most, however much changes.
-func (k *keeper) look(now time.Time) {
+func (k *rejoiner) look(now time.Time) {
 	k.behind = false
 	defer func() {
 		end := time.Now()
@@ -139,7 +139,7 @@ func (k *keeper) look(now time.Time) {
 }
 
 // want says who is to be tried.
-func (k *keeper) want(now time.Time) {
+func (k *rejoiner) want(now time.Time) {
 	present, alive := k.present()
 	lost := k.roster.lost(present)
 	for _, s := range k.order {
@@ -151,7 +151,7 @@ func (k *keeper) want(now time.Time) {
 }
 
 // present are the addresses where nobody needs to be looked for.
-func (k *keeper) present() (present map[netip.AddrPort]bool, alive int) {
+func (k *rejoiner) present() (present map[netip.AddrPort]bool, alive int) {
 	present = map[netip.AddrPort]bool{k.a.addr: true, k.a.transport.Addr(): true}
 	for _, m := range k.a.Members() {
 		if m.Status == serf.StatusAlive || m.Status == serf.StatusLeaving {
@@ -166,7 +166,7 @@ func missing(addrs []netip.AddrPort, present map[netip.AddrPort]bool) []netip.Ad
 	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return present[a] })
 }
 
-func (k *keeper) end(now time.Time, e *attemptEnd) {
+func (k *rejoiner) end(now time.Time, e *attemptEnd) {
 	k.tries.done(now, e.contact, e.answered)
 	if e.answered && !k.met[e.contact.seed] {
 		k.a.logger.Info("serf: Re-joined to previously known node: " + e.contact.String())
@@ -180,7 +180,7 @@ func (k *keeper) end(now time.Time, e *attemptEnd) {
 }
 
 // try makes one attempt, and says how it ended.
-func (k *keeper) try(c contact) {
+func (k *rejoiner) try(c contact) {
 	e := attemptEnd{contact: c}
 	if c.seed == "" {
 		e.answered = k.reach(target{c.addr, c.name})
@@ -196,7 +196,7 @@ func (k *keeper) try(c contact) {
 
 // trySeed looks a seed up again and joins by those of its addresses that no
 // live member has, until one answers.
-func (k *keeper) trySeed(seed string) (addrs []netip.AddrPort, answered bool) {
+func (k *rejoiner) trySeed(seed string) (addrs []netip.AddrPort, answered bool) {
 	targets, err := k.a.resolve(k.a.ctx, seed)
 	if err != nil {
 		k.a.logger.Debug(fmt.Sprintf("agent: cannot look up %s: %v", seed, err))
@@ -213,7 +213,7 @@ func (k *keeper) trySeed(seed string) (addrs []netip.AddrPort, answered bool) {
 }
 
 // reach joins by one address.
-func (k *keeper) reach(t target) bool {
+func (k *rejoiner) reach(t target) bool {
 	level := logging.LevelDebug
 	if time.Since(k.started) < seedGrace {
 		level = logging.LevelInfo
@@ -240,8 +240,8 @@ func (a *Agent) rejoin(ctx context.Context, t target) error {
 	})
 }
 
-// keepInTouch starts the keeper.
+// keepInTouch starts the rejoiner.
 func (a *Agent) keepInTouch(restored *snapshot.Memory) {
-	k := a.newKeeper(restored)
+	k := a.newRejoiner(restored)
 	a.wg.Go(k.run)
 }

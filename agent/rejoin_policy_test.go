@@ -270,7 +270,7 @@ func TestP165_RosterIsBounded(t *testing.T) {
 	}
 }
 
-// BenchmarkRoster is what a change in a cluster of ten thousand costs the keeper.
+// BenchmarkRoster is what a change in a cluster of ten thousand costs the rejoiner.
 func BenchmarkRoster(b *testing.B) {
 	var members []serf.Member
 	for i := range 10000 {

@@ -8,7 +8,7 @@ import (
 // RestartWindow tells the others that this node may be away until d from now: those
 // that are native tell no failure of it before. 0 takes that back. (P240)
 func (a *Agent) RestartWindow(d time.Duration) error {
-	err := a.try(func(now time.Time) error { return a.machine.AnnounceRestart(now, d) })
+	err := a.doErr(func(now time.Time) error { return a.machine.AnnounceRestart(now, d) })
 	switch {
 	case err != nil:
 		return err

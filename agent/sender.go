@@ -118,7 +118,7 @@ func (w *packetWriter) addWaiting() {
 }
 
 func (w *packetWriter) add(p *packet) {
-	key, both := w.a.spoken.toward(time.Now(), p.addr)
+	key, both := w.a.spoken.keyFor(time.Now(), p.addr)
 	w.put(p, key)
 	if both {
 		w.put(p, wire.Key{})

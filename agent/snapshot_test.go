@@ -32,7 +32,7 @@ func keeping(path string, mods ...func(*Config)) func(*Config) {
 
 func incarnation(t *testing.T, a *Agent) (n uint32) {
 	t.Helper()
-	if err := a.try(func(time.Time) error { n = a.machine.Swim().Local().Incarnation; return nil }); err != nil {
+	if err := a.doErr(func(time.Time) error { n = a.machine.Swim().Local().Incarnation; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -15,7 +15,7 @@ import (
 // Bounds of what is kept about the queries of others; only a flood reaches them.
 const (
 	maxQueriesPerTime = 4096 // that claim one Lamport time
-	maxAnswers        = 4096 // that wait for an answer
+	maxIncoming       = 4096 // that wait for an answer
 )
 
 // queryBuffer remembers which queries were handled, by Lamport time modulo its size.
@@ -59,42 +59,42 @@ func (b *queryBuffer) add(now, t wire.LTime, id uint32) eventVerdict {
 	return eventNew
 }
 
-// answer is a query that this node may answer, once, until the deadline (P93).
-type answer struct {
-	id       QueryID
-	source   netip.AddrPort
-	node     string // the asker's name
-	relays   uint8
-	outcome  bool // the asker wants to know how the answer came about
-	deadline time.Time
-	given    bool
-	say      bool // the asker wants to know if there will be none
-	acked    bool
-	declined bool   // there will be none
-	kept     []byte // the answer as it was sent
+// incomingQuery is a query that this node may answer, once, until the deadline (P93).
+type incomingQuery struct {
+	id           QueryID
+	source       netip.AddrPort
+	node         string // the asker's name
+	relays       uint8
+	outcome      bool // the asker wants to know how the answer came about
+	deadline     time.Time
+	given        bool
+	wantsDecline bool // the asker wants to know if there will be none
+	acked        bool
+	declined     bool   // there will be none
+	kept         []byte // the answer as it was sent
 }
 
-// answers are those that handlers may answer. Invariant: order has those of
+// incoming has the queries that handlers may answer. Invariant: order has those of
 // byID, by deadline.
-type answers struct {
-	byID  map[QueryID]*answer
-	order []*answer
+type incoming struct {
+	byID  map[QueryID]*incomingQuery
+	order []*incomingQuery
 	bytes int // of what is kept
 }
 
-func (a *answers) init() { a.byID = make(map[QueryID]*answer) }
+func (a *incoming) init() { a.byID = make(map[QueryID]*incomingQuery) }
 
 // add keeps an answer, and forgets those whose time is over.
-func (a *answers) add(now time.Time, x *answer) {
+func (a *incoming) add(now time.Time, x *incomingQuery) {
 	n := 0
-	for n < len(a.order) && (a.order[n].deadline.Before(now) || len(a.order)-n >= maxAnswers) {
+	for n < len(a.order) && (a.order[n].deadline.Before(now) || len(a.order)-n >= maxIncoming) {
 		delete(a.byID, a.order[n].id)
 		a.bytes -= len(a.order[n].kept)
 		n++
 	}
 	a.order = slices.Delete(a.order, 0, n)
 	a.byID[x.id] = x
-	i, _ := slices.BinarySearchFunc(a.order, x.deadline, func(y *answer, t time.Time) int {
+	i, _ := slices.BinarySearchFunc(a.order, x.deadline, func(y *incomingQuery, t time.Time) int {
 		if y.deadline.After(t) {
 			return 1
 		}
@@ -146,21 +146,21 @@ func (m *Machine) takeQuery(q *wire.Query) bool {
 
 // deliverQuery acks a query that is for this node, and hands it to whom it concerns.
 func (m *Machine) deliverQuery(q *wire.Query) {
-	a := &answer{
+	a := &incomingQuery{
 		id:     QueryID{LTime: q.LTime, ID: q.ID},
 		source: q.Source, node: q.SourceNode, relays: q.RelayFactor,
-		outcome:  q.Flags&wire.QueryFlagOutcome != 0,
-		say:      q.Flags&wire.QueryFlagSay != 0,
-		acked:    q.Flags&wire.QueryFlagAck != 0,
-		deadline: m.now.Add(min(max(q.Timeout, 0), maxQueryTimeout)),
+		outcome:      q.Flags&wire.QueryFlagOutcome != 0,
+		wantsDecline: q.Flags&wire.QueryFlagDecline != 0,
+		acked:        q.Flags&wire.QueryFlagAck != 0,
+		deadline:     m.now.Add(min(max(q.Timeout, 0), maxQueryTimeout)),
 	}
 	name, internal := strings.CutPrefix(q.Name, internalPrefix)
 	a.declined = internal && name == "ping" && !m.cfg.Swim.Plain // the ack is all
-	if a.acked || a.declined && a.say {                          // P92
+	if a.acked || a.declined && a.wantsDecline {                 // P92
 		m.send(a, m.ackOf(a))
 	}
-	if !internal || a.say && !m.cfg.Swim.Plain {
-		m.answers.add(m.now, a)
+	if !internal || a.wantsDecline && !m.cfg.Swim.Plain {
+		m.incoming.add(m.now, a)
 	}
 	if internal {
 		m.internalQuery(a, name, q.Payload)
@@ -190,7 +190,7 @@ func (m *Machine) RespondOutcome(now time.Time, id QueryID, payload []byte, o Ou
 	if m.over() {
 		return ErrNotAlive
 	}
-	a := m.answers.byID[id]
+	a := m.incoming.byID[id]
 	if a == nil {
 		return errTooLate
 	}
@@ -200,7 +200,7 @@ func (m *Machine) RespondOutcome(now time.Time, id QueryID, payload []byte, o Ou
 }
 
 // respond gives an answer.
-func (m *Machine) respond(a *answer, payload []byte, o Outcome) error {
+func (m *Machine) respond(a *incomingQuery, payload []byte, o Outcome) error {
 	r := wire.QueryResponse{LTime: a.id.LTime, ID: a.id.ID, From: m.cfg.Swim.Name, Payload: payload}
 	m.buf = r.AppendTo(m.buf[:0])
 	limit := m.cfg.QueryResponseSizeLimit
@@ -226,7 +226,7 @@ func (m *Machine) respond(a *answer, payload []byte, o Outcome) error {
 }
 
 // send sends an ack or an answer to who asked, and through relays if that is wanted.
-func (m *Machine) send(a *answer, r *wire.QueryResponse) {
+func (m *Machine) send(a *incomingQuery, r *wire.QueryResponse) {
 	if a.node == m.cfg.Swim.Name && a.source == m.swim.Local().Addr {
 		m.takeResponse(r)
 		return
@@ -238,7 +238,7 @@ func (m *Machine) send(a *answer, r *wire.QueryResponse) {
 	m.buf = r.AppendTo(m.buf[:0])
 	if r.Flags&wire.QueryFlagAck == 0 {
 		if !m.cfg.Swim.Plain {
-			m.answers.keep(a, m.buf)
+			m.incoming.keep(a, m.buf)
 		}
 		if m.streamAnswer(a, m.buf) {
 			return
@@ -252,7 +252,7 @@ func (m *Machine) send(a *answer, r *wire.QueryResponse) {
 
 // relay sends a copy of an answer through other members, for the case that the
 // direct way is blocked (P96).
-func (m *Machine) relay(a *answer, msg []byte) {
+func (m *Machine) relay(a *incomingQuery, msg []byte) {
 	k, n := int(a.relays), m.members.len()
 	if n < k+1 {
 		return

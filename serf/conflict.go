@@ -81,7 +81,7 @@ func (m *Machine) nameConflict(existing *swim.Member, other netip.AddrPort) {
 		return
 	}
 	// P101
-	a, err := m.ask(internalPrefix+"conflict", []byte(m.cfg.Swim.Name), QueryParam{})
+	a, err := m.startQuery(internalPrefix+"conflict", []byte(m.cfg.Swim.Name), QueryParam{})
 	if err != nil {
 		m.trace(swim.Trace{Kind: TraceConflictFailed, Level: swim.LevelError, Err: err})
 		return
@@ -92,7 +92,7 @@ func (m *Machine) nameConflict(existing *swim.Member, other netip.AddrPort) {
 
 // answerConflict tells who is known by the name in the payload (P102). Who
 // carries it has an interest and is silent; so is who does not know it.
-func (m *Machine) answerConflict(a *answer, payload []byte) {
+func (m *Machine) answerConflict(a *incomingQuery, payload []byte) {
 	name := string(payload)
 	if name == m.cfg.Swim.Name {
 		return

@@ -32,8 +32,8 @@ func TestP100_ConflictOfOthers(t *testing.T) {
 // vote answers the conflict query as a peer would.
 func (n *node) votes(from string, addr netip.AddrPort) {
 	n.w.t.Helper()
-	if len(n.Machine.asks.order) != 1 {
-		n.w.t.Fatalf("%d queries run", len(n.Machine.asks.order))
+	if len(n.Machine.outgoing.order) != 1 {
+		n.w.t.Fatalf("%d queries run", len(n.Machine.outgoing.order))
 	}
 	n.votesVia(from, addr, peerAddr(from))
 }
@@ -41,7 +41,7 @@ func (n *node) votes(from string, addr netip.AddrPort) {
 // votesVia is votes with the answer coming from elsewhere.
 func (n *node) votesVia(from string, addr, via netip.AddrPort) {
 	n.w.t.Helper()
-	id := n.Machine.asks.order[0].id
+	id := n.Machine.outgoing.order[0].id
 	r := wire.ConflictResponse{Name: n.name(), Addr: addr.Addr(), Port: addr.Port(), Status: 1}
 	q := wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: from, Payload: r.AppendTo(nil)}
 	n.HandlePacket(n.w.now, via, q.AppendTo([]byte{byte(wire.TypeUser)}))
@@ -74,7 +74,7 @@ func TestP103_MajorityDecides(t *testing.T) {
 			n.votes(fmt.Sprint("t", i), other)
 		}
 		// P104: these do not count.
-		id := n.Machine.asks.order[0].id
+		id := n.Machine.outgoing.order[0].id
 		n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: "x", Payload: []byte{byte(wire.SerfKeyResponse), 0x80}})
 		n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: "y"})
 		n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: "z", Payload: []byte{byte(wire.SerfConflictResponse), 0xc1}})
@@ -99,7 +99,7 @@ func TestP103_MajorityDecides(t *testing.T) {
 func TestP104_OnlyReadableAnswersCount(t *testing.T) {
 	n := alone(t, nil)
 	n.claim("self")
-	id := n.Machine.asks.order[0].id
+	id := n.Machine.outgoing.order[0].id
 	for i, payload := range []string{"", "\x08\x80", "\x06", "\x06\xc1", "\x05\x80"} {
 		n.gets(&wire.QueryResponse{LTime: id.LTime, ID: id.ID, From: fmt.Sprint(i), Payload: []byte(payload)})
 	}
@@ -136,7 +136,7 @@ func TestP105_OneVoteAtATime(t *testing.T) {
 	}
 	n.wait(time.Minute)
 	n.claim("self")
-	if len(n.Machine.asks.order) != 1 {
+	if len(n.Machine.outgoing.order) != 1 {
 		t.Error("no second vote after the first")
 	}
 }

@@ -75,7 +75,7 @@ func (n *node) sound() {
 	if failed != n.members.failed || left != n.members.left {
 		n.w.t.Fatalf("%d failed, %d left, counted %d and %d", failed, left, n.members.failed, n.members.left)
 	}
-	if len(n.Machine.asks.order) != len(n.Machine.asks.byID) || len(n.answers.order) != len(n.answers.byID) {
+	if len(n.Machine.outgoing.order) != len(n.Machine.outgoing.byID) || len(n.incoming.order) != len(n.incoming.byID) {
 		n.w.t.Fatal("queries are kept in one place only")
 	}
 }

@@ -35,7 +35,7 @@ var (
 )
 
 // internalQuery answers the queries that are Serf's own.
-func (m *Machine) internalQuery(a *answer, name string, payload []byte) {
+func (m *Machine) internalQuery(a *incomingQuery, name string, payload []byte) {
 	switch name {
 	case "ping": // the ack is all
 	case "conflict":
@@ -45,7 +45,7 @@ func (m *Machine) internalQuery(a *answer, name string, payload []byte) {
 	case "list-keys":
 		m.answerListKeys(a, name)
 	case HistoryQuery:
-		m.answers.add(m.now, a)
+		m.incoming.add(m.now, a)
 		m.historyAsks = append(m.historyAsks, HistoryAsk{ID: a.id, Node: string(payload), From: a.node})
 	default:
 		m.trace(swim.Trace{Kind: TraceInternalUnknown, Level: swim.LevelWarn, Node: name, From: a.node})
@@ -53,7 +53,7 @@ func (m *Machine) internalQuery(a *answer, name string, payload []byte) {
 }
 
 // answerListKeys tells as many of the keys as an answer holds (P107).
-func (m *Machine) answerListKeys(a *answer, name string) {
+func (m *Machine) answerListKeys(a *incomingQuery, name string) {
 	if m.cfg.Keyring == nil {
 		m.trace(swim.Trace{Kind: TraceKeyBad, Level: swim.LevelError, Node: name, From: a.node, Err: errEmptyKeyring})
 		resp := wire.KeyResponse{Message: errEmptyKeyring.Error()}
@@ -84,14 +84,14 @@ func (m *Machine) answerListKeys(a *answer, name string) {
 }
 
 // answerFits reports whether respond would not refuse the payload for its length.
-func (m *Machine) answerFits(a *answer, payload []byte) bool {
+func (m *Machine) answerFits(a *incomingQuery, payload []byte) bool {
 	r := wire.QueryResponse{LTime: a.id.LTime, ID: a.id.ID, From: m.cfg.Swim.Name, Payload: payload}
 	m.buf = r.AppendTo(m.buf[:0])
 	return len(m.buf) <= m.cfg.QueryResponseSizeLimit
 }
 
 // internalAnswer answers an internal query.
-func (m *Machine) internalAnswer(a *answer, payload []byte) {
+func (m *Machine) internalAnswer(a *incomingQuery, payload []byte) {
 	if err := m.respond(a, payload, Outcome{}); err != nil {
 		m.trace(swim.Trace{Kind: TraceAnswerBad, Level: swim.LevelError, Node: a.node, Addr: a.source, Err: err})
 	}

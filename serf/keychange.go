@@ -28,7 +28,7 @@ type KeyChange struct {
 }
 
 // takeKeyChange hands a key query to the driver, or refuses it (P106).
-func (m *Machine) takeKeyChange(a *answer, name string, payload []byte) {
+func (m *Machine) takeKeyChange(a *incomingQuery, name string, payload []byte) {
 	var req wire.KeyRequest
 	err := errKeyPayload
 	if len(payload) > 0 {
@@ -44,19 +44,19 @@ func (m *Machine) takeKeyChange(a *answer, name string, payload []byte) {
 		return
 	}
 	m.trace(swim.Trace{Kind: TraceKeyQuery, Level: swim.LevelInfo, Node: name, From: a.node})
-	m.answers.add(m.now, a)
+	m.incoming.add(m.now, a)
 	m.keyChanges = append(m.keyChanges, KeyChange{ID: a.id, Name: name, Key: bytes.Clone(req.Key), From: a.node})
 }
 
 // KeyChanged says how a KeyChange went; err is nil if it was done.
 func (m *Machine) KeyChanged(now time.Time, k *KeyChange, err error) {
 	m.now = now
-	m.answerKeyChange(m.answers.byID[k.ID], k.Name, err)
+	m.answerKeyChange(m.incoming.byID[k.ID], k.Name, err)
 	m.settle()
 }
 
 // answerKeyChange tells the asker how it went; a is nil if it is too late for that.
-func (m *Machine) answerKeyChange(a *answer, name string, err error) {
+func (m *Machine) answerKeyChange(a *incomingQuery, name string, err error) {
 	resp := wire.KeyResponse{Result: err == nil}
 	if err != nil {
 		t := swim.Trace{Kind: TraceKeyBad, Level: swim.LevelError, Node: name, Err: err}

@@ -47,17 +47,17 @@ type Machine struct {
 	merged  bool     // that exchange went well
 	synced  bool     // some other node's state was merged, in this life or a former one
 
-	events  eventBuffer
-	queries queryBuffer
-	asks    asks    // queries of this node that are running
-	answers answers // queries of others that this node may still answer
+	events   eventBuffer
+	queries  queryBuffer
+	outgoing outgoing // queries of this node that are running
+	incoming incoming // queries of others that this node may still answer
 
 	ahead ahead
 
-	tries    tries
-	restarts restarts
-	window   time.Duration // that this node has announced; 0: none
-	conflict conflict
+	reconnects reconnects
+	restarts   restarts
+	window     time.Duration // that this node has announced; 0: none
+	conflict   conflict
 
 	leave  departure
 	prunes []pruned
@@ -116,8 +116,8 @@ func New(cfg Config, rng *rand.Rand, now time.Time) (*Machine, error) {
 	m.restarts = restarts{timers: &m.timers, trace: m.trace}
 	m.events.init(cfg.EventBuffer, cfg.EventClock)
 	m.queries.init(cfg.QueryBuffer, cfg.QueryClock)
-	m.asks.init(m.isNative)
-	m.answers.init()
+	m.outgoing.init(m.isNative)
+	m.incoming.init()
 	if !cfg.NoCoordinates {
 		var err error
 		if m.coords, err = newCoordinates(rng); err != nil {
@@ -186,14 +186,14 @@ func (m *Machine) HandleTimeout(now time.Time) {
 	m.swim.HandleTimeout(now)
 	m.reapDue()
 	m.reconnectDue()
-	m.triesDue()
+	m.reconnectsDue()
 	m.restartsDue()
 	m.windowDue()
 	m.queuesDue()
 	m.ahead.checkDue()
 	m.queues.dropOver(now)
-	m.asksDue()
-	for _, a := range m.asks.againDue(now) {
+	m.queriesDue()
+	for _, a := range m.outgoing.againDue(now) {
 		m.askAgain(a)
 	}
 	m.coalescer.flushDue(now)
@@ -215,7 +215,7 @@ func (m *Machine) settle() {
 // Deadline is when HandleTimeout wants to be called next.
 func (m *Machine) Deadline() time.Time {
 	at := earlier(m.swim.Deadline(), m.timers.next())
-	at = earlier(at, m.asks.next())
+	at = earlier(at, m.outgoing.next())
 	at = earlier(at, m.queues.times.next())
 	return earlier(at, m.nextPrune())
 }
@@ -225,7 +225,7 @@ func (m *Machine) Output() *Output {
 	m.out.Output = m.swim.Output()
 	m.hideReconnects(m.out.Output)
 	m.out.Events = m.coalescer.take()
-	m.out.Queries = m.asks.take()
+	m.out.Queries = m.outgoing.take()
 	m.out.KeyChanges, m.keyChanges = m.keyChanges, nil
 	m.out.HistoryAsks, m.historyAsks = m.historyAsks, nil
 	return &m.out

@@ -134,7 +134,7 @@ func (m *Machine) addMember(i int, sm *swim.Member) {
 // for the intents to say, unless the node itself said it: its leave intent may
 // have been lost or overtaken, and it has not failed for that.
 func (m *Machine) memberGone(sm *swim.Member) {
-	m.asks.gone(sm.Name)
+	m.outgoing.gone(sm.Name)
 	i, known := m.members.find(sm.Name)
 	if !known {
 		return
@@ -154,7 +154,7 @@ func (m *Machine) memberGone(sm *swim.Member) {
 		m.coalescer.left(m.now, r, sm.State == wire.StateLeft && sm.Native > 0)
 	case StatusAlive:
 		m.setStatus(r, StatusFailed)
-		m.wantTries()
+		m.wantReconnects()
 		if !m.restarts.hold(m.now, r, &before) { // P241
 			m.tellMember(EventMemberFailed, TraceMemberFailed, r)
 		}

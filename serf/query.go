@@ -13,15 +13,15 @@ import (
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-// maxAsks bounds the queries of this node that run at a time.
-const maxAsks = 4096
+// maxOutgoing bounds the queries of this node that run at a time.
+const maxOutgoing = 4096
 
-var errAsks = errors.New("too many queries are running")
+var errTooManyQueries = errors.New("too many queries are running")
 
-// ask is a query of this node that is running. It is known by its time and
+// outgoingQuery is a query of this node that is running. It is known by its time and
 // number together, and no two of this node's have the same time, so that the
 // answers to one are never taken for another's (P90, P94).
-type ask struct {
+type outgoingQuery struct {
 	id       QueryID
 	deadline time.Time
 	acks     map[string]struct{} // who acked
@@ -37,32 +37,32 @@ type ask struct {
 	pause    time.Duration
 }
 
-// asks are the running queries, and what has become known of them. Invariant: order has
+// outgoing has the running queries, and what has become known of them. Invariant: order has
 // those of byID, by deadline.
-type asks struct {
-	byID    map[QueryID]*ask
-	order   []*ask
+type outgoing struct {
+	byID    map[QueryID]*outgoingQuery
+	order   []*outgoingQuery
 	updates []QueryUpdate
 
 	native func(member string) bool
 }
 
-func (a *asks) init(native func(string) bool) {
-	a.byID, a.native = make(map[QueryID]*ask), native
+func (a *outgoing) init(native func(string) bool) {
+	a.byID, a.native = make(map[QueryID]*outgoingQuery), native
 }
 
 // update puts an update out.
-func (a *asks) update(u QueryUpdate) { a.updates = append(a.updates, u) }
+func (a *outgoing) update(u QueryUpdate) { a.updates = append(a.updates, u) }
 
 // take returns the updates since the last call.
-func (a *asks) take() (updates []QueryUpdate) {
+func (a *outgoing) take() (updates []QueryUpdate) {
 	updates, a.updates = a.updates, nil
 	return updates
 }
 
-func (a *asks) add(q *ask) {
+func (a *outgoing) add(q *outgoingQuery) {
 	a.byID[q.id] = q
-	i, _ := slices.BinarySearchFunc(a.order, q.deadline, func(x *ask, t time.Time) int {
+	i, _ := slices.BinarySearchFunc(a.order, q.deadline, func(x *outgoingQuery, t time.Time) int {
 		if x.deadline.After(t) {
 			return 1
 		}
@@ -72,7 +72,7 @@ func (a *asks) add(q *ask) {
 }
 
 // next is when the first of them ends or is to be asked again, zero if there is none.
-func (a *asks) next() time.Time {
+func (a *outgoing) next() time.Time {
 	var at time.Time
 	for i, q := range a.order {
 		if i == 0 {
@@ -86,13 +86,13 @@ func (a *asks) next() time.Time {
 }
 
 // remove takes one out before its time.
-func (a *asks) remove(q *ask) {
+func (a *outgoing) remove(q *outgoingQuery) {
 	delete(a.byID, q.id)
-	a.order = slices.DeleteFunc(a.order, func(x *ask) bool { return x == q })
+	a.order = slices.DeleteFunc(a.order, func(x *outgoingQuery) bool { return x == q })
 }
 
 // popDue removes and returns the first if its time has come.
-func (a *asks) popDue(now time.Time) *ask {
+func (a *outgoing) popDue(now time.Time) *outgoingQuery {
 	if len(a.order) == 0 || a.order[0].deadline.After(now) {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (m *Machine) Query(now time.Time, name string, payload []byte, p QueryParam
 	if m.over() {
 		return QueryID{}, ErrNotAlive
 	}
-	q, err := m.ask(name, payload, p)
+	q, err := m.startQuery(name, payload, p)
 	if err != nil {
 		return QueryID{}, err
 	}
@@ -117,25 +117,25 @@ func (m *Machine) Query(now time.Time, name string, payload []byte, p QueryParam
 	return q.id, nil
 }
 
-// ask starts a query of everybody.
-func (m *Machine) ask(name string, payload []byte, p QueryParam) (*ask, error) {
+// startQuery starts a query of all members.
+func (m *Machine) startQuery(name string, payload []byte, p QueryParam) (*outgoingQuery, error) {
 	a, q, msg, err := m.newQuery(name, payload, p, 0)
 	if err != nil {
 		return nil, err
 	}
 	m.push(&m.queues.query, m.queues.times.add(q, m.now, m.cfg.MaxQueueDepth), msg, nil)
 	m.takeQuery(q) // P99
-	m.asks.endIfHeard(a)
+	m.outgoing.endIfHeard(a)
 	return a, nil
 }
 
 // newQuery makes a query that is running, and the packet to send it in.
-func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint32) (*ask, *wire.Query, []byte, error) {
+func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint32) (*outgoingQuery, *wire.Query, []byte, error) {
 	if m.cfg.Protocol < 4 {
 		return nil, nil, nil, ErrProtocol
 	}
-	if len(m.asks.order) >= maxAsks {
-		return nil, nil, nil, errAsks
+	if len(m.outgoing.order) >= maxOutgoing {
+		return nil, nil, nil, errTooManyQueries
 	}
 	if p.Timeout <= 0 {
 		p.Timeout = m.DefaultQueryTimeout()
@@ -155,7 +155,7 @@ func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint
 	}
 	whole := !m.cfg.Swim.Plain && name != internalPrefix+"conflict"
 	if whole {
-		q.Flags |= wire.QueryFlagSay
+		q.Flags |= wire.QueryFlagDecline
 	}
 	msg := q.AppendTo([]byte{byte(wire.TypeUser)})
 	if len(msg)-1 > m.cfg.QuerySizeLimit {
@@ -165,7 +165,7 @@ func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint
 		return nil, nil, nil, fmt.Errorf("query exceeds packet limit of %d bytes", budget)
 	}
 	m.queryClock.tick()
-	a := &ask{
+	a := &outgoingQuery{
 		id:       QueryID{LTime: q.LTime, ID: q.ID},
 		deadline: m.now.Add(p.Timeout),
 		answers:  make(map[string]struct{}),
@@ -173,7 +173,7 @@ func (m *Machine) newQuery(name string, payload []byte, p QueryParam, flags uint
 	if p.Ack {
 		a.acks = make(map[string]struct{})
 	}
-	m.asks.add(a)
+	m.outgoing.add(a)
 	if whole {
 		m.expect(a, &p, msg)
 	}
@@ -215,7 +215,7 @@ func (m *Machine) handleResponse(from netip.AddrPort, msg []byte) error {
 // takeResponse takes an ack of or an answer to a query of this node, one of
 // each per member (P94).
 func (m *Machine) takeResponse(r *wire.QueryResponse) {
-	a := m.asks.byID[QueryID{LTime: r.LTime, ID: r.ID}]
+	a := m.outgoing.byID[QueryID{LTime: r.LTime, ID: r.ID}]
 	if a == nil || m.now.After(a.deadline) {
 		m.traceResponse(TraceNoQuery, swim.LevelWarn, r)
 		return
@@ -225,8 +225,8 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 		return
 	}
 	isAck := r.Flags&wire.QueryFlagAck != 0
-	if isAck && r.Flags&wire.QueryFlagSay != 0 {
-		defer m.asks.heard(a, r.From, true, true)
+	if isAck && r.Flags&wire.QueryFlagDecline != 0 {
+		defer m.outgoing.heard(a, r.From, true, true)
 		if a.acks == nil {
 			return
 		}
@@ -258,18 +258,18 @@ func (m *Machine) takeResponse(r *wire.QueryResponse) {
 	if !isAck {
 		u.Kind, u.Payload, u.Outcome = QueryResponse, bytes.Clone(r.Payload), outcomeOf(r.Flags)
 	}
-	m.asks.update(u)
-	m.asks.heard(a, r.From, isAck, !isAck)
+	m.outgoing.update(u)
+	m.outgoing.heard(a, r.From, isAck, !isAck)
 }
 
 func (m *Machine) traceResponse(k swim.TraceKind, l swim.TraceLevel, r *wire.QueryResponse) {
 	m.trace(swim.Trace{Kind: k, Level: l, From: r.From, LTime: r.LTime, N: int(r.ID)})
 }
 
-// asksDue ends the queries whose time is over.
-func (m *Machine) asksDue() {
+// queriesDue ends the queries whose time is over.
+func (m *Machine) queriesDue() {
 	for {
-		a := m.asks.popDue(m.now)
+		a := m.outgoing.popDue(m.now)
 		if a == nil {
 			return
 		}
@@ -277,6 +277,6 @@ func (m *Machine) asksDue() {
 			m.conflictOver()
 			continue
 		}
-		m.asks.end(a)
+		m.outgoing.end(a)
 	}
 }

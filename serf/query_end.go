@@ -34,7 +34,7 @@ type expected struct {
 
 // expect notes who is expected to answer a query of this node: the members that
 // are alive and pass its filters. (P227)
-func (m *Machine) expect(a *ask, p *QueryParam, msg []byte) {
+func (m *Machine) expect(a *outgoingQuery, p *QueryParam, msg []byte) {
 	filters := make([]*regexp.Regexp, len(p.Tags))
 	for i := range p.Tags {
 		re, err := compile(p.Tags[i].Value)
@@ -73,7 +73,7 @@ func (m *Machine) tagsPass(mem *member, tags []wire.Tag, filters []*regexp.Regex
 // heard takes what came from a member, and ends the query if that was the last
 // thing to come. An answer of a plain member is all there is to wait for: its ack
 // was sent before, and is not sent twice.
-func (s *asks) heard(a *ask, from string, ack, answer bool) {
+func (s *outgoing) heard(a *outgoingQuery, from string, ack, answer bool) {
 	w, ok := a.waits[from]
 	if !ok {
 		return
@@ -91,7 +91,7 @@ func (s *asks) heard(a *ask, from string, ack, answer bool) {
 }
 
 // endIfHeard ends a query of which nothing is to come any more.
-func (s *asks) endIfHeard(a *ask) {
+func (s *outgoing) endIfHeard(a *outgoingQuery) {
 	if a.waits == nil || len(a.waits) > 0 {
 		return
 	}
@@ -100,7 +100,7 @@ func (s *asks) endIfHeard(a *ask) {
 }
 
 // end puts out that a query is over, and whose answers are missing.
-func (s *asks) end(a *ask) {
+func (s *outgoing) end(a *outgoingQuery) {
 	u := QueryUpdate{ID: a.id, Kind: QueryDone, Expected: a.expected, Missing: a.gone}
 	// order-free: sorted below.
 	for name := range a.waits {
@@ -111,7 +111,7 @@ func (s *asks) end(a *ask) {
 }
 
 // gone: a member that is gone will not answer. Its answer is missing all the same.
-func (s *asks) gone(name string) {
+func (s *outgoing) gone(name string) {
 	for _, a := range slices.Clone(s.order) {
 		if w, ok := a.waits[name]; ok {
 			delete(a.waits, name)
@@ -124,7 +124,7 @@ func (s *asks) gone(name string) {
 }
 
 // againDue returns the queries that are to be asked again, and says when they are next.
-func (s *asks) againDue(now time.Time) (due []*ask) {
+func (s *outgoing) againDue(now time.Time) (due []*outgoingQuery) {
 	for _, a := range s.order {
 		if a.again.IsZero() || a.again.After(now) {
 			continue
@@ -140,7 +140,7 @@ func (s *asks) againDue(now time.Time) (due []*ask) {
 
 // askAgain asks those members again that have not answered. Members that have acked only
 // are asked too: a native sends its answer again.
-func (m *Machine) askAgain(a *ask) {
+func (m *Machine) askAgain(a *outgoingQuery) {
 	var q wire.Query
 	if err := q.Decode(a.msg[2:], &m.names); err != nil {
 		return
@@ -168,25 +168,25 @@ func (m *Machine) askAgain(a *ask) {
 // Decline says that nobody here will answer a query that came as an EventQuery. (P227)
 func (m *Machine) Decline(now time.Time, id QueryID) {
 	m.now = now
-	if a := m.answers.byID[id]; a != nil && !m.over() && !a.given {
+	if a := m.incoming.byID[id]; a != nil && !m.over() && !a.given {
 		m.decline(a)
 		m.settle()
 	}
 }
 
 // decline says so if the asker wants to know.
-func (m *Machine) decline(a *answer) {
+func (m *Machine) decline(a *incomingQuery) {
 	a.declined = true
-	if a.say && !m.cfg.Swim.Plain && !m.now.After(a.deadline) {
+	if a.wantsDecline && !m.cfg.Swim.Plain && !m.now.After(a.deadline) {
 		m.send(a, m.ackOf(a))
 	}
 }
 
 // ackOf is the ack of a query, which says whether an answer will follow.
-func (m *Machine) ackOf(a *answer) *wire.QueryResponse {
+func (m *Machine) ackOf(a *incomingQuery) *wire.QueryResponse {
 	r := &wire.QueryResponse{LTime: a.id.LTime, ID: a.id.ID, From: m.cfg.Swim.Name, Flags: wire.QueryFlagAck}
-	if a.declined && a.say {
-		r.Flags |= wire.QueryFlagSay
+	if a.declined && a.wantsDecline {
+		r.Flags |= wire.QueryFlagDecline
 	}
 	return r
 }
@@ -195,8 +195,8 @@ func (m *Machine) ackOf(a *answer) *wire.QueryResponse {
 // was said is said again, the answer over a stream: it may be the packet that was
 // lost that was too long for the way. (P228)
 func (m *Machine) askedAgain(q *wire.Query) {
-	a := m.answers.byID[QueryID{LTime: q.LTime, ID: q.ID}]
-	if a == nil || m.cfg.Swim.Plain || !a.say || q.Flags&wire.QueryFlagNoBroadcast == 0 {
+	a := m.incoming.byID[QueryID{LTime: q.LTime, ID: q.ID}]
+	if a == nil || m.cfg.Swim.Plain || !a.wantsDecline || q.Flags&wire.QueryFlagNoBroadcast == 0 {
 		return
 	}
 	if a.acked || a.declined {
@@ -208,8 +208,8 @@ func (m *Machine) askedAgain(q *wire.Query) {
 }
 
 // keep keeps an encoded answer for askedAgain.
-func (s *answers) keep(a *answer, msg []byte) {
-	if a.say && s.bytes+len(msg) <= maxKeptAnswers {
+func (s *incoming) keep(a *incomingQuery, msg []byte) {
+	if a.wantsDecline && s.bytes+len(msg) <= maxKeptAnswers {
 		a.kept = slices.Clone(msg)
 		s.bytes += len(msg)
 	}
@@ -217,7 +217,7 @@ func (s *answers) keep(a *answer, msg []byte) {
 
 // streamAnswer sends an answer that is too long for a packet, and reports whether
 // it is one. (P229)
-func (m *Machine) streamAnswer(a *answer, msg []byte) bool {
+func (m *Machine) streamAnswer(a *incomingQuery, msg []byte) bool {
 	if m.cfg.Swim.Plain || len(msg) <= min(m.cfg.QueryResponseSizeLimit, m.packetBudget()-1) {
 		return false
 	}

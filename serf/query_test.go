@@ -404,11 +404,11 @@ func TestP99_AskerIsAskedToo(t *testing.T) {
 
 func TestQueriesOfOthersAreBounded(t *testing.T) {
 	n := alone(t, nil)
-	for i := range maxAnswers + 100 {
+	for i := range maxIncoming + 100 {
 		n.gets(&wire.Query{LTime: wire.LTime(1 + i), ID: 1, Name: "q", Timeout: 1000 * time.Hour, Source: strangers})
 	}
-	if len(n.answers.byID) > maxAnswers || len(n.answers.order) != len(n.answers.byID) {
-		t.Errorf("%d wait", len(n.answers.byID))
+	if len(n.incoming.byID) > maxIncoming || len(n.incoming.order) != len(n.incoming.byID) {
+		t.Errorf("%d wait", len(n.incoming.byID))
 	}
 	for i := range maxQueriesPerTime + 5 {
 		n.queries.add(10, 9, uint32(i))

@@ -3,7 +3,7 @@ package serf
 import "time"
 
 // timer names a thing that is due at a time of its own. Queries have one
-// deadline each and are kept in order by asks; prunes are in leave.go.
+// deadline each and are kept in order by outgoing; prunes are in leave.go.
 type timer uint8
 
 const (
@@ -16,11 +16,11 @@ const (
 	timerLingering                  // a member that left is taken to have ended
 	timerPromptMembers              // flush what the leading edge holds back
 	timerPromptUsers
-	timerTries    // see to failed members
-	timerWindow   // this node's restart window is over
-	timerRestarts // the restart window of a member is over
-	timerClocks   // ask members what their clocks show
-	timerLeave    // the present step of a leave is over
+	timerReconnects // see to failed members
+	timerWindow     // this node's restart window is over
+	timerRestarts   // the restart window of a member is over
+	timerClocks     // ask members what their clocks show
+	timerLeave      // the present step of a leave is over
 	numTimers
 )
 

@@ -114,7 +114,7 @@ func (d *describer) query(body []byte) {
 	d.flag("ack", m.Flags&QueryFlagAck != 0)
 	d.flag("no-broadcast", m.Flags&QueryFlagNoBroadcast != 0)
 	d.flag("outcome", m.Flags&QueryFlagOutcome != 0)
-	d.flag("say", m.Flags&QueryFlagSay != 0)
+	d.flag("say", m.Flags&QueryFlagDecline != 0)
 	if m.RelayFactor != 0 {
 		d.num("relay", uint64(m.RelayFactor))
 	}

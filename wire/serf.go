@@ -40,9 +40,9 @@ const (
 	QueryFlagTruncated uint32 = 1 << 9
 	QueryExitShift            = 16
 
-	// QueryFlagSay: in a query, who will not answer it is to say so; in an ack, this
+	// QueryFlagDecline: in a query, who will not answer it is to say so; in an ack, this
 	// is said. Serf passes over it. (P227)
-	QueryFlagSay uint32 = 1 << 10
+	QueryFlagDecline uint32 = 1 << 10
 )
 
 // Join is a member's intent to be in the cluster.

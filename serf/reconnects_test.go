@@ -58,7 +58,7 @@ func TestP200_Tries(t *testing.T) {
 		ns[3].down = false
 		again := time.Second
 		if c.silent {
-			again = tryMost
+			again = reconnectMost
 		}
 		w.run(again + 500*time.Millisecond)
 		for _, n := range ns {
@@ -73,7 +73,7 @@ func TestPlainDoesNotTry(t *testing.T) {
 	ns := w.cluster("a", "b", "c")
 	ns[2].down = true
 	w.run(20 * time.Second)
-	if w.tried("c") > 1 || !ns[0].timers[timerTries].IsZero() {
+	if w.tried("c") > 1 || !ns[0].timers[timerReconnects].IsZero() {
 		t.Errorf("tried %d times", w.tried("c"))
 	}
 }
