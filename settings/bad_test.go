@@ -195,12 +195,13 @@ invalid keys: handlers[2].onn (line 3, column 4; did you mean on?)`,
 // The faults of all files are said at once.
 func TestFaultsOfAllFiles(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"a.json": `{"bindd": "x"}`, "b.json": `{"protocol": "x"}`, "c.json": `{}`} {
+	for name, text := range map[string]string{"a.json": `{"bindd": "x"}`, "b.json": `{"protocol": "x", "nonsens": 1}`, "c.json": `{}`} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Read([]string{dir}); err == nil || !strings.Contains(err.Error(), "did you mean bind?") || !strings.Contains(err.Error(), "b.json': key 'protocol'") {
+	if _, err := Read([]string{dir}); err == nil || !strings.Contains(err.Error(), "did you mean bind?") || !strings.Contains(err.Error(), "b.json': key 'protocol'") ||
+		!strings.Contains(err.Error(), "b.json': invalid keys: nonsens") {
 		t.Error(err)
 	}
 }

@@ -62,10 +62,16 @@ func readFile(path string) (Options, error) {
 	}
 	defer f.Close()
 	o, err := Decode(io.LimitReader(f, maxConfigFile))
-	if err != nil {
-		return o, fmt.Errorf("Error decoding '%s': %w", path, err)
+	all := []error{err}
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		all = list.Unwrap()
 	}
-	return o, nil
+	for i, fault := range all { // each is a line of its own
+		if fault != nil {
+			all[i] = fmt.Errorf("Error decoding '%s': %w", path, fault)
+		}
+	}
+	return o, errors.Join(all...)
 }
 
 // Decode reads one JSON object. Keys that do not exist are refused by
