@@ -3,7 +3,9 @@ package dispatch
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -50,8 +52,16 @@ func (r *logRig) backUp(g int, dir string) *backup.Manifest {
 // front is a gateway of a rig as clients have it.
 type front struct{ d *Dispatcher }
 
+// Do has a command done once, also if a busy machine takes its time.
 func (f front) Do(ctx context.Context, c *groonga.Command) (groonga.Answer, error) {
-	return f.d.Do(ctx, c)
+	named := *c
+	named.ID = rand.Text()
+	for {
+		a, err := f.d.Do(ctx, &named)
+		if !errors.Is(err, ErrUnconfirmed) && !errors.Is(err, ErrNoMajority) {
+			return a, err
+		}
+	}
 }
 
 // restore brings a backup into the cluster.
