@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ibuki-dev/ibuki/groonga"
@@ -20,13 +21,20 @@ import (
 // values.
 type Home func(ctx context.Context, table string, columns []string, row []byte) (bool, error)
 
+// Slice says what of a server's records belongs to its slice.
+type Slice struct {
+	Cut  func(table string) bool // whether the records of a table are on several slices
+	Home Home
+}
+
 // Write copies a server's dump to out, as a file of a backup: without what is the gateways' own, with settings in a
-// form that can be read again, and without empty records that belong to another slice. It fills in what file says of
-// it. from is asked for the values of settings; home may be nil: all records belong to the slice.
-func Write(ctx context.Context, from fill.Server, dump io.Reader, out io.Writer, file *File, home Home) error {
+// form that can be read again, without empty records that belong to another slice, and without the numbers that records of
+// another slice have as well. It fills in what file says of it. from is asked for the values of settings; slice may be
+// nil: there is one.
+func Write(ctx context.Context, from fill.Server, dump io.Reader, out io.Writer, file *File, slice *Slice) error {
 	h := sha256.New()
 	buffer := bufio.NewWriterSize(io.MultiWriter(out, h), 1<<18)
-	w := &writer{in: fill.NewLines(dump), out: buffer, from: from, file: file, home: home}
+	w := &writer{in: fill.NewLines(dump), out: buffer, from: from, file: file, slice: slice}
 	file.Records = make(map[string]int64)
 	if err := w.run(ctx); err != nil {
 		return err
@@ -44,7 +52,7 @@ type writer struct {
 	out   io.Writer
 	from  fill.Server
 	file  *File
-	home  Home
+	slice *Slice
 	bytes int64
 }
 
@@ -75,6 +83,10 @@ func (w *writer) run(ctx context.Context) error {
 		case setting:
 			if line, err = w.setting(ctx, rest); err != nil {
 				return err
+			}
+		case bytes.HasPrefix(line, []byte("delete ")):
+			if c, err := groonga.ParseLine(string(line)); err == nil && w.cut(c.Get("table")) {
+				continue // a free id
 			}
 		case bytes.HasPrefix(line, []byte("load ")):
 			if err := w.load(ctx, string(line)); err != nil {
@@ -122,7 +134,11 @@ func (w *writer) load(ctx context.Context, line string) error {
 	if err := json.Unmarshal(head, &columns); err != nil {
 		return fmt.Errorf("%w: the columns of %s: %w", fill.ErrDump, table, err)
 	}
-	if err := w.say([]byte(line+"\n[\n"), head); err != nil {
+	number := -1 // the place of numbers that are left out
+	if w.cut(table) {
+		number = slices.Index(columns, "_id")
+	}
+	if err := w.say([]byte(line+"\n[\n"), without(head, number)); err != nil {
 		return err
 	}
 	for {
@@ -135,15 +151,19 @@ func (w *writer) load(ctx context.Context, line string) error {
 		case string(row) == "]":
 			return w.say([]byte("\n]\n"))
 		}
-		if err := w.row(ctx, table, columns, bytes.TrimSuffix(row, []byte(","))); err != nil {
+		row = bytes.TrimSuffix(row, []byte(","))
+		if number >= 0 && string(row) == "[]" { // in the place of an id that is free
+			continue
+		}
+		if err := w.row(ctx, table, columns, without(row, number)); err != nil {
 			return err
 		}
 	}
 }
 
 func (w *writer) row(ctx context.Context, table string, columns []string, row []byte) error {
-	if w.home != nil && empty(columns, row) {
-		own, err := w.home(ctx, table, columns, row)
+	if w.slice != nil && empty(columns, row) {
+		own, err := w.slice.Home(ctx, table, columns, row)
 		if err != nil {
 			return err
 		}
@@ -156,6 +176,19 @@ func (w *writer) row(ctx context.Context, table string, columns []string, row []
 		w.file.Records[table]++
 	}
 	return w.say([]byte(",\n"), row)
+}
+
+func (w *writer) cut(table string) bool { return w.slice != nil && w.slice.Cut(table) }
+
+// without is an array without the value at a place; below 0: as it is.
+func without(row []byte, place int) []byte {
+	var values []json.RawMessage
+	if place < 0 || json.Unmarshal(row, &values) != nil {
+		return row
+	}
+	var b bytes.Buffer
+	writeRow(&b, values, place)
+	return b.Bytes()
 }
 
 // none are the values that a record has of which only the key is known.

@@ -155,11 +155,11 @@ func (b *backingUp) write(ctx context.Context, cancel context.CancelCauseFunc, f
 		if err != nil {
 			return err
 		}
-		var home backup.Home
+		var slice *backup.Slice
 		if len(b.layout.parts) > 1 {
-			home = b.home(i)
+			slice = &backup.Slice{Cut: func(table string) bool { return b.ds.fact == "" || b.ds.fact == table }, Home: b.home(i)}
 		}
-		if err := backup.Write(ctx, oneServer{b.l.d, s.from}, s.spool, out, &b.manifest.Files[i], home); err != nil {
+		if err := backup.Write(ctx, oneServer{b.l.d, s.from}, s.spool, out, &b.manifest.Files[i], slice); err != nil {
 			return err
 		}
 		if err := <-s.ended; err != nil {
