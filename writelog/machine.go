@@ -50,7 +50,10 @@ const (
 	maxInflight            = 256
 	// standAgain is after how many ticks who stood for election on evidence stands again: the
 	// others may not have had it.
-	standAgain = 8
+	standAgain = 6
+	// restTicks is how many ticks pass as one while nothing waits for any of them, and how many
+	// lie between two heartbeats.
+	restTicks = 4
 )
 
 // Config is what a Machine is made of.
@@ -141,7 +144,7 @@ func New(cfg Config) (*Machine, error) {
 		return nil, err
 	}
 	m.raft, err = raft.NewRawNode(&raft.Config{
-		ID: cfg.Self, ElectionTick: cfg.ElectionTick, HeartbeatTick: 2,
+		ID: cfg.Self, ElectionTick: cfg.ElectionTick, HeartbeatTick: restTicks,
 		Storage: joinable{cfg.Storage, m}, Applied: m.state.Index,
 		MaxSizePerMsg: maxAppend, MaxCommittedSizePerReady: maxCommitted,
 		MaxUncommittedEntriesSize: maxUncommitted, MaxInflightMsgs: maxInflight,
@@ -235,7 +238,19 @@ func (m *Machine) Term() uint64 { return m.term }
 // the leader said last.
 func (m *Machine) Safe() uint64 { return m.safe }
 
-// Tick is called every Config.Tick.
+// Rest is after how many times Config.Tick Tick has to be called next, as many times: one, unless there is a
+// leader and neither a write, nor a search, nor an election waits for time to pass.
+func (m *Machine) Rest(now time.Duration) int {
+	if m.leader == 0 || m.lost != 0 || now < m.holder.read {
+		return 1
+	}
+	if l := m.lead; l != nil && (!l.ready || now < l.safeAt || len(l.pending) > 0) {
+		return 1
+	}
+	return restTicks
+}
+
+// Tick is called every Config.Tick, or as Rest says.
 func (m *Machine) Tick(now time.Duration) {
 	m.raft.Tick()
 	if m.lost != 0 && now >= m.lost {

@@ -282,12 +282,11 @@ func (m *Member) gone(now time.Duration, name string) {
 // checkpoints is how many places a full log can be cut at, at least.
 const checkpoints = 16
 
-// turn keeps the gateways apart that hear at about the same time that the leader is gone,
-// and gives all of them time to hear it: who has not still votes for nobody.
+// turn keeps the gateways apart that hear at about the same time that the leader is gone.
 func (m *Member) turn() time.Duration {
 	names := append(slices.Clone(m.cfg.Peers), m.cfg.Name)
 	slices.Sort(names)
-	return time.Duration(3+2*slices.Index(names, m.cfg.Name)) * m.cfg.Tick
+	return time.Duration(1+2*slices.Index(names, m.cfg.Name)) * m.cfg.Tick
 }
 
 // run forms a group or finds the one that there is, and goes on as its member.
@@ -351,8 +350,8 @@ func (m *Member) loop() (err error) {
 			err = fmt.Errorf("the log cannot be gone on with: %v", p)
 		}
 	}()
-	tick := time.NewTicker(m.cfg.Tick)
-	defer tick.Stop()
+	ticks := newTicker(m.cfg.Tick)
+	defer ticks.timer.Stop()
 	for {
 		select {
 		case <-m.ctx.Done():
@@ -360,13 +359,16 @@ func (m *Member) loop() (err error) {
 		case f := <-m.inbox:
 			f(m.cfg.Now())
 			m.drain()
-		case <-tick.C:
-			m.machine.Tick(m.cfg.Now())
+		case <-ticks.timer.C:
+			for range ticks.fired(time.Now()) {
+				m.machine.Tick(m.cfg.Now())
+			}
 			m.peers.hurry()
 		}
 		if err := m.turnOver(); err != nil {
 			return fmt.Errorf("the disk of the log: %w; mend it, and start the gateway again", err)
 		}
+		ticks.next(time.Now(), m.machine.Rest(m.cfg.Now()))
 	}
 }
 
