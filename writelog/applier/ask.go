@@ -185,10 +185,8 @@ func (q asker) records(ctx context.Context, table string) (n uint64, err error) 
 	}
 	var parts [][]json.RawMessage // [[[n],[columns]]]
 	var count []uint64
-	if err := json.Unmarshal(body, &parts); err == nil && len(parts) > 0 && len(parts[0]) > 0 {
-		err = json.Unmarshal(parts[0][0], &count)
-	}
-	if len(count) != 1 {
+	known := json.Unmarshal(body, &parts) == nil && len(parts) > 0 && len(parts[0]) > 0 && json.Unmarshal(parts[0][0], &count) == nil
+	if !known || len(count) != 1 {
 		return 0, fmt.Errorf("select: an answer of no known form: %.100s", body)
 	}
 	return count[0], nil
