@@ -28,8 +28,8 @@ type Command struct {
 	// Args are the arguments in the order in which they came; of two with one
 	// name the later counts. Change them by Set and Del only.
 	Args []Arg
-	// Body is what comes with a load instead of the argument values: a JSON array
-	// or brackets-free lines, as Groonga reads it. It is not changed.
+	// Body is what comes with a load instead of the argument values: one JSON array or
+	// object. It is not changed.
 	Body []byte
 	// ContentType is the type of Body as the client gave it, "" for Groonga's default.
 	ContentType string
