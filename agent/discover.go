@@ -18,7 +18,7 @@ import (
 
 const (
 	// discoverFirst is the time between the first two looks around; it doubles up
-	// to discoverMax, which is Serf's and kept for life.
+	// to discoverMax, which is Serf's and kept as long as the agent runs.
 	discoverFirst = 2 * time.Second
 	discoverMax   = time.Minute
 	// discoverWait is how long answers to one question are waited for.

@@ -13,7 +13,7 @@ const (
 	// attemptGap is the mean time between attempts once attemptsAtOnce were made.
 	attemptGap = 250 * time.Millisecond
 	// attemptPause is the time until the first attempt to reach somebody who
-	// was lost; it doubles up to attemptPauseMax, which is kept for life.
+	// was lost; it doubles up to attemptPauseMax, which is kept as long as the agent runs.
 	attemptPause    = time.Second
 	attemptPauseMax = 30 * time.Second
 	// attemptCrowd is how many live members may each try that often. In a larger

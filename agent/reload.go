@@ -9,7 +9,7 @@ import (
 
 // tagLayers are where this node's tags come from.
 //
-// Rule: what was set or deleted while the agent runs counts more than what it
+// Rule: what was set or deleted while the agent runs takes precedence over what it
 // started with or what a reload brought. With a tags file, the file is what it
 // starts with, every change is written there, and a configuration has no tags.
 type tagLayers struct {

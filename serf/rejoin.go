@@ -16,7 +16,7 @@ func (m *Machine) Rejoin(now time.Time, to netip.AddrPort, name string) (swim.Di
 	return m.join(now, to, name, rejoined)
 }
 
-// Restorable is what a later life of this node goes on from: put into a
+// Restorable is what a later life of this node resumes from: put into a
 // Config, the machine starts above its old incarnation and tells no event twice.
 type Restorable struct {
 	Incarnation uint32

@@ -206,7 +206,7 @@ func (m *Machine) ownTags(tags []wire.Tag) []wire.Tag {
 	return withOwn(tags, m.cfg.Swim.Cluster, m.window)
 }
 
-// withOwn adds what a node says of itself by tags. They count more than tags of
+// withOwn adds what a node says of itself by tags. They take precedence over tags of
 // the same name. (P240, P245)
 func withOwn(tags []wire.Tag, cluster string, window time.Duration) []wire.Tag {
 	if cluster == "" && window == 0 {

@@ -18,7 +18,7 @@ import (
 const maxConfigFile = 16 << 20
 
 // Read reads JSON files, and of directories every *.json in them, by name. Later
-// files count more.
+// files take precedence.
 func Read(paths []string) (Options, error) {
 	var all Options
 	var faults []error

@@ -11,7 +11,7 @@ import (
 )
 
 // File is a file that the log is written to. When it is full it is renamed, with
-// the time in its name, and begun anew.
+// the time in its name, and replaced by an empty one.
 type File struct {
 	Path     string
 	MaxMB    int // how large it gets; 0: 100

@@ -15,7 +15,7 @@ import (
 	"github.com/ibuki-dev/ibuki/wire"
 )
 
-// The snapshot file is Serf's: one fact a line, later lines count more.
+// The snapshot file is Serf's: one fact a line, later lines take precedence.
 // What Serf has no line for is in comments, which it ignores (ADR 4):
 //
 //	alive: NAME ADDR
