@@ -29,7 +29,8 @@ go build -trimpath -buildvcs=false -o "$host" ./cmd/ibuki
 mkdir -p "$work/texts/man" "$work/texts/completions"
 "$host" man -dir "$work/texts/man"
 for shell in bash zsh fish; do "$host" completion "$shell" >"$work/texts/completions/ibuki.$shell"; done
-cp README.md LICENSE CHANGELOG.md "$work/texts/"
+cp README.md LICENSE CHANGELOG.md dist/START.txt "$work/texts/"
+cp -R dist/openrc "$work/texts/"
 
 # build OS ARCH: one archive, with the links that the program answers to.
 build() {

@@ -29,10 +29,12 @@ mkdir -p "$STAGE/man" "$STAGE/completions" "$STAGE/doc/examples" "$STAGE/serf-do
 "$STAGE/host" man -dir "$STAGE/man"
 gzip -n -9 "$STAGE"/man/*
 for shell in bash zsh fish; do "$STAGE/host" completion "$shell" >"$STAGE/completions/ibuki.$shell"; done
-cp dist/packages/copyright README.md README.ja.md ARCHITECTURE.md "$STAGE/doc/"
-mkdir -p "$STAGE/doc/docs" "$STAGE/doc/dist"
-cp docs/*.md "$STAGE/doc/docs/" # where README's links lead
-cp -R dist/prometheus dist/grafana "$STAGE/doc/dist/"
+cp dist/packages/copyright README.md README.ja.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md LICENSE "$STAGE/doc/"
+mkdir -p "$STAGE/doc/dist" "$STAGE/doc/sim/testdata" "$STAGE/doc/agent"
+cp -R docs findings "$STAGE/doc/" # where the links of the pages lead
+cp sim/testdata/join.txt sim/testdata/refute.txt "$STAGE/doc/sim/testdata/"
+cp agent/example_test.go "$STAGE/doc/agent/"
+cp -R dist/prometheus dist/grafana dist/openrc dist/compose.yaml dist/Dockerfile "$STAGE/doc/dist/"
 cp dist/packages/copyright "$STAGE/serf-doc/"
 gzip -n -9 -c CHANGELOG.md >"$STAGE/doc/changelog.gz"
 cp -R contrib/ansible contrib/chef "$STAGE/doc/examples/"

@@ -15,6 +15,7 @@ before=$(serf_sum)
 
 # 1. Beside Debian's serf, which stays as it is.
 quietly dpkg -i ibuki_*_amd64.deb
+grep -q 'systemctl enable --now ibuki-agent' /tmp/log || fail "the installation does not say what is next"
 [ "$(serf_sum)" = "$before" ] || fail "the package changed Debian's serf"
 [ "$(readlink /usr/bin/droonga-handle-serf-event)" = ibuki ] || fail "no droonga-handle-serf-event"
 /usr/lib/ibuki/bin/serf version | grep ibuki >/dev/null || fail "the private serf is not ibuki"
@@ -22,6 +23,16 @@ ibuki version | grep '^ibuki ' >/dev/null || fail "ibuki does not run"
 [ "$(stat -c '%U:%G %a' /etc/ibuki/agent.d/10-package.json)" = "root:ibuki 640" ] || fail "the configuration's owner"
 [ "$(stat -c '%U:%G %a' /var/lib/ibuki)" = "ibuki:ibuki 750" ] || fail "the state's owner"
 for page in ibuki ibuki-agent ibuki-catalog; do [ -s "/usr/share/man/man1/$page.1.gz" ] || fail "no manual page $page"; done
+# Each page that a page of the package links to is in the package.
+(
+	cd /usr/share/doc/ibuki
+	find . -name '*.md' | while read -r page; do
+		{ grep -o '](\([^)#: ]*\)[)#]' "$page" || true; } | sed 's/^](//; s/.$//' | while read -r link; do
+			[ -z "$link" ] || [ -e "${page%/*}/$link" ] || [ -e "${page%/*}/$link.gz" ] || echo "$page: $link"
+		done
+	done
+) >/tmp/dead
+[ ! -s /tmp/dead ] || { cat /tmp/dead >&2; fail "links of pages lead nowhere"; }
 systemd-analyze verify --man=no /lib/systemd/system/ibuki-agent.service /lib/systemd/system/ibuki-gateway.service 2>/tmp/log || true
 ! grep ibuki /tmp/log || fail "a unit is not right"
 
@@ -79,11 +90,16 @@ start ibuki-agent
 ibuki members | grep '^127.0.0.1  *127.0.0.1:7946  *alive' >/dev/null || fail "the agent does not answer"
 ibuki catalog generate -hosts=127.0.0.1 >/etc/ibuki/catalog.json
 start ibuki-gateway
-exec 3<>/dev/tcp/127.0.0.1/10040
-printf 'GET /status HTTP/1.0\r\n\r\n' >&3
-status=$(cat <&3)
-exec 3>&-
+# get PORT PATH: what is served there.
+get() {
+	exec 3<>"/dev/tcp/127.0.0.1/$1"
+	printf 'GET %s HTTP/1.0\r\n\r\n' "$2" >&3
+	cat <&3
+	exec 3>&-
+}
+status=$(get 10040 /status)
 case $status in *'"loaded": true'*) ;; *) fail "the gateway has no live-node list: $status" ;; esac
+get 7374 / | grep -q '<title>' || fail "the dashboard is not served"
 stop ibuki-gateway
 stop ibuki-agent
 [ -s /var/lib/ibuki/agent.snapshot ] && [ -s /var/lib/ibuki/live-nodes.json ] || fail "the agent kept nothing"

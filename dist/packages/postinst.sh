@@ -20,3 +20,13 @@ done
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || true
 fi
+# At the first installation, not at an upgrade: dpkg names the version that was there.
+if [ "$1" = 1 ] || [ "$1" = configure ] && [ -z "${2:-}" ]; then
+	cat <<'END'
+ibuki is installed, and not started. Next:
+  1. Write this host's address and that of another member into /etc/ibuki/agent.env.
+  2. systemctl enable --now ibuki-agent
+  3. ibuki members; the dashboard is at http://127.0.0.1:7374/; ibuki doctor says what is wrong, if anything is.
+More in /usr/share/doc/ibuki/docs/install.md.
+END
+fi
