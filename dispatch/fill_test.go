@@ -228,6 +228,20 @@ func TestAFillingIsBrokenOff(t *testing.T) {
 			r.servers[2].Restart()
 		},
 		"gateway": func(r *logRig) { r.stop(2); r.start(2) },
+		"target and source": func(r *logRig) {
+			i := int(r.target(2).Position.Filling.From[len("node")] - '0')
+			r.servers[2].Kill()
+			r.servers[i].Kill()
+			r.servers[i].Restart()
+			r.servers[2].Restart()
+		},
+		"gateway and source": func(r *logRig) {
+			i := int(r.target(2).Position.Filling.From[len("node")] - '0')
+			r.stop(2)
+			r.servers[i].Kill()
+			r.servers[i].Restart()
+			r.start(2)
+		},
 		"leader": func(r *logRig) { // another one leads
 			old := r.leader()
 			for i := range 3 {
