@@ -12,15 +12,16 @@ import (
 // and takes that away again.
 func TestProgress(t *testing.T) {
 	for _, c := range []struct {
-		cmd  *command
-		args []string
-		line string
-		said string // at last, on stdout
-		code int
+		cmd   *command
+		args  []string
+		line  string
+		said  string // at last, on stdout
+		fault string // at last, on the terminal: a regular expression
+		code  int
 	}{
-		{reachabilityCommand, nil, "0 of 1 have answered", "Query ended early: ", 1},
-		{joinCommand, []string{"10.0.0.1", "10.0.0.2"}, "The agent joins 10.0.0.1, 10.0.0.2", "Successfully joined cluster by contacting 2 nodes.", 0},
-		{keysCommand, []string{"-list"}, "All members are asked", "Keys gathered", 0},
+		{reachabilityCommand, nil, "0 of 1 have answered", "Starting reachability test", `Query ended early: client closed\r\n`, 1},
+		{joinCommand, []string{"10.0.0.1", "10.0.0.2"}, "The agent joins 10.0.0.1, 10.0.0.2", "Successfully joined cluster by contacting 2 nodes.", "", 0},
+		{keysCommand, []string{"-list"}, "All members are asked", "Keys gathered", "", 0},
 	} {
 		t.Run(c.cmd.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,7 +73,7 @@ func TestProgress(t *testing.T) {
 			if got := <-code; got != c.code || !strings.Contains(out.String(), c.said) || strings.Contains(out.String(), c.line) {
 				t.Errorf("%d: %q", got, out.String())
 			}
-			read(`\r\x1b\[K`)
+			read(`\r\x1b\[K` + c.fault)
 		})
 	}
 }
