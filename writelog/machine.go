@@ -50,7 +50,7 @@ const (
 	maxInflight            = 256
 	// standAgain is after how many ticks who stood for election on evidence stands again: the
 	// others may not have had it.
-	standAgain = 6
+	standAgain = 8
 	// restTicks is how many ticks pass as one while nothing waits for any of them, and how many
 	// lie between two heartbeats.
 	restTicks = 4

@@ -282,11 +282,12 @@ func (m *Member) gone(now time.Duration, name string) {
 // checkpoints is how many places a full log can be cut at, at least.
 const checkpoints = 16
 
-// turn keeps the gateways apart that hear at about the same time that the leader is gone.
+// turn keeps the gateways apart that hear at about the same time that the leader is gone,
+// and gives all of them time to hear it: who has not still votes for nobody.
 func (m *Member) turn() time.Duration {
 	names := append(slices.Clone(m.cfg.Peers), m.cfg.Name)
 	slices.Sort(names)
-	return time.Duration(1+2*slices.Index(names, m.cfg.Name)) * m.cfg.Tick
+	return time.Duration(3+2*slices.Index(names, m.cfg.Name)) * m.cfg.Tick
 }
 
 // run forms a group or finds the one that there is, and goes on as its member.
