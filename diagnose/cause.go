@@ -115,10 +115,21 @@ func (c *Case) accusers(entries []entry) map[string]int {
 			count[e.observer]++
 		}
 	}
-	for i := range entries { // those who did not say so themselves: plain members, or gone
-		if by := entries[i].accuser(c.node); by != "" && count[by] == 0 && by != c.node {
-			count[by] = 1
+	// Members that did not record it themselves: plain ones, or gone. A native that only
+	// heard another's suspicion pings the suspected member with it in its own name: that is
+	// no accusation of its own.
+	heard := make(map[string]bool)
+	for i := range entries {
+		if e := &entries[i]; e.observer != c.node && e.accuser(c.node) != "" && e.accuser(c.node) != e.observer {
+			heard[e.observer] = true
 		}
+	}
+	for i := range entries {
+		by := entries[i].accuser(c.node)
+		if by == "" || by == c.node || count[by] > 0 || heard[by] && entries[i].observer != by {
+			continue
+		}
+		count[by] = 1
 	}
 	return count
 }

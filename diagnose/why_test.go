@@ -81,6 +81,11 @@ func TestWhyNamesTheCause(t *testing.T) {
 			account("b", said(10, "accused", "x", "a", "", 0)),
 			account("x", said(10.5, "refute-suspect", "x", "a", "", 0)),
 		}},
+		{"a starved accuser whose word is passed on", "a starved accuser: a did not run itself for 727ms", []rpc.History{
+			account("a", said(9, "slept", "", "", "", 727*time.Millisecond), said(10, "suspect", "x", "", "silent", 0), said(10.2, "cleared", "x", "", "", 0)),
+			account("b", said(10, "accused", "x", "a", "silent", 0), said(10.1, "cleared", "x", "", "", 0)),
+			account("x", said(10.1, "refute-suspect", "x", "b", "", 0)),
+		}},
 		{"an old incident is another", "crashed", []rpc.History{
 			account("a", said(10, "suspect", "x", "", "hung", 0), said(500, "refused", "x", "", "", 0), said(500, "crashed", "x", "", "", 0)),
 			account("x", said(11, "slept", "", "", "", 3*time.Second)),
