@@ -116,7 +116,10 @@ func runQuery(e *env, args []string) int {
 // askQuery shows a query until it ends, or enough have answered.
 func askQuery(ctx context.Context, e *env, c *rpc.Client, out queryOutput, req rpc.QueryRequest, enough *answersWanted) int {
 	q, err := c.Query(ctx, req)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil: // interrupted
+		return 1
+	case err != nil:
 		return e.fail("Error sending query: %s", err)
 	}
 	out.started()
