@@ -15,6 +15,8 @@ type Catalog struct {
 	Datasets  []*Dataset
 	// Warnings are what is allowed but hardly meant; in the order of the document.
 	Warnings []Fault
+
+	canonical []byte
 }
 
 // Dataset is one body of data and where it is kept.
@@ -73,6 +75,9 @@ func Parse(data []byte) (*Catalog, error) {
 		if err != nil {
 			return nil, &InvalidError{Faults: []Fault{{Path: d.Volume.Path, Message: err.Error()}}}
 		}
+	}
+	if c.canonical, err = canonical(data); err != nil {
+		return nil, &InvalidError{Faults: []Fault{{Message: err.Error()}}}
 	}
 	c.Warnings = append(c.Warnings, warnings(c)...)
 	return c, nil

@@ -33,6 +33,8 @@ var (
 	ErrAnswerGone = errors.New("the write was done; what the server answered is not kept any more")
 	// ErrGivenUp: the write was not done, and will not be.
 	ErrGivenUp = errors.New("the write was given up before it was done")
+	// ErrBarred: the gateway is none of the cluster, or goes by another catalog.
+	ErrBarred = errors.New("this gateway answers nothing")
 	// ErrStopped: the dispatcher is being closed.
 	ErrStopped = errors.New("gateway is stopping")
 )

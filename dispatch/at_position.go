@@ -21,7 +21,7 @@ func (l *logged) atPosition(ctx context.Context, volumes []*volume, cmd *groonga
 	for _, v := range volumes {
 		shares = append(shares, writelog.Share{Servers: []string{v.addr}, Command: text})
 	}
-	said, err := l.member.Write(ctx, shares, "")
+	said, err := l.member.Write(ctx, shares, l.d.now().at, "")
 	if err != nil {
 		return nil, fmt.Errorf("a question at one place of the log: %w", err)
 	}

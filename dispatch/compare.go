@@ -123,7 +123,7 @@ func (c *comparer) forget() {
 
 // round compares all slices, one after the other.
 func (c *comparer) round(ctx context.Context, cfg compare.Config) (list []SliceComparison, err error) {
-	for _, ds := range c.l.d.datasets {
+	for _, ds := range c.l.d.now().datasets {
 		for _, layout := range ds.layouts {
 			for _, p := range layout.parts {
 				if len(p.volumes) < 2 {

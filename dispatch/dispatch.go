@@ -30,9 +30,7 @@ type Dispatcher struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	volumes  []*volume
-	byAddr   map[string]*volume
-	datasets []*dataset
+	topology atomic.Pointer[topology]
 
 	underway atomic.Int64
 	turn     atomic.Uint64 // rotates between equals
@@ -54,10 +52,14 @@ func New(cfg Config) (*Dispatcher, error) {
 	d := &Dispatcher{cfg: cfg, log: cfg.Log, epoch: time.Now()}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	d.watch.d, d.watch.wake = d, make(chan struct{}, 1)
-	if err := d.build(); err != nil {
+	d.topology.Store(new(topology))
+	t, err := d.build(cfg.Catalog, d.now(), nil)
+	if err != nil {
 		d.cancel()
 		return nil, err
 	}
+	t.peers = cfg.Peers
+	d.adopt(t)
 	if cfg.WriteLog != nil {
 		if err := d.openLog(); err != nil {
 			d.cancel()
@@ -71,9 +73,6 @@ func New(cfg Config) (*Dispatcher, error) {
 			d.follow(v)
 		}
 	})
-	for _, v := range d.volumes {
-		d.start(func() { d.prober(v) })
-	}
 	d.start(d.starts)
 	return d, nil
 }
@@ -89,7 +88,7 @@ func (d *Dispatcher) start(f func()) {
 // Close ends all that is under way.
 func (d *Dispatcher) Close() {
 	d.cancel()
-	for _, v := range d.volumes {
+	for _, v := range d.now().volumes {
 		v.interruptAll()
 	}
 	if d.logged != nil {
@@ -98,7 +97,7 @@ func (d *Dispatcher) Close() {
 		}
 	}
 	d.wg.Wait()
-	for _, v := range d.volumes {
+	for _, v := range d.now().volumes {
 		v.pool.drop()
 	}
 }
@@ -110,7 +109,7 @@ func (d *Dispatcher) follow(view *live.View) {
 		return
 	}
 	d.listVersion.Store(view.Version())
-	for _, v := range d.volumes {
+	for _, v := range d.now().volumes {
 		alive := view.Version() == 0 || isAlive(view.Get(v.address.Host)) || isAlive(view.Get(v.address.Node()))
 		if v.listed.Load() == alive {
 			continue
@@ -137,6 +136,11 @@ func (d *Dispatcher) Do(ctx context.Context, c *groonga.Command) (groonga.Answer
 	}
 	if d.ctx.Err() != nil {
 		return groonga.Answer{}, ErrStopped
+	}
+	if d.logged != nil {
+		if err := d.logged.barred(ctx); err != nil {
+			return groonga.Answer{}, err
+		}
 	}
 	ds, err := d.dataset(c.Dataset)
 	if err != nil {

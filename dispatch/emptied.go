@@ -26,7 +26,7 @@ func (d *Dispatcher) starts() {
 	tick := time.NewTicker(watchStarts)
 	defer tick.Stop()
 	for {
-		for _, v := range d.volumes {
+		for _, v := range d.now().volumes {
 			if v.state() != up || !v.listed.Load() {
 				continue
 			}
@@ -155,7 +155,7 @@ func (d *Dispatcher) lacksAll(v *volume) (bool, error) {
 
 // replicasOf are the others that hold what a server holds.
 func (d *Dispatcher) replicasOf(v *volume) (list []*volume) {
-	for _, ds := range d.datasets {
+	for _, ds := range d.now().datasets {
 		for _, l := range ds.layouts {
 			for _, p := range l.parts {
 				if !slices.Contains(p.volumes, v) {

@@ -151,7 +151,7 @@ func TestAskingForTablesHoldsUpNobody(t *testing.T) {
 		d := oneSlice(t, g.Addr)
 		gateways.Go(func() {
 			for range 1000 {
-				names, err := d.tables(d.volumes[0])
+				names, err := d.tables(d.now().volumes[0])
 				if err != nil || !maps.Equal(names, map[string]bool{"Items": true, "Terms": true}) {
 					t.Errorf("%v, %v", names, err)
 					return

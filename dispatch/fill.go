@@ -62,8 +62,8 @@ type filler struct {
 
 // target tells how a server stands, and has it filled if it is asked to.
 func (l *logged) target(q *fillQuestion) (*FillTarget, error) {
-	v := l.d.byAddr[q.Server]
-	a := l.appliers[v]
+	v := l.d.now().byAddr[q.Server]
+	a := l.d.now().appliers[v]
 	if v == nil || a == nil {
 		return nil, fmt.Errorf("%s is not applied to by this gateway", q.Server)
 	}
@@ -103,7 +103,7 @@ func (d *Dispatcher) askTargets(ctx context.Context, node string, q fillQuestion
 	if d.logged == nil {
 		return nil, errors.New("the gateway keeps no log of writes")
 	}
-	for _, v := range d.volumes {
+	for _, v := range d.now().volumes {
 		if v.addr != node && v.address.Host != node && v.address.Node() != node {
 			continue
 		}
@@ -121,7 +121,16 @@ func (d *Dispatcher) askTargets(ctx context.Context, node string, q fillQuestion
 }
 
 // gatewayOf is the gateway that applies the log to a server.
-func (l *logged) gatewayOf(v *volume) string { return l.d.applierOf(v, l.name) }
+func (l *logged) gatewayOf(v *volume) string {
+	if view := l.member.View(); view.CatalogAt != 0 {
+		return view.Catalog.Applier(v.addr)
+	}
+	names := []string{l.name}
+	for _, p := range l.d.now().peers {
+		names = append(names, p.Addr)
+	}
+	return applierOf(v.address.Host, names)
+}
 
 func (l *logged) ask(ctx context.Context, gateway string, q *fillQuestion) (a fillAnswer, err error) {
 	question, err := json.Marshal(q)
@@ -145,7 +154,7 @@ func (l *logged) ask(ctx context.Context, gateway string, q *fillQuestion) (a fi
 func (a *volumeApplier) running() (context.Context, context.CancelFunc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ctx, cancel := context.WithCancel(a.l.d.ctx)
+	ctx, cancel := context.WithCancel(a.v.ctx)
 	if a.filler.interrupt = cancel; a.filler.asked {
 		cancel()
 	}
@@ -163,7 +172,7 @@ func (a *volumeApplier) mend(fault error) {
 		}
 	}
 	select {
-	case <-a.l.d.ctx.Done():
+	case <-a.v.ctx.Done():
 		return
 	case <-a.filler.wake:
 	case <-time.After(min(wait, applyAgain)):
@@ -177,7 +186,7 @@ func (a *volumeApplier) mend(fault error) {
 		a.filler.why = fault.Error()
 	}
 	a.mu.Unlock()
-	if err := a.fill(discard); a.l.d.ctx.Err() == nil {
+	if err := a.fill(discard); a.v.ctx.Err() == nil {
 		a.filled(err)
 	}
 }
@@ -229,7 +238,7 @@ func (a *volumeApplier) fill(discard bool) (err error) {
 		a.state, a.why = applier.Down, "it is filled"
 		a.filler.now = &Filling{Since: time.Now(), Step: "waiting until nobody reads from it"}
 	})
-	ctx, cancel := context.WithCancelCause(d.ctx)
+	ctx, cancel := context.WithCancelCause(a.v.ctx)
 	defer cancel(nil)
 	defer func() {
 		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
@@ -245,6 +254,9 @@ func (a *volumeApplier) fill(discard bool) (err error) {
 		return err
 	}
 	defer c.end(ctx)
+	if since := a.l.member.View().Since[a.v.addr]; c.position.Index < since {
+		return fmt.Errorf("the source has come to entry %d, and this server was added by entry %d", c.position.Index, since)
+	}
 	if c.position.Index+1 < a.firstIndex() {
 		return fmt.Errorf("the source has come to entry %d, and this gateway's log begins later", c.position.Index)
 	}
@@ -276,7 +288,7 @@ func (a *volumeApplier) firstIndex() uint64 {
 func (a *volumeApplier) sources() []string {
 	d, out, own := a.l.d, a.l.member.View().Out, a.l.d.slicesOf(a.v)
 	var list []fill.Replica
-	for _, u := range d.volumes {
+	for _, u := range d.now().volumes {
 		if u != a.v && containsAll(d.slicesOf(u), own) {
 			list = append(list, fill.Replica{Server: u.addr, Read: out[u.addr] == 0, Alive: u.state() == up && u.listed.Load(), Load: int(u.outstanding.Load())})
 		}

@@ -47,7 +47,7 @@ func (a *volumeApplier) begin(ctx context.Context, cancel context.CancelCauseFun
 	err := errNoSource
 	for _, server := range a.sources() {
 		c := &copying{a: a, cancel: cancel, dumping: dumping{
-			l: a.l, from: a.l.d.byAddr[server], command: &groonga.Command{Name: "dump"}, ended: make(chan error, 1),
+			l: a.l, from: a.l.d.now().byAddr[server], command: &groonga.Command{Name: "dump"}, ended: make(chan error, 1),
 		}}
 		if err = c.begin(ctx); err == nil {
 			a.l.d.log.Info("server is filled", "volume", a.v.addr, "from", server)

@@ -85,8 +85,8 @@ func (l *logged) asked(ctx context.Context, question []byte) ([]byte, error) {
 
 // hold begins to hold a server that is this gateway's.
 func (l *logged) hold(ctx context.Context, server string) (fillAnswer, error) {
-	v := l.d.byAddr[server]
-	a := l.appliers[v]
+	v := l.d.now().byAddr[server]
+	a := l.d.now().appliers[v]
 	if v == nil || a == nil {
 		return fillAnswer{}, fmt.Errorf("%s is not applied to by this gateway", server)
 	}

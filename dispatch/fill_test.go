@@ -172,7 +172,7 @@ func (r *logRig) begin() {
 		known := true
 		for i := range 3 {
 			known = known && r.target(i).Position.State == "up"
-			for _, v := range r.gateway(i).volumes {
+			for _, v := range r.gateway(i).now().volumes {
 				_, named := r.gateway(i).logged.named.Load(v)
 				known = known && named
 			}
@@ -200,7 +200,7 @@ func TestASuspectServerIsFilledUnderLoad(t *testing.T) {
 	c := r.load(false)
 	r.ask(1, "config_set --key ibuki.suspect --value 'for this test'")
 	r.ask(1, "table_create --name Torn --flags TABLE_NO_KEY")
-	r.gateway(1).logged.appliers[r.gateway(1).byAddr["node1:10041"]].Begin("for this test")
+	r.gateway(1).now().appliers[r.gateway(1).now().byAddr["node1:10041"]].Begin("for this test")
 	r.filled(1, 1)
 	c.end()
 }

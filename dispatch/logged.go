@@ -7,13 +7,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2/maybe"
 
+	"github.com/ibuki-dev/ibuki/catalog"
 	"github.com/ibuki-dev/ibuki/groonga"
 	"github.com/ibuki-dev/ibuki/writelog"
 	"github.com/ibuki-dev/ibuki/writelog/applier"
@@ -49,8 +50,9 @@ type logged struct {
 	holds    holds
 	named    sync.Map // the volumes whose databases have had a name
 	member   *member.Member
-	appliers map[*volume]*volumeApplier
-	ready    chan struct{} // closed when the appliers are there
+	ready    chan struct{}                   // closed when the appliers are there
+	file     atomic.Pointer[catalog.Catalog] // what the gateway was given, or was given last
+	fault    atomic.Pointer[string]          // why that one does not do; nil: it does
 	comparer *comparer
 	index    atomic.Uint64 // the last entry that is committed, as far as this gateway knows
 }
@@ -72,12 +74,14 @@ type volumeApplier struct {
 
 // openLog starts the member and the appliers.
 func (d *Dispatcher) openLog() error {
-	l := &logged{d: d, appliers: make(map[*volume]*volumeApplier), ready: make(chan struct{})}
+	l := &logged{d: d, ready: make(chan struct{})}
+	l.file.Store(d.cfg.Catalog)
 	l.comparer = newComparer(l)
 	cfg := member.Config{
 		Dir: d.cfg.WriteLog.Dir, Name: d.cfg.Self, Transport: d.cfg.WriteLog.Transport, MaxBytes: d.cfg.WriteLog.MaxBytes,
 		WriteWait: d.cfg.WriteWait, Now: d.cfg.WriteLog.Now, Log: d.log, Appliers: make(map[string]string),
-		Committed: l.committed, Changed: l.changed, Asked: l.asked,
+		Committed: l.committed, Changed: l.changed, Asked: l.asked, Sum: d.cfg.Catalog.Sum(),
+		Catalog: func(gateways []string) *writelog.Catalog { return logCatalog(d.cfg.Catalog, gateways, nil) },
 	}
 	if cfg.Name == "" {
 		cfg.Name = "alone"
@@ -86,64 +90,38 @@ func (d *Dispatcher) openLog() error {
 	if err := fill.RemoveSpools(cfg.Dir); err != nil {
 		return err
 	}
-	for _, p := range d.cfg.Peers {
+	for _, p := range d.now().peers {
 		cfg.Peers = append(cfg.Peers, p.Addr)
 	}
-	for _, ds := range d.datasets {
-		for _, layout := range ds.layouts {
-			for _, p := range layout.parts {
-				var slice []string
-				for _, v := range p.volumes {
-					slice = append(slice, v.addr)
-					cfg.Appliers[v.addr] = d.applierOf(v, cfg.Name)
-				}
-				cfg.Slices = append(cfg.Slices, slice)
-			}
-		}
+	own := logCatalog(d.cfg.Catalog, append(slices.Clone(cfg.Peers), cfg.Name), nil)
+	cfg.Slices = own.Slices
+	for _, served := range own.Appliers {
+		cfg.Appliers[served.Server] = served.Gateway
 	}
 	var err error
 	if l.member, err = member.Open(cfg); err != nil {
 		return err
 	}
 	d.logged = l
-	for _, v := range d.volumes {
+	t := d.now()
+	for _, v := range t.volumes {
 		if cfg.Appliers[v.addr] == cfg.Name {
-			l.appliers[v] = &volumeApplier{l: l, v: v, filler: filler{wake: make(chan struct{}, 1)}, silences: silences{log: d.log, server: v.addr}}
+			t.appliers[v] = l.newApplier(v)
 		}
 	}
-	close(l.ready)
-	for _, a := range l.appliers { // order-free: each by itself
+	for _, a := range t.appliers { // order-free: each by itself
 		d.start(a.run)
 	}
+	close(l.ready)
 	d.start(l.comparer.run)
 	return nil
-}
-
-// applierOf is the gateway that applies to a server: the one on its node, else the first.
-func (d *Dispatcher) applierOf(v *volume, self string) string {
-	first, node := self, ""
-	hostOf := func(addr string) string { return strings.Trim(addr[:max(0, strings.LastIndex(addr, ":"))], "[]") }
-	names := []string{self}
-	for _, p := range d.cfg.Peers {
-		names = append(names, p.Addr)
-	}
-	for _, name := range names {
-		first = min(first, name)
-		if hostOf(name) == strings.Trim(v.address.Host, "[]") {
-			node = name
-		}
-	}
-	if node != "" {
-		return node
-	}
-	return first
 }
 
 // committed hands the entries to the appliers. It is the member's loop.
 func (l *logged) committed(upTo uint64, entries []writelog.Committed) {
 	<-l.ready
 	l.index.Store(upTo)
-	for v, a := range l.appliers { // order-free: each by itself
+	for v, a := range l.d.now().appliers { // order-free: each by itself
 		a.Feed(upTo, v.entriesOf(entries)...)
 	}
 }
@@ -176,7 +154,9 @@ func (v *volume) appendShares(entries []applier.Entry, index, term uint64, share
 
 // changed takes over what may be read from.
 func (l *logged) changed(view *member.View) {
-	for _, v := range l.d.volumes {
+	<-l.ready
+	l.follow(view)
+	for _, v := range l.d.now().volumes {
 		out := view.Out[v.addr]
 		if was := v.out.Swap(out); (was != 0) != (out != 0) {
 			l.d.log.Info("read set", "volume", v.addr, "readFrom", out == 0)
@@ -192,6 +172,20 @@ func (l *logged) write(ctx context.Context, ds *dataset, c *groonga.Command) (gr
 	if err := c.Deterministic(); err != nil {
 		return groonga.Answer{}, fmt.Errorf("%w: %w", ErrNotSafe, err)
 	}
+	for {
+		answer, err := l.propose(ctx, ds, c)
+		if !errors.Is(err, writelog.ErrOtherCatalog) {
+			return answer, err
+		}
+		if ds, err = l.switched(ctx, ds); err != nil {
+			return groonga.Answer{}, err
+		}
+	}
+}
+
+// propose proposes a write by the catalog of a dataset. ErrOtherCatalog says that another one holds
+// by now, and that it was not done.
+func (l *logged) propose(ctx context.Context, ds *dataset, c *groonga.Command) (groonga.Answer, error) {
 	shares, err := ds.shares(c)
 	if err != nil {
 		return groonga.Answer{}, err
@@ -218,7 +212,7 @@ func (l *logged) write(ctx context.Context, ds *dataset, c *groonga.Command) (gr
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.d.cfg.WriteTimeout)
 	defer cancel()
-	said, err := l.member.Write(ctx, list, c.ID)
+	said, err := l.member.Write(ctx, list, ds.at, c.ID)
 	if err != nil {
 		return groonga.Answer{}, logFault(err)
 	}
@@ -280,7 +274,7 @@ const passOnFor = 2 * time.Second
 
 // gone tells the member of gateways that the list of live nodes does not have any more.
 func (l *logged) gone(alive func(node string) bool) {
-	for _, p := range l.d.cfg.Peers {
+	for _, p := range l.d.now().peers {
 		if !alive(p.Name) {
 			l.member.Gone(p.Addr)
 		}
@@ -290,7 +284,7 @@ func (l *logged) gone(alive func(node string) bool) {
 // restarted has the server of this gateway looked at anew: it was started, and its
 // database may be another one.
 func (l *logged) restarted(v *volume) {
-	if a := l.appliers[v]; a != nil {
+	if a := l.d.now().appliers[v]; a != nil {
 		a.Begin("the server was started")
 	}
 }
@@ -315,18 +309,22 @@ const applyAgain = 10 * time.Second
 func (a *volumeApplier) run() {
 	d := a.l.d
 	var view *member.View
-	for view = a.l.member.View(); !view.Formed || view.Cluster == 0; view = a.l.member.View() {
+	for view = a.l.member.View(); !view.Formed || view.Cluster == 0 || view.CatalogAt != d.now().at; view = a.l.member.View() {
 		select {
-		case <-d.ctx.Done():
+		case <-a.v.ctx.Done():
 			return
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	founding, partial := a.origin(view.Founder)
+	if d.now().appliers[a.v] != a {
+		return // the catalog of the log has another gateway apply to it
+	}
+	since := view.Since[a.v.addr]
+	founding, partial := a.origin(view.Founder, since)
 	made, err := applier.New(applier.Config{
 		Server: a, Source: a, Events: a, Cluster: view.Cluster, Epoch: view.Epoch,
 		Boot: d.cfg.WriteLog.Boot, Nonce: fmt.Sprintf("%016x", view.Self) + boot(),
-		Founding: founding, Partial: partial, Paused: a.paused,
+		Founding: founding, Partial: partial, Paused: a.paused, Since: since,
 	})
 	if err != nil {
 		d.log.Error("log of writes", "volume", a.v.addr, "error", err)
@@ -335,12 +333,12 @@ func (a *volumeApplier) run() {
 	a.mu.Lock()
 	a.Applier = made
 	a.mu.Unlock()
-	made.Feed(view.Index)
-	for d.ctx.Err() == nil {
+	made.Feed(max(view.Index, a.l.index.Load()))
+	for a.v.ctx.Err() == nil {
 		ctx, cancel := a.running()
 		err := made.Run(ctx)
 		cancel()
-		if d.ctx.Err() == nil {
+		if a.v.ctx.Err() == nil {
 			a.mend(err)
 		}
 	}
@@ -459,7 +457,10 @@ const markPartial = "it had tables before the log began\n"
 
 // origin tells whether the log was never applied to the server, and whether it lacks what
 // the databases had when it began.
-func (a *volumeApplier) origin(founder bool) (founding, partial bool) {
+func (a *volumeApplier) origin(founder bool, since uint64) (founding, partial bool) {
+	if since != 0 {
+		return false, true // the log says nothing of what it should have had before
+	}
 	text, err := os.ReadFile(a.mark())
 	if err != nil {
 		return founder, !founder

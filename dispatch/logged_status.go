@@ -1,6 +1,10 @@
 package dispatch
 
-import "github.com/ibuki-dev/ibuki/writelog/applier"
+import (
+	"context"
+
+	"github.com/ibuki-dev/ibuki/writelog/applier"
+)
 
 // LogStatus is how the replicated log of writes stands, as this gateway sees it.
 type LogStatus struct {
@@ -13,6 +17,12 @@ type LogStatus struct {
 	Leased  bool     `json:"leased"`          // searches are answered from the read set; else another gateway is asked
 	Bytes   int64    `json:"bytes"`
 	Most    int64    `json:"most"` // bytes
+	// Catalog names the catalog of the log, which holds since entry CatalogAt; 0: it has none yet.
+	Catalog   string `json:"catalog,omitempty"`
+	CatalogAt uint64 `json:"catalog_at,omitempty"`
+	// Gateways are those that the catalog has; Members are those that have been taken in.
+	Gateways []string `json:"gateways,omitempty"`
+	Barred   string   `json:"barred,omitempty"` // why this gateway answers nothing
 	// Compare is how the comparison of the servers stands; nil: another gateway compares.
 	Compare *CompareStatus `json:"compare,omitempty"`
 }
@@ -34,12 +44,21 @@ func (l *logged) status() *LogStatus {
 		s.Fault = "no majority of the gateways answers, so nobody leads"
 	}
 	s.Last, s.Compare = l.member.Last(), l.comparer.status()
+	if v.CatalogAt != 0 {
+		s.Catalog, s.CatalogAt, s.Gateways = v.Catalog.Sum, v.CatalogAt, v.Catalog.Gateways
+	}
+	now, cancel := context.WithCancel(context.Background())
+	cancel() // it is not waited for
+	if err := l.barred(now); err != nil {
+		s.Barred = err.Error()
+	}
 	s.Bytes, s.Most = l.member.Size()
 	return s
 }
 
 func (l *logged) volumeStatus(v *volume, s *VolumeStatus) {
-	a := l.appliers[v]
+	s.Drained = l.member.View().Drained[v.addr] != 0
+	a := l.d.now().appliers[v]
 	if a == nil {
 		if out := v.out.Load(); out != 0 {
 			s.Waiting = l.since(out)

@@ -51,7 +51,7 @@ func (v *volume) probeNow() {
 func (d *Dispatcher) prober(v *volume) {
 	for {
 		select {
-		case <-d.ctx.Done():
+		case <-v.ctx.Done():
 			return
 		case <-v.wake:
 		}
@@ -66,7 +66,7 @@ func (d *Dispatcher) prober(v *volume) {
 				v.interruptAll()
 			}
 			select {
-			case <-d.ctx.Done():
+			case <-v.ctx.Done():
 				return
 			case <-v.wake:
 			case <-time.After(pause):

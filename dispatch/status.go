@@ -31,7 +31,8 @@ type VolumeStatus struct {
 	Fault  string `json:"fault,omitempty"`
 	// Software is what an HTTP server calls itself that is not Groonga's own.
 	Software string `json:"software,omitempty"`
-	Behind   bool   `json:"behind"` // out of the read set
+	Behind   bool   `json:"behind"`            // out of the read set
+	Drained  bool   `json:"drained,omitempty"` // because somebody wants it: ibuki cluster drain
 	// Waiting is how many entries of the log it has not applied yet, those that are not
 	// for it included. Where another gateway applies the log to it, it is how many there
 	// are since it was put out of the read set.
@@ -59,11 +60,11 @@ func (d *Dispatcher) Status() Status {
 		Self: d.cfg.Self, Reads: d.reads.Load(), Hedges: d.watch.hedges.Load(), Refused: d.refused.Load(), Underway: d.underway.Load(),
 		HedgeMs: ms(time.Duration(d.watch.hedgeAfter.Load())), MedianMs: ms(time.Duration(d.watch.median.Load())),
 	}
-	for _, v := range d.volumes {
+	for _, v := range d.now().volumes {
 		s.Volumes = append(s.Volumes, d.volumeStatus(v))
 	}
 	if d.logged != nil {
-		for _, p := range d.cfg.Peers {
+		for _, p := range d.now().peers {
 			s.Peers = append(s.Peers, PeerStatus{p.Addr, p.Name, d.logged.member.Reaches(p.Addr)})
 		}
 		s.Log = d.logged.status()
@@ -105,7 +106,7 @@ func (d *Dispatcher) volumeStatus(v *volume) VolumeStatus {
 // slicesOf are the labels of what a server holds.
 func (d *Dispatcher) slicesOf(v *volume) []string {
 	list := []string{}
-	for _, ds := range d.datasets {
+	for _, ds := range d.now().datasets {
 		for _, l := range ds.layouts {
 			for _, p := range l.parts {
 				for _, o := range p.volumes {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,8 @@ type volume struct {
 	addr      string // host:port, as the catalog has it; also its name in the log of writes
 	address   catalog.Address
 	maxAnswer int
+	ctx       context.Context // ends with the dispatcher, or when the catalog has it no more
+	cancel    context.CancelFunc
 	pool      pool
 
 	outstanding atomic.Int32

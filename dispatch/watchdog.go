@@ -53,7 +53,7 @@ func (w *watchdog) run() {
 		}
 		w.earn()
 		busy := false
-		for _, v := range w.d.volumes {
+		for _, v := range w.d.now().volumes {
 			if v.outstanding.Load() > 0 {
 				busy = true
 				w.look(v, now)
@@ -69,7 +69,7 @@ func (w *watchdog) run() {
 // It is false if the dispatcher has ended.
 func (w *watchdog) sleep(tick *time.Ticker) bool {
 	w.asleep.Store(true)
-	for _, v := range w.d.volumes {
+	for _, v := range w.d.now().volumes {
 		if v.outstanding.Load() > 0 { // begun just before
 			w.asleep.Store(false)
 			return true
@@ -107,7 +107,7 @@ func (w *watchdog) measure(now time.Time) {
 	if now.Sub(w.aged) > ageEvery {
 		w.aged = now
 		w.d.latency.age()
-		for _, v := range w.d.volumes {
+		for _, v := range w.d.now().volumes {
 			v.latency.age()
 		}
 	}

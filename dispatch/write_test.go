@@ -26,7 +26,7 @@ func (r *rig) of(line string) []share {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	shares, err := r.d.datasets[0].shares(c)
+	shares, err := r.d.now().datasets[0].shares(c)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestALoadIsSplitBySlices(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = r.d.datasets[0].shares(c)
+			_, err = r.d.now().datasets[0].shares(c)
 			wantErr(t, err, want)
 		}
 	})
@@ -120,7 +120,7 @@ func TestSharesOfArrays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			shares, err := d.datasets[0].shares(c)
+			shares, err := d.now().datasets[0].shares(c)
 			if err != nil || len(shares) != 2 {
 				t.Fatalf("%d shares, %v", len(shares), err)
 			}

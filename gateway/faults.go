@@ -47,6 +47,7 @@ var faults = []fault{
 	{dispatch.ErrGivenUp, "given-up", codeUnavailable, 503},
 	{dispatch.ErrUnconfirmed, "unconfirmed", codeUnavailable, 503},
 	{dispatch.ErrOverload, "overload", codeUnavailable, 503},
+	{dispatch.ErrBarred, "barred", codeUnavailable, 503},
 	{dispatch.ErrStopped, "stopped", codeUnavailable, 503},
 	{dispatch.ErrAnswerTooLong, "answer-too-long", codeTooLong, 502},
 	{dispatch.ErrTimeout, "timeout", codeTimeout, 504},

@@ -27,6 +27,8 @@ func (s *Server) fill(ctx *fasthttp.RequestCtx) {
 	case node == "":
 		ctx.Error("say which node: ?node=NODE", fasthttp.StatusBadRequest)
 		return
+	case ctx.IsPost() && s.cfg.Guard != nil && !s.mayChange(ctx):
+		return
 	case ctx.IsPost():
 		list, err = s.cfg.Fill(limited, node, string(ctx.QueryArgs().Peek("discard")) == "yes")
 	case ctx.IsGet():

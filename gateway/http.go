@@ -48,6 +48,10 @@ type Config struct {
 	// Backups takes backups; nil: there is no such log. Version is the program's, for their manifests.
 	Backups Backups
 	Version string
+	// Operator changes the cluster; nil: it cannot be changed. Guard has the tokens that it takes; nil: only this
+	// machine may.
+	Operator Operator
+	Guard    *access.Guard
 	// Status is what /status shows, as JSON; needed.
 	Status func() any
 
@@ -173,6 +177,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		s.json(ctx, s.cfg.Status())
 	case string(path) == FillPath && s.cfg.Fill != nil:
 		s.fill(ctx)
+	case string(path) == CatalogPath && s.cfg.Operator != nil:
+		s.catalog(ctx)
+	case string(path) == DrainPath && s.cfg.Operator != nil:
+		s.drain(ctx)
 	case string(path) == logPath && s.cfg.WriteLog != nil:
 		s.logRequest(ctx)
 	case string(path) == "/metrics" && s.cfg.Cluster != nil:

@@ -16,6 +16,8 @@ const (
 	OpWrite   Op = 2 // a write
 	OpFloor   Op = 3 // writes of a session below Floor are over
 	OpReadSet Op = 4 // a server leaves or enters the read set
+	OpCatalog Op = 5 // another catalog takes the place of the one that holds
+	OpDrain   Op = 6 // a server is not to be read from, or may be again
 )
 
 // The bounds of what an entry may hold.
@@ -50,8 +52,12 @@ type Entry struct {
 	Floor   uint64  // all writes of the session below it are over: done, or never to be done
 	Request string  // the client's own id of the write; "" is none
 	Shares  []Share
-	Server  string // of OpReadSet
-	Out     bool   // it leaves
+	Server  string // of OpReadSet and OpDrain
+	Out     bool   // it leaves, or is not to be read from
+	// Catalog is the index of the catalog by which the shares of a write were made, by which a
+	// server leaves or enters, or that a catalog is to replace; 0: there is none in the log. An entry for another one is not carried out.
+	Catalog uint64
+	Next    *Catalog // of OpCatalog; nil: nobody goes by an earlier catalog any more
 }
 
 // pack is the encoding of everything that is stored or sent. Canonical: equal values
@@ -89,7 +95,7 @@ func DecodeEntry(b []byte) (*Entry, error) {
 	if err := decode(b, e); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadEntry, err)
 	}
-	if e.Op < OpOpen || e.Op > OpReadSet || len(e.Request) > MaxRequest {
+	if e.Op < OpOpen || e.Op > OpDrain || len(e.Request) > MaxRequest {
 		return nil, fmt.Errorf("%w: operation %d", ErrBadEntry, e.Op)
 	}
 	return e, nil

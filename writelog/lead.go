@@ -39,6 +39,9 @@ type lead struct {
 
 	recheck bool // what writes wait for has changed
 	changed time.Duration
+
+	adopting bool   // a catalog is proposed for a log that has none
+	settled  uint64 // nobody answers searches by a catalog before that of this entry
 }
 
 // pending is a write that waits to be acknowledged.
@@ -56,6 +59,7 @@ type follower struct {
 	confirmed uint64        // it goes by the read set as of this index
 	until     time.Duration // it may hold a lease until then
 	gone      bool          // it cannot be reached
+	catalogs  bool          // it knows what a catalog in the log is
 	got       []uint64      // its reports with answers, which it does not yet know to have arrived
 }
 
@@ -66,7 +70,7 @@ func newLead(m *Machine, now time.Duration) *lead {
 		servers: make(map[string]*remote), members: make(map[uint64]*follower),
 		asks: make(map[uint64]uint64), inRound: make(map[uint64]uint64),
 	}
-	for server := range m.cfg.Reporters { // order-free: into another map
+	for server := range m.reporters { // order-free: into another map
 		l.server(server)
 	}
 	return l
@@ -107,6 +111,10 @@ func (m *Machine) Propose(now time.Duration, e *Entry) error {
 		l.pending[e.ID] = p
 		l.place(p, of)
 		return nil
+	case e.Catalog > m.state.CatalogAt:
+		return ErrBusy
+	case e.Catalog < m.state.CatalogAt:
+		return ErrOtherCatalog
 	}
 	if err := m.append(e); err != nil {
 		return err
@@ -148,9 +156,21 @@ func (l *lead) committed(m *Machine, c *Committed) {
 			r.returning = false
 		}
 		l.recheck = true
+	case OpDrain:
+		r := l.server(c.Entry.Server)
+		r.returning, r.entering = false, false // if it is proposed that it enters, that is for nothing
+		l.recheck = true
+	case OpCatalog:
+		if l.adopting = false; c.Verdict == Execute {
+			l.switched(m, c.Index)
+		}
 	case OpWrite:
 		p := l.pending[c.Entry.ID]
 		if p == nil || p.index != 0 {
+			return
+		}
+		if c.Verdict == Outdated {
+			l.finish(m, p, nil, ErrOtherCatalog)
 			return
 		}
 		if c.Verdict == Dropped {
@@ -175,13 +195,16 @@ func (l *lead) hear(m *Machine, now time.Duration, from uint64, rep *Report) {
 	if f.boot != rep.Boot {
 		f.got = nil
 	}
-	f.boot, f.seq, f.gone, f.confirmed = rep.Boot, rep.Seq, false, rep.Confirmed
+	f.boot, f.seq, f.gone, f.confirmed, f.catalogs = rep.Boot, rep.Seq, false, rep.Confirmed, rep.Catalogs
 	answers := false
 	for i := range rep.Servers {
 		answers = answers || len(rep.Servers[i].Answers) > 0
+		if rep.Confirmed < m.state.Since[rep.Servers[i].Server] {
+			continue // of the time before it was added
+		}
 		l.takeReport(m, from, &rep.Servers[i])
 	}
-	if rep.Ask && rep.Confirmed >= m.lastOut() {
+	if rep.Ask && rep.Confirmed >= m.lastSwitch() {
 		l.asks[from] = rep.Seq
 		l.ask(m, now)
 	}
@@ -233,7 +256,7 @@ func (l *lead) round(m *Machine, now time.Duration, rs raft.ReadState) {
 		if seq > f.seq {
 			continue // of an earlier process
 		}
-		if f.confirmed < m.lastOut() {
+		if f.confirmed < m.lastSwitch() {
 			continue // it may answer from a server that writes are acknowledged without
 		}
 		f.until = max(f.until, now+m.cfg.Lease+m.cfg.Lease/drift)
@@ -287,6 +310,8 @@ func (l *lead) tick(m *Machine, now time.Duration) {
 	if l.ready {
 		l.manage(m, now)
 		l.promote(m, now)
+		l.adopt(m, now)
+		l.retire(m, now)
 		l.findSafe(m)
 	}
 }
@@ -294,6 +319,9 @@ func (l *lead) tick(m *Machine, now time.Duration) {
 // settle acknowledges what can be.
 func (l *lead) settle(m *Machine, now time.Duration) {
 	if !l.recheck || !l.ready {
+		return
+	}
+	if !l.everybodySwitched(m, now) {
 		return
 	}
 	l.recheck = false
@@ -341,7 +369,7 @@ func (l *lead) check(m *Machine, now time.Duration, p *pending) {
 		answers[i], gone = answer, gone || !known
 		for _, server := range s.Servers {
 			r := l.server(server)
-			if r.has(p.index) {
+			if r.has(p.index) || m.removed(server) {
 				continue
 			}
 			at, out := m.state.Out[server]
@@ -412,7 +440,7 @@ func (l *lead) end(m *Machine) {
 // findSafe finds up to where every server and every member has the entries on its disk.
 func (l *lead) findSafe(m *Machine) {
 	safe := m.state.Index
-	for server := range m.cfg.Reporters { // order-free: the least of all
+	for server := range m.reporters { // order-free: the least of all
 		safe = min(safe, l.server(server).durable)
 	}
 	m.raft.WithProgress(func(_ uint64, _ raft.ProgressType, pr tracker.Progress) { safe = min(safe, pr.Match) })

@@ -104,7 +104,7 @@ func (m *Machine) report(now time.Duration) {
 	}
 	m.reported, m.confirm = now, false
 	m.holder.seq++
-	r := &Report{Term: m.term, Boot: m.cfg.Boot, Seq: m.holder.seq, Confirmed: m.state.Index, Ask: ask}
+	r := &Report{Term: m.term, Boot: m.cfg.Boot, Seq: m.holder.seq, Confirmed: m.state.Index, Ask: ask, Catalogs: true}
 	if ask {
 		m.holder.ask(now, r.Seq)
 	}

@@ -23,6 +23,9 @@ var (
 	// ErrUnconfirmed says that the write is in the log, perhaps, and that nobody knows
 	// whether it will be done.
 	ErrUnconfirmed = errors.New("whether the write is done is not known")
+	// ErrOtherCatalog says that the write was made for another catalog than the one that holds.
+	// It was not done and will not be; made anew it may be.
+	ErrOtherCatalog = errors.New("the catalog has changed")
 	// ErrBusy says that too much is under way; nothing was proposed.
 	ErrBusy = errors.New("too many writes are under way")
 )
@@ -67,6 +70,9 @@ type Config struct {
 	// Reporters names, for a server, the member that applies entries to it: its name in
 	// State.Members.
 	Reporters map[string]string
+	// Catalog is what a log begins with that has no catalog yet, for these gateways; nil: it gets
+	// none. Then Slices and Reporters say no more.
+	Catalog func(gateways []string) *Catalog
 
 	Tick         time.Duration // how often Tick is called; 0 is the default, as below
 	ElectionTick int           // ticks without a leader before an election
@@ -113,6 +119,8 @@ type Machine struct {
 	raft        *raft.RawNode
 	state       *State
 	conf        *raftpb.ConfState
+	slices      [][]string        // as the catalog has them
+	reporters   map[string]string // as the catalog has them
 	checkpoints []checkpoint
 	fresh       int    // entries applied since the last checkpoint
 	freshBytes  int    // their bytes
@@ -192,9 +200,13 @@ func (s joinable) Snapshot() (*raftpb.Snapshot, error) {
 }
 
 // Found is the snapshot that a new log begins with: the same at all of its first members.
-func Found(cluster uint64, members map[uint64]Member, voters []uint64) *raftpb.Snapshot {
+// Without a catalog the log has none.
+func Found(cluster uint64, members map[uint64]Member, voters []uint64, c *Catalog) *raftpb.Snapshot {
 	s := NewState(cluster, members)
 	s.Index = 1
+	if c != nil {
+		s.Catalog, s.CatalogAt, s.Settled = *c, 1, true
+	}
 	return &raftpb.Snapshot{
 		Data: s.Encode(),
 		Metadata: &raftpb.SnapshotMetadata{
@@ -206,6 +218,7 @@ func Found(cluster uint64, members map[uint64]Member, voters []uint64) *raftpb.S
 func (m *Machine) restore(snap *raftpb.Snapshot) error {
 	if raft.IsEmptySnap(snap) { // it has joined, and the leader will send it one
 		m.state, m.conf = NewState(0, make(map[uint64]Member)), &raftpb.ConfState{}
+		m.cluster()
 		return nil
 	}
 	s, err := DecodeState(snap.GetData())
@@ -218,6 +231,7 @@ func (m *Machine) restore(snap *raftpb.Snapshot) error {
 	m.state, m.cut = s, s.Index
 	m.conf = snap.GetMetadata().GetConfState()
 	m.checkpoints, m.fresh, m.freshBytes = nil, 0, 0
+	m.cluster()
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 // was before it lost its log speaks of entries that this one does not have.
 func TestAMessageForAnotherMemberIsPassedOver(t *testing.T) {
 	storage := raft.NewMemoryStorage()
-	if err := storage.ApplySnapshot(Found(7, map[uint64]Member{1: {"a"}, 2: {"b"}}, []uint64{1, 2})); err != nil {
+	if err := storage.ApplySnapshot(Found(7, map[uint64]Member{1: {"a"}, 2: {"b"}}, []uint64{1, 2}, nil)); err != nil {
 		t.Fatal(err)
 	}
 	m, err := New(Config{Self: 1, Storage: storage})
@@ -41,7 +41,7 @@ func TestAMessageForAnotherMemberIsPassedOver(t *testing.T) {
 // stopped waiting for it: until then none is acknowledged without it.
 func TestNoWriteIsAcknowledgedWithoutAServerThatEnters(t *testing.T) {
 	storage := raft.NewMemoryStorage()
-	if err := storage.ApplySnapshot(Found(7, map[uint64]Member{1: {"a"}}, []uint64{1})); err != nil {
+	if err := storage.ApplySnapshot(Found(7, map[uint64]Member{1: {"a"}}, []uint64{1}, nil)); err != nil {
 		t.Fatal(err)
 	}
 	slice := []string{"s1", "s2"}

@@ -35,6 +35,7 @@ type Report struct {
 	Confirmed uint64 // the member goes by the read set as of this index
 	Ask       bool   // it asks for a lease
 	Servers   []ServerReport
+	Catalogs  bool // the member knows what a catalog in the log is
 }
 
 // Reply is what the leader answers.

@@ -14,7 +14,7 @@ type Committed struct {
 	Index   uint64
 	Term    uint64
 	Entry   *Entry  // nil: of Raft's own
-	Verdict Verdict // of a write
+	Verdict Verdict // of a write, or of a catalog
 	Of      uint64  // of a duplicate: where it was executed; 0 if it never was
 }
 
@@ -130,7 +130,10 @@ func (m *Machine) commit(e *raftpb.Entry) Committed {
 		m.state.Index = c.Index
 	} else {
 		c.Verdict, c.Of = m.state.apply(c.Index, c.Entry)
-		m.confirm = m.confirm || c.Entry.Op == OpReadSet
+		m.confirm = m.confirm || c.Entry.Op == OpReadSet || c.Entry.Op == OpCatalog || c.Entry.Op == OpDrain
+		if c.Entry.Op == OpCatalog {
+			m.cluster()
+		}
 	}
 	if m.lead != nil {
 		m.lead.committed(m, &c)

@@ -46,7 +46,7 @@ func (r *remote) has(index uint64) bool {
 
 // takeReport takes over how a server stands.
 func (l *lead) takeReport(m *Machine, from uint64, s *ServerReport) {
-	if name, ok := m.cfg.Reporters[s.Server]; ok && name != m.state.Members[from].Name {
+	if name, ok := m.reporters[s.Server]; ok && name != m.state.Members[from].Name {
 		return // another one applies entries to it
 	}
 	r := l.server(s.Server)
@@ -96,19 +96,19 @@ func (l *lead) putOut(m *Machine, server string, slice []string, index uint64) {
 	if !slices.ContainsFunc(slice, stays) {
 		return
 	}
-	if m.append(&Entry{Op: OpReadSet, Server: server, Out: true}) == nil {
+	if m.append(&Entry{Op: OpReadSet, Server: server, Out: true, Catalog: m.state.CatalogAt}) == nil {
 		r.leaving = true
 	}
 }
 
 // manage takes servers out of the read set that are gone, and back in that have all.
 func (l *lead) manage(m *Machine, now time.Duration) {
-	for _, slice := range m.cfg.Slices {
+	for _, slice := range m.slices {
 		for _, server := range slice {
 			r := l.server(server)
 			if _, out := m.state.Out[server]; !out {
 				l.watch(m, now, server, slice)
-			} else if !l.absent(server) && now >= r.retryAt {
+			} else if !l.absent(server) && m.state.Drained[server] == 0 && now >= r.retryAt {
 				l.takeBack(m, now, server)
 			} else if r.returning {
 				r.returning = false
@@ -151,7 +151,7 @@ func (l *lead) takeBack(m *Machine, now time.Duration, server string) {
 		return
 	}
 	if r.prefix >= r.over {
-		if !r.entering && m.append(&Entry{Op: OpReadSet, Server: server}) == nil {
+		if !r.entering && m.append(&Entry{Op: OpReadSet, Server: server, Catalog: m.state.CatalogAt}) == nil {
 			r.entering = true
 		}
 		return

@@ -42,6 +42,7 @@ type world struct {
 	acks     int
 	reads    int
 	refused  int
+	switches int
 }
 
 type delivery struct {
@@ -73,6 +74,7 @@ type node struct {
 	number   uint64
 	waiting  map[uint64]*clientWrite
 	db       database
+	filled   uint64 // the catalog that it was filled for
 	applying []Committed
 	nextAt   time.Duration
 	frozen   time.Duration // its server does nothing until then
@@ -114,9 +116,19 @@ func newWorld(t *testing.T, seed uint64, gateways, slices int) *world {
 		members[id] = Member{Name: fmt.Sprint("gw", id)}
 		voters = append(voters, id)
 	}
+	catalog := &Catalog{Sum: "0", Slices: make([][]string, slices)}
+	for i := range gateways {
+		name, server := fmt.Sprint("gw", i+1), fmt.Sprint("s", i+1)
+		catalog.Gateways = append(catalog.Gateways, name)
+		catalog.Slices[i%slices] = append(catalog.Slices[i%slices], server)
+		catalog.Appliers = append(catalog.Appliers, Served{server, name})
+	}
+	if seed%3 == 0 {
+		catalog = nil // a log of before there were catalogs in it
+	}
 	for i := range gateways {
 		n := &node{w: w, id: uint64(i + 1), name: fmt.Sprint("gw", i+1), server: fmt.Sprint("s", i+1), slice: i % slices, storage: raft.NewMemoryStorage()}
-		if err := n.storage.ApplySnapshot(Found(7, members, voters)); err != nil {
+		if err := n.storage.ApplySnapshot(Found(7, members, voters, catalog)); err != nil {
 			t.Fatal(err)
 		}
 		n.rate = 0.96 + w.rng.Float64()*0.08
@@ -270,7 +282,7 @@ func (n *node) carryOut(o *Output) {
 	if o.Checkpoint != nil {
 		index := o.Checkpoint.GetMetadata().GetIndex()
 		for _, of := range w.nodes {
-			if of.db.prefix < index {
+			if of.db.prefix < index && of.listed() {
 				w.t.Fatalf("the log is cut at %d, the server of node %d is at %d", index, of.id, of.db.prefix)
 			}
 		}
@@ -291,7 +303,10 @@ func (n *node) cut(snap *raftpb.Snapshot) {
 // committed checks that a write is executed once, and the same one at an index everywhere.
 func (n *node) committed(c Committed) {
 	w := n.w
-	if c.Verdict == Execute {
+	if c.Verdict == Execute && c.Entry.Op == OpCatalog {
+		w.switches++
+	}
+	if c.Verdict == Execute && c.Entry.Op == OpWrite {
 		if at, ok := w.executed[c.Entry.ID]; ok && at != c.Index {
 			w.t.Fatalf("write %v is executed at %d and at %d", c.Entry.ID, at, c.Index)
 		}
@@ -308,6 +323,9 @@ func (n *node) committed(c Committed) {
 // serve lets the server apply what is next.
 func (n *node) serve() {
 	w := n.w
+	if !n.complete() {
+		return
+	}
 	if w.now < n.frozen {
 		n.m.Progress(n.server, n.db.prefix, n.db.prefix, w.rng.IntN(2) == 0)
 		return
@@ -315,7 +333,7 @@ func (n *node) serve() {
 	for len(n.applying) > 0 && w.now >= n.nextAt {
 		c := n.applying[0]
 		n.applying = n.applying[1:]
-		if c.Verdict == Execute {
+		if c.Verdict == Execute && c.Entry.Op == OpWrite {
 			for _, s := range c.Entry.Shares {
 				if slices.Contains(s.Servers, n.server) {
 					n.db.values[string(s.Command)] = c.Index
@@ -386,10 +404,11 @@ func (n *node) begin() {
 	slice := w.rng.IntN(w.slices())
 	s := Share{Command: []byte(fmt.Sprint(key, "-", slice))}
 	for _, o := range w.nodes {
-		if o.slice == slice {
+		if o.slice == slice && n.lists(o.server) {
 			s.Servers = append(s.Servers, o.server)
 		}
 	}
+	e.Catalog = n.m.State().CatalogAt
 	e.Shares = []Share{s}
 	n.waiting[n.number] = &clientWrite{e: e, key: string(s.Command), begun: w.now, sent: -time.Second, deadline: w.now + 2*time.Second}
 	w.writes++
@@ -425,7 +444,7 @@ func (n *node) outcome(r *Outcome) {
 		}
 		w.acked[c.key] = max(w.acked[c.key], at)
 		w.acks++
-	case errors.Is(r.Err, ErrDropped):
+	case errors.Is(r.Err, ErrDropped), errors.Is(r.Err, ErrOtherCatalog):
 		if _, ok := w.executed[r.ID]; ok {
 			w.t.Fatalf("write %v was executed, and its client hears that it was not", r.ID)
 		}
@@ -447,7 +466,7 @@ func (n *node) read() {
 	}
 	var able []*node
 	for _, o := range w.nodes {
-		if _, out := n.m.State().Out[o.server]; !out && w.now >= o.frozen {
+		if _, out := n.m.State().Out[o.server]; !out && n.lists(o.server) && w.now >= o.frozen {
 			able = append(able, o)
 		}
 	}
@@ -482,7 +501,7 @@ func (w *world) fault() {
 	n := w.nodes[w.rng.IntN(len(w.nodes))]
 	o := w.nodes[w.rng.IntN(len(w.nodes))]
 	span := time.Duration(20+w.rng.IntN(1500)) * time.Millisecond
-	switch w.rng.IntN(11) {
+	switch w.rng.IntN(12) {
 	case 0, 1:
 		n.paused = w.now + span
 	case 2:
@@ -503,6 +522,12 @@ func (w *world) fault() {
 		w.cut[[2]uint64{n.id, o.id}], w.cut[[2]uint64{o.id, n.id}] = true, true
 	case 10:
 		w.leaderGone(o, span)
+	case 11:
+		if w.rng.IntN(2) == 0 {
+			w.switchCatalog(o)
+		} else {
+			w.drain(o, w.rng.IntN(2) == 0)
+		}
 	}
 }
 
@@ -548,6 +573,11 @@ func (w *world) mend(slices int, all bool) {
 			n.paused, n.frozen, n.slow = 0, 0, 0
 		}
 	}
+	if all {
+		for _, n := range w.nodes {
+			w.drain(n, false)
+		}
+	}
 	if all || w.rng.IntN(700) == 0 {
 		clear(w.cut)
 		w.loss = 0
@@ -561,7 +591,7 @@ func (w *world) settled() bool {
 		last = max(last, n.m.State().Index)
 	}
 	for _, n := range w.nodes {
-		if n.db.prefix != last || n.m.State().Index != last || len(n.m.State().Out) != 0 || len(n.waiting) != 0 {
+		if n.listed() && n.db.prefix != last || n.m.State().Index != last || len(n.m.State().Out) != 0 || len(n.waiting) != 0 {
 			return false
 		}
 	}
@@ -612,18 +642,19 @@ func (s *seeded) Read(p []byte) (int, error) { return s.r.Read(p) }
 var _ io.Reader = (*seeded)(nil)
 
 func TestSeeds(t *testing.T) {
-	var writes, acks, reads, refused int
+	var writes, acks, reads, refused, switches int
 	for seed := *from; seed < *from+uint64(*seeds); seed++ {
 		if !t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := run(t, seed)
 			w.equal()
 			writes, acks, reads, refused = writes+w.writes, acks+w.acks, reads+w.reads, refused+w.refused
+			switches += w.switches
 		}) {
 			break
 		}
 	}
-	t.Logf("%d writes, %d acknowledged, %d given up, %d reads under a lease", writes, acks, refused, reads)
-	if acks < writes/2 || reads < writes {
+	t.Logf("%d writes, %d acknowledged, %d given up, %d reads under a lease, %d catalogs taken over", writes, acks, refused, reads, switches)
+	if acks < writes/2 || reads < writes || switches == 0 {
 		t.Errorf("too little is done to show anything: %d writes, %d acknowledged, %d reads", writes, acks, reads)
 	}
 }
@@ -632,7 +663,7 @@ func TestSeeds(t *testing.T) {
 func (w *world) equal() {
 	for _, a := range w.nodes {
 		for _, b := range w.nodes {
-			if a.slice == b.slice && a.db.prefix == b.db.prefix && (!maps.Equal(a.db.values, b.db.values) || !slices.Equal(a.db.log, b.db.log)) {
+			if a.slice == b.slice && a.listed() && b.listed() && a.db.prefix == b.db.prefix && (!maps.Equal(a.db.values, b.db.values) || !slices.Equal(a.db.log, b.db.log)) {
 				w.t.Errorf("servers %s and %s differ at %d", a.server, b.server, a.db.prefix)
 			}
 			if a.m != nil && b.m != nil && a.m.State().Index == b.m.State().Index && !bytes.Equal(a.m.State().Encode(), b.m.State().Encode()) {

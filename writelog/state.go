@@ -35,6 +35,16 @@ type State struct {
 	// them oldest first.
 	Requests map[string]uint64
 	Order    []string
+	// Catalog holds since entry CatalogAt; 0: the log has none. Earlier are the names of those before.
+	Catalog   Catalog
+	CatalogAt uint64
+	// Settled: nobody answers searches by an earlier one any more.
+	Settled bool
+	Earlier []string
+	// Since are the servers that a catalog has added, with its index.
+	Since map[string]uint64
+	// Drained are the servers that somebody wants out of the read set, with the index of the entry that said so.
+	Drained map[string]uint64
 }
 
 // NewState is the state before the first entry.
@@ -42,6 +52,7 @@ func NewState(cluster uint64, members map[uint64]Member) *State {
 	return &State{
 		Cluster: cluster, Epoch: 1, Members: maps.Clone(members),
 		Sessions: make(map[uint64]session), Out: make(map[string]uint64), Requests: make(map[string]uint64),
+		Since: make(map[string]uint64), Drained: make(map[string]uint64),
 	}
 }
 
@@ -53,6 +64,12 @@ type stateRecord struct {
 	Sessions              []sessionRecord
 	Out                   []markRecord
 	Requests              []markRecord // oldest first
+	Catalog               *Catalog
+	CatalogAt             uint64
+	Settled               bool
+	Earlier               []string
+	Since                 []markRecord
+	Drained               []markRecord
 }
 
 type memberRecord struct {
@@ -90,6 +107,15 @@ func (s *State) Encode() []byte {
 	for _, request := range s.Order {
 		r.Requests = append(r.Requests, markRecord{request, s.Requests[request]})
 	}
+	for _, server := range sortedKeys(s.Since) {
+		r.Since = append(r.Since, markRecord{server, s.Since[server]})
+	}
+	for _, server := range sortedKeys(s.Drained) {
+		r.Drained = append(r.Drained, markRecord{server, s.Drained[server]})
+	}
+	if s.CatalogAt != 0 {
+		r.Catalog, r.CatalogAt, r.Settled, r.Earlier = &s.Catalog, s.CatalogAt, s.Settled, s.Earlier
+	}
 	return encode(&r)
 }
 
@@ -114,6 +140,15 @@ func DecodeState(b []byte) (*State, error) {
 	for _, o := range r.Out {
 		s.Out[o.Name] = o.Index
 	}
+	for _, added := range r.Since {
+		s.Since[added.Name] = added.Index
+	}
+	for _, drained := range r.Drained {
+		s.Drained[drained.Name] = drained.Index
+	}
+	if r.Catalog != nil {
+		s.Catalog, s.CatalogAt, s.Settled, s.Earlier = *r.Catalog, r.CatalogAt, r.Settled, r.Earlier
+	}
 	for _, q := range r.Requests {
 		s.Requests[q.Name] = q.Index
 		s.Order = append(s.Order, q.Name)
@@ -129,6 +164,7 @@ const (
 	Execute   Verdict = iota + 1 // it is to be carried out now
 	Duplicate                    // it was executed at another index
 	Dropped                      // it is over without having been executed: given up, or of an ended process
+	Outdated                     // it was made for another catalog, and is not executed
 )
 
 // apply takes over the entry at an index. of is where a duplicate was executed.
@@ -140,11 +176,20 @@ func (s *State) apply(index uint64, e *Entry) (v Verdict, of uint64) {
 	case OpFloor:
 		s.raise(e.ID, e.Floor)
 	case OpReadSet:
-		if e.Out {
+		switch {
+		case e.Catalog != s.CatalogAt: // it may be about what the server had when it was in an earlier one
+			v = Outdated
+		case e.Out && s.last(e.Server), !e.Out && s.Drained[e.Server] != 0: // it was proposed before that
+			v = Outdated
+		case e.Out:
 			s.Out[e.Server] = index
-		} else {
+		default:
 			delete(s.Out, e.Server)
 		}
+	case OpCatalog:
+		v = s.change(index, e)
+	case OpDrain:
+		v = s.drain(index, e)
 	case OpWrite:
 		v, of = s.write(index, e)
 		s.raise(e.ID, e.Floor)
@@ -196,6 +241,9 @@ func (s *State) look(id WriteID, request string) (v Verdict, of uint64) {
 func (s *State) write(index uint64, e *Entry) (v Verdict, of uint64) {
 	if v, of = s.look(e.ID, e.Request); v != 0 {
 		return v, of
+	}
+	if e.Catalog != s.CatalogAt {
+		return Outdated, 0
 	}
 	s.Sessions[e.ID.Member].Done[e.ID.Number] = index
 	if e.Request != "" {

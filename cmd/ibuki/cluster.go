@@ -24,11 +24,17 @@ import (
 
 var clusterCommand = &command{
 	name:     "cluster",
-	synopsis: "Shows, compares, fills and backs up the servers that share the log of writes",
+	synopsis: "Shows, changes, compares, fills and backs up the servers that share the log of writes",
 	hidden:   true,
-	argWords: []string{"status", "compare", "fill", "backup", "restore"},
+	argWords: []string{"status", "add", "remove", "replace", "apply", "drain", "catalog", "compare", "fill", "backup", "restore"},
 	help: `
 Usage: {prog} cluster status [options]
+       {prog} cluster add [options] NODE...
+       {prog} cluster remove [options] NODE...
+       {prog} cluster replace [options] NODE NEW-NODE
+       {prog} cluster apply [options] FILE
+       {prog} cluster drain [options] NODE
+       {prog} cluster catalog [options]
        {prog} cluster compare [options] [TABLE...]
        {prog} cluster fill [options] NODE
        {prog} cluster backup [options] DIR
@@ -41,6 +47,22 @@ Usage: {prog} cluster status [options]
   writes stop, and how each server stands: whether it is read from, and how far
   it is behind. The exit code is 1 if writes cannot be done, or if a server is not
   as it should be.
+
+  add takes one more replica in, on NODE or spread over several, and the gateways
+  on these nodes. The Groonga servers have to be empty. They are filled from complete
+  ones while searches and writes go on, and are read from when they have everything.
+  remove takes the replicas on nodes out, and their gateways. replace has a new node
+  take the place of one that is dead, or is to go. apply compares a catalog file with
+  the catalog of the cluster and does what differs: replicas added and removed. All
+  gateways take the new catalog over at the same place of the log. The command waits
+  until that has come about; broken off, it goes on when it is given again.
+
+  drain takes the servers of NODE, or the one of an address, out of what is read from,
+  and waits until no search is under way there: then it can be stopped, upgraded and
+  started without anybody noticing. -end puts it back; it is read from again when it
+  has everything.
+
+  catalog prints the catalog of the cluster, for the files of the gateways.
 
   compare compares the servers of each slice now, all tables or these, while
   searches and writes go on, and says what differs: tables and columns, records, and
@@ -63,6 +85,17 @@ Options:
   -gateway=127.0.0.1:10040  HOST:PORT of any gateway of the cluster (its -http). It
                             names the others, which are asked as well.
   -json                     The same for programs.
+  -n, -dry-run              With add, remove, replace, apply: only says what would be
+                            done.
+  -no-wait                  With these: does not wait until it has come about.
+  -end                      With drain: puts the server back.
+  -vote=HOST:PORT           With add and remove: a gateway on a machine without a
+                            server, which is a vote. May be given more than once.
+  -no-gateway               With add: there is no gateway on the new nodes. The first
+                            gateway applies the log to their servers.
+  -token-file=FILE          The token that gateways with -token-file want of those who
+                            change something. IBUKI_GATEWAY_TOKEN_FILE in the
+                            environment sets it too.
   -full                     With compare: also each record that is found for terms
                             that find more than 200; else only how many they are.
   -rate=0                   With compare: how many records a second are read of each
@@ -83,6 +116,12 @@ Options:
 // of its own.
 var clusterParts = map[string]func(e *env, args []string) int{
 	"status":  runClusterStatus,
+	"add":     changeCommand(dispatch.ChangeAdd),
+	"remove":  changeCommand(dispatch.ChangeRemove),
+	"replace": changeCommand(dispatch.ChangeReplace),
+	"apply":   changeCommand(dispatch.ChangeApply),
+	"drain":   runClusterDrain,
+	"catalog": runClusterCatalog,
 	"compare": runClusterCompare,
 	"fill":    runClusterFill,
 	"backup":  runClusterBackup,

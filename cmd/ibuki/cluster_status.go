@@ -83,7 +83,7 @@ func askGateways(address string) ([]gatewaySaid, error) {
 	for _, p := range first.Cluster.Peers {
 		names = append(names, p.Address)
 	}
-	for _, name := range log.Members {
+	for _, name := range append(slices.Clone(log.Members), log.Gateways...) {
 		if !slices.Contains(names, name) && name != first.Cluster.Self {
 			names = append(names, name)
 		}
@@ -151,6 +151,7 @@ type clusterGateway struct {
 	Leased  bool   `json:"leased"` // it answers searches itself
 	Member  bool   `json:"member"` // it counts for the majority
 	Fault   string `json:"fault,omitempty"`
+	Barred  string `json:"barred,omitempty"` // why it answers nothing
 }
 
 type clusterServer struct {
@@ -162,6 +163,7 @@ type clusterServer struct {
 	Applied  uint64   `json:"applied"`
 	Behind   uint64   `json:"behind"` // entries of the log
 	Why      string   `json:"why,omitempty"`
+	Drained  bool     `json:"drained,omitempty"` // somebody wants it not to be read from
 	// Filling is how far it is, of a server that is being filled.
 	Filling *dispatch.Filling `json:"filling,omitempty"`
 }
@@ -183,7 +185,7 @@ func newClusterReport(said []gatewaySaid) *clusterReport {
 			g.Fault = "it keeps no log of writes"
 		default:
 			log := s.status.Cluster.Log
-			g.Answers, g.Leased, g.Fault = true, log.Leased, log.Fault
+			g.Answers, g.Leased, g.Fault, g.Barred = true, log.Leased, log.Fault, log.Barred
 			g.Leads = log.Leader != "" && (log.Leader == s.address || len(said) == 1)
 			last = max(last, log.Last)
 			if log.Compare != nil && (r.Compare == nil || g.Leads) {
@@ -221,7 +223,7 @@ func newClusterServer(address string, said []gatewaySaid, last uint64) clusterSe
 		}
 		v := &s.status.Cluster.Volumes[i]
 		if c.Slices == nil {
-			c.Slices, c.ReadFrom = v.Slices, v.State == "active" && !v.Behind
+			c.Slices, c.ReadFrom, c.Drained = v.Slices, v.State == "active" && !v.Behind, v.Drained
 		}
 		if p := v.Position; p != nil {
 			c.State, c.Why, c.Applied, c.Gateway = p.State, p.Why, p.Applied, s.address
@@ -260,11 +262,15 @@ func (r *clusterReport) judge(log *dispatch.LogStatus) {
 	}
 	if members == 2 {
 		r.say("With two gateways, writes stop when either ends; searches go on. A third gateway on a machine " +
-			"without a Groonga server is a vote: name it with -peers on all three.")
+			"without a Groonga server is a vote: ibuki cluster add -vote=HOST:PORT.")
 	}
 	for _, g := range r.Gateways {
 		if !g.Member {
 			r.say("%s is not in the log, and counts for no majority.", g.Address)
+		}
+		if g.Barred != "" {
+			r.say("%s: %s.", g.Address, strings.TrimSuffix(g.Barred, "."))
+			r.Good = false
 		}
 	}
 	for i := range r.Servers {
@@ -337,6 +343,8 @@ const lagging = 1000
 
 func (r *clusterReport) judgeServer(s *clusterServer) {
 	switch {
+	case s.Drained && !s.ReadFrom:
+		r.say("%s is drained: it is not read from until ibuki cluster drain -end %s.", s.Address, s.Address)
 	case s.State == "filling":
 		r.say("%s is being filled from %s: %d records so far.", s.Address, s.Filling.From, s.Filling.Rows)
 	case s.State == "suspect":

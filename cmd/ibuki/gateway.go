@@ -17,6 +17,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/ibuki-dev/ibuki/access"
 	"github.com/ibuki-dev/ibuki/catalog"
 	"github.com/ibuki-dev/ibuki/dispatch"
 	"github.com/ibuki-dev/ibuki/gateway"
@@ -65,6 +66,9 @@ Options:
   -write-wait=300ms         How long a write waits for a further replica. Then
                             that one gets it later, and is not read from until
                             then.
+  -token-file=FILE          The token of those who change the cluster over HTTP
+                            (ibuki cluster add and its like): one line, as ibuki keygen
+                            prints it. Without it only this machine may.
   -log-level=info           'debug', 'info', 'warn' or 'error'.
 `,
 	run: runGateway,
@@ -76,7 +80,7 @@ type gatewayFlags struct {
 	writeLog, dataset, node      string
 	logSize                      int64
 	compareRate                  int
-	logLevel                     string
+	logLevel, tokenFile          string
 	writeWait, fillPause         time.Duration
 	peers                        listFlag
 }
@@ -100,6 +104,7 @@ func runGateway(e *env, args []string) int {
 	fs.StringVar(&f.node, "node", "", "")
 	fs.Var(&f.peers, "peers", "")
 	fs.DurationVar(&f.writeWait, "write-wait", 300*time.Millisecond, "")
+	fs.StringVar(&f.tokenFile, "token-file", "", "")
 	fs.StringVar(&f.logLevel, "log-level", "info", "")
 	if fs.Parse(args) != nil {
 		return 1
@@ -175,13 +180,9 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 		return nil, fmt.Errorf("-log-level: %w", err)
 	}
 	g.log = slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: level}))
-	text, err := os.ReadFile(f.catalog)
+	c, text, err := f.readCatalog()
 	if err != nil {
 		return nil, err
-	}
-	c, err := catalog.Parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.catalog, err)
 	}
 	cfg := dispatch.Config{
 		Catalog: c, Dataset: f.dataset, WriteWait: f.writeWait, PeerClient: g.client, Log: g.log,
@@ -222,11 +223,54 @@ func (f *gatewayFlags) open(ctx context.Context, e *env) (_ *gatewayProcess, err
 	}
 	served := gateway.Config{Doer: g.d, WriteLog: g.d.LogRequest(), Status: g.status, Cluster: g.d.Status, Log: g.log}
 	if f.writeLog != "" {
+		served.Operator = g.d
+		if served.Guard, err = f.guard(); err != nil {
+			return nil, err
+		}
 		served.Compare, served.Fill, served.Fillings = g.d.Compare, g.d.Fill, g.d.Fillings
 		served.Backups, served.Version = g.d, version
 	}
 	g.server = gateway.NewServer(served)
 	return g, nil
+}
+
+// readCatalog reads the catalog file.
+func (f *gatewayFlags) readCatalog() (*catalog.Catalog, []byte, error) {
+	text, err := os.ReadFile(f.catalog)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := catalog.Parse(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", f.catalog, err)
+	}
+	return c, text, nil
+}
+
+// guard has the token of those who change the cluster; nil: there is none.
+func (f *gatewayFlags) guard() (*access.Guard, error) {
+	secret, err := readToken(f.tokenFile)
+	if err != nil || secret == "" {
+		return nil, err
+	}
+	guard := new(access.Guard)
+	if err := guard.Set([]access.Token{{Name: "-token-file", Secret: secret, Verbs: access.Admin}}, 0); err != nil {
+		return nil, fmt.Errorf("-token-file: %w", err)
+	}
+	return guard, nil
+}
+
+// reload reads the catalog file again: it has to be the catalog of the cluster.
+func (g *gatewayProcess) reload() {
+	c, _, err := g.flags.readCatalog()
+	if err == nil {
+		err = g.d.Reload(c)
+	}
+	if err != nil {
+		g.log.Error("catalog file", "file", g.flags.catalog, "error", err)
+		return
+	}
+	g.log.Info("catalog file is that of the cluster", "file", g.flags.catalog)
 }
 
 func (g *gatewayProcess) reportList(fault error) {
@@ -246,10 +290,17 @@ func (g *gatewayProcess) serve(ctx context.Context, e *env) int {
 	e.say("Gateway answers at http://%s/", g.listener.Addr())
 	tellService(daemon.SdNotifyReady, "answers at "+g.listener.Addr().String())
 	defer watchService(g.alive)()
-	select {
-	case err := <-ended:
-		return e.fail("Error: %s", err)
-	case <-ctx.Done():
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	for ctx.Err() == nil {
+		select {
+		case err := <-ended:
+			return e.fail("Error: %s", err)
+		case <-again:
+			g.reload()
+		case <-ctx.Done():
+		}
 	}
 	e.say("Gateway is stopping")
 	tellService(daemon.SdNotifyStopping, "")

@@ -81,6 +81,7 @@ type Config struct {
 	Cluster    uint64 // whose log it is; not 0
 	Epoch      uint64 // recovery epoch
 	EpochBegan uint64 // the first index of that epoch
+	Since      uint64 // the entry by which the server was added to the cluster; 0: it was there from the beginning
 	Boot       string // boot id of the server's host
 	Nonce      string // names a database that has no name yet: random, new for each start
 

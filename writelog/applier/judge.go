@@ -35,6 +35,7 @@ type logState struct {
 	first          uint64                      // index of the first entry that it holds
 	begins         bool                        // that one is its very first
 	partial        bool                        // what the databases had when it began is not in it
+	since          uint64                      // the entry by which the server was added; entries before do not name it
 	founding       bool                        // the log has never been applied to a database of this server
 	term           func(uint64) (uint64, bool) // of an entry, if it is known
 	boot           string                      // boot id of the server's host
@@ -99,6 +100,8 @@ func (p *Position) check(f *found, l *logState) error {
 		return fmt.Errorf("%w: its position was written for another database", ErrSuspect)
 	case p.Index+1 < l.first && !l.begins: // before its very first entry a log has nothing that a database could lack
 		return fmt.Errorf("%w: it has come to entry %d, and the log begins at %d", ErrSuspect, p.Index, l.first)
+	case p.Index < l.since:
+		return fmt.Errorf("%w: it has come to entry %d, and is a server of the cluster since entry %d", ErrSuspect, p.Index, l.since)
 	case p.Last > 0 && known && term != p.Term:
 		return fmt.Errorf("%w: its entry %d is of term %d, that of the log of term %d", ErrSuspect, p.Last, p.Term, term)
 	}

@@ -112,7 +112,7 @@ func (s *session) start(ctx context.Context) (why string, err error) {
 	if err != nil {
 		return "", err
 	}
-	l := &logState{cluster: s.cfg.Cluster, epoch: s.cfg.Epoch, began: s.cfg.EpochBegan, boot: s.cfg.Boot, term: s.cfg.Source.Term, last: s.cfg.Source.Last(), founding: s.cfg.Founding, partial: s.cfg.Partial}
+	l := &logState{cluster: s.cfg.Cluster, epoch: s.cfg.Epoch, began: s.cfg.EpochBegan, boot: s.cfg.Boot, term: s.cfg.Source.Term, last: s.cfg.Source.Last(), since: s.cfg.Since, founding: s.cfg.Founding, partial: s.cfg.Partial}
 	l.first, l.begins = s.cfg.Source.First()
 	b, err := f.judge(l)
 	if err != nil {

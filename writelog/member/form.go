@@ -2,6 +2,7 @@ package member
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,17 +65,36 @@ type hello struct {
 	Cluster  uint64 // 0: it has no log
 	Founders map[uint64]string
 	Leader   string
+	Sum      string // of the catalog that it has
+	Epoch    uint64
+	Index    uint64 // that its view is of
+	Stranger bool   // in an answer: who asks is no member any more
+}
+
+// standing is how much a gateway has to say of the log that there is: one that was removed from it has
+// the least, since nobody leads it.
+func (h *hello) standing() (n uint64) {
+	if h.Cluster != 0 {
+		n = 1 + 2*h.Epoch
+	}
+	if h.Leader != "" {
+		n++
+	}
+	return n
 }
 
 func (m *Member) hello() hello {
-	h := hello{Name: m.cfg.Name, Member: m.id}
+	v := m.View()
+	h := hello{Name: m.cfg.Name, Member: m.id, Sum: m.cfg.Sum, Epoch: v.Epoch, Index: v.Index, Leader: v.Leader}
+	if v.CatalogAt != 0 {
+		h.Sum = v.Catalog.Sum
+	}
 	if id, ok := m.store.Identity(); ok {
 		h.Cluster = id.Cluster
 	}
 	m.mu.Lock()
 	h.Founders = maps.Clone(m.founders)
 	m.mu.Unlock()
-	h.Leader = m.View().Leader
 	return h
 }
 
@@ -91,6 +111,7 @@ func (m *Member) form() error {
 	said := ""
 	for {
 		done, why, err := m.tryForm()
+		m.others.meet()
 		if done || err != nil {
 			return err
 		}
@@ -114,21 +135,29 @@ func (m *Member) form() error {
 // tryForm asks all others who they are. why says what is missing.
 func (m *Member) tryForm() (done bool, why string, err error) {
 	members := map[uint64]string{m.id: m.cfg.Name}
-	for _, peer := range m.cfg.Peers {
-		h, err := m.greet(peer)
-		if err != nil {
-			why = fmt.Sprintf("gateway %s: %v", peer, err)
+	said := m.others.greetAll(m.cfg.Peers)
+	slices.SortStableFunc(said, func(a, b greeting) int { return cmp.Compare(b.hello.standing(), a.hello.standing()) })
+	for _, g := range said {
+		h, peer := g.hello, g.name
+		switch {
+		case g.err != nil:
+			why = fmt.Sprintf("gateway %s: %v", peer, g.err)
 			continue
-		}
-		if h.Cluster == 0 {
+		case h.Cluster == 0 && h.Sum != m.cfg.Sum:
+			why = fmt.Sprintf("gateway %s has another catalog: give all gateways the same file, and start them", peer)
+			continue
+		case h.Cluster == 0:
 			members[h.Member] = peer
 			continue
 		}
 		if h.Founders[m.id] == m.cfg.Name && founded(h.Founders) == h.Cluster {
 			return true, "", m.found(h.Founders)
 		}
-		return m.askIn(h)
+		done, why, err = m.askIn(h)
+		m.others.bar("it is not taken into the cluster yet: " + cmp.Or(why, "its log is on its way"))
+		return done, why, err
 	}
+	m.others.bar("")
 	if len(members) == len(m.cfg.Peers)+1 {
 		return true, "", m.found(members)
 	}
@@ -171,6 +200,10 @@ func (m *Member) found(members map[uint64]string) error {
 		return err
 	}
 	first := make(map[uint64]writelog.Member, len(members))
+	var c *writelog.Catalog
+	if m.cfg.Catalog != nil {
+		c = m.cfg.Catalog(slices.Sorted(maps.Values(members)))
+	}
 	for id, name := range members { // order-free: into another map
 		first[id] = writelog.Member{Name: name}
 	}
@@ -179,7 +212,7 @@ func (m *Member) found(members map[uint64]string) error {
 		return err
 	}
 	m.log.Info("log of writes begins", "cluster", fmt.Sprintf("%016x", cluster), "gateways", len(members))
-	return m.store.Save(nil, nil, writelog.Found(cluster, first, slices.Sorted(maps.Keys(members))))
+	return m.store.Save(nil, nil, writelog.Found(cluster, first, slices.Sorted(maps.Keys(members)), c))
 }
 
 // askIn asks the leader to be let in.

@@ -29,6 +29,12 @@ var (
 	ErrFull = errors.New("the log is full: a server or a gateway is away, and no more can be kept for it; the write was not done")
 	// ErrStopped says that the member is being closed.
 	ErrStopped = errors.New("the gateway is stopping")
+	// ErrRemoved says that the other gateways go on without this one.
+	ErrRemoved = errors.New("this gateway was removed from the cluster: it answers nothing and has no vote; " +
+		"to take it in again, stop it, move the directory of its log away, ibuki cluster add its node, and start it")
+	// ErrLeftBehind says that the others were recovered without this one.
+	ErrLeftBehind = errors.New("the cluster was recovered without this gateway (ibuki cluster recover): it answers nothing and has no vote; " +
+		"stop it, move the directory of its log away, and start it: it joins the others anew")
 	// ErrOtherCluster says that a gateway belongs to another log.
 	ErrOtherCluster = errors.New("the gateway belongs to another cluster")
 )
@@ -64,6 +70,10 @@ type Config struct {
 	// server.
 	Slices   [][]string
 	Appliers map[string]string
+	// Catalog is what a log begins with, for the gateways of it; nil: a log that has none. Sum names
+	// it: gateways with different ones begin no log together.
+	Catalog func(gateways []string) *writelog.Catalog
+	Sum     string
 
 	Transport Transport // needed if there are Peers
 	// Committed is handed the entries that are committed, in order; upTo is the index of
@@ -136,6 +146,15 @@ type View struct {
 	Out     map[string]uint64
 	Members []string // the gateways of the log
 	Fault   string   // why nothing goes on; "" if it does
+	// Catalog holds since entry CatalogAt; 0: the log has none. Earlier are the names of those before.
+	Catalog   *writelog.Catalog
+	CatalogAt uint64
+	Earlier   []string
+	// Since are the servers that a catalog has added, with its index.
+	Since map[string]uint64
+	// Drained are the servers that somebody wants out of the read set.
+	Drained map[string]uint64
+	ids     map[uint64]bool // of the members
 
 	leader  uint64
 	changed chan struct{} // closed when another view has taken its place
@@ -159,12 +178,14 @@ type Member struct {
 	lease   lease
 	said    said
 	peers   senders
+	others  others
 	asked   asking
 
 	// Owned by the loop.
 	machine *writelog.Machine
 	waiters map[writelog.WriteID][]waiter
 	skipped skips
+	failure error             // why the loop ends
 	hard    *raftpb.HardState // the newest
 	unsaved bool              // and it is not on the disk
 
@@ -194,6 +215,7 @@ func Open(cfg Config) (*Member, error) {
 		peers:   senders{list: make(map[uint64]*sender)}, asked: asking{list: make(map[writelog.WriteID]*asked)},
 		waiting: make(map[uint64]bool), heard: make(map[uint64]string), beyond: make(map[string]bool), boot: uint64(time.Now().UnixNano()),
 	}
+	m.others.m, m.others.met = m, make(chan struct{})
 	m.ctx, m.cancel = context.WithCancelCause(context.Background())
 	m.view.Store(&View{changed: make(chan struct{})})
 	saved, err := loadIdentity(cfg.Dir)
@@ -203,6 +225,7 @@ func Open(cfg Config) (*Member, error) {
 	}
 	m.id, m.founders = saved.Member, saved.Founders
 	m.start(m.run)
+	m.start(m.others.watch)
 	return m, nil
 }
 
@@ -298,7 +321,7 @@ func (m *Member) run() {
 	}
 	machine, err := writelog.New(writelog.Config{
 		Self: m.id, Boot: m.boot, Storage: m.store, Slices: m.cfg.Slices, Reporters: m.cfg.Appliers,
-		Tick: m.cfg.Tick, Lease: m.cfg.Lease, WriteWait: m.cfg.WriteWait,
+		Catalog: m.cfg.Catalog, Tick: m.cfg.Tick, Lease: m.cfg.Lease, WriteWait: m.cfg.WriteWait,
 		CheckpointBytes: int(min(writelog.DefaultCheckpointBytes, m.cfg.MaxBytes/checkpoints)),
 	})
 	if err != nil {
@@ -306,6 +329,9 @@ func (m *Member) run() {
 		return
 	}
 	m.machine = machine
+	m.look()
+	m.others.judge(m.View(), m.others.greetAll(m.others.known())) // before it takes part in anything
+	m.others.meet()
 	if err := m.loop(); err != nil {
 		m.fail(err)
 	}
@@ -321,6 +347,9 @@ func (m *Member) fail(err error) {
 	v.Fault, v.Leader, v.leader, v.Formed = err.Error(), "", 0, false
 	m.publish(&v)
 	m.lease.set(0)
+	if errors.Is(err, ErrRemoved) || errors.Is(err, ErrLeftBehind) {
+		m.others.barForGood(err.Error())
+	}
 	for id := range m.waiters { // order-free: each by itself
 		m.tell(&writelog.Outcome{ID: id, Err: writelog.ErrUnconfirmed})
 	}
@@ -365,6 +394,9 @@ func (m *Member) loop() (err error) {
 				m.machine.Tick(m.cfg.Now())
 			}
 			m.peers.hurry()
+		}
+		if m.failure != nil {
+			return m.failure
 		}
 		if err := m.turnOver(); err != nil {
 			return fmt.Errorf("the disk of the log: %w; mend it, and start the gateway again", err)
@@ -411,10 +443,15 @@ func (m *Member) carryOut(o *writelog.Output) error {
 			s.push(queued{peer: msg.Encode()})
 		}
 	}
+	if len(o.Committed) > 0 || o.Snapshot != nil {
+		// Before the leader hears that this member goes by it, and before appliers see the entries:
+		// those after a change of the catalog are not for the appliers of before.
+		m.look()
+	}
+	for i := range o.Committed {
+		m.skipped.note(&o.Committed[i])
+	}
 	if n := len(o.Committed); n > 0 {
-		for i := range o.Committed {
-			m.skipped.note(&o.Committed[i])
-		}
 		m.cfg.Committed(o.Committed[n-1].Index, o.Committed)
 	}
 	for i := range o.Outcomes {
@@ -484,10 +521,20 @@ func (m *Member) look() {
 		Formed: true, Founder: m.founder(), Cluster: s.Cluster, Epoch: s.Epoch, Self: m.id, Term: m.machine.Term(), Index: s.Index,
 		Out: maps.Clone(s.Out), leader: leader, Leader: s.Members[leader].Name,
 	}
-	for _, of := range s.Members { // order-free: sorted below
+	if v.Catalog = old.Catalog; s.CatalogAt != old.CatalogAt {
+		c := s.Catalog
+		v.Catalog = &c
+	}
+	v.CatalogAt, v.Earlier, v.Since, v.ids = s.CatalogAt, slices.Clone(s.Earlier), maps.Clone(s.Since), make(map[uint64]bool)
+	for id, of := range s.Members { // order-free: sorted below
 		v.Members = append(v.Members, of.Name)
+		v.ids[id] = true
 	}
 	slices.Sort(v.Members)
+	v.Drained = maps.Clone(s.Drained)
+	if old.ids[m.id] && !v.ids[m.id] {
+		m.failure = ErrRemoved
+	}
 	m.publish(v)
 }
 
@@ -498,10 +545,10 @@ func (m *Member) founder() bool {
 }
 
 func changedState(old *View, s *writelog.State) bool {
-	if len(old.Members) != len(s.Members) || old.Cluster != s.Cluster {
+	if len(old.Members) != len(s.Members) || old.Cluster != s.Cluster || old.CatalogAt != s.CatalogAt {
 		return true
 	}
-	if !maps.Equal(s.Out, old.Out) {
+	if !maps.Equal(s.Out, old.Out) || !maps.Equal(s.Drained, old.Drained) {
 		return true
 	}
 	for _, of := range s.Members { // order-free: any will do

@@ -233,7 +233,7 @@ func (g *group) write(through, text string) error {
 	}
 	ctx, cancel := context.WithTimeout(g.t.Context(), 10*time.Second)
 	defer cancel()
-	_, err := g.member(through).Write(ctx, []writelog.Share{{Servers: all, Command: []byte(text)}}, "")
+	_, err := g.member(through).Write(ctx, []writelog.Share{{Servers: all, Command: []byte(text)}}, 0, "")
 	return err
 }
 
@@ -315,7 +315,7 @@ func TestAWriteThatWasGivenUpStaysSo(t *testing.T) {
 		g.net.mu.Unlock()
 		// It hears nothing any more, though it still sends: what others send it waits.
 		short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		_, err := g.member(a).Write(short, []writelog.Share{{Servers: []string{server(a), server(b), server(leader)}, Command: []byte("given up")}}, "")
+		_, err := g.member(a).Write(short, []writelog.Share{{Servers: []string{server(a), server(b), server(leader)}, Command: []byte("given up")}}, 0, "")
 		cancel()
 		if err == nil {
 			t.Fatal("a frozen leader has answered")
@@ -476,7 +476,7 @@ func TestAFullLogIsCut(t *testing.T) {
 			writes := 0
 			for ; err == nil && writes < 100; writes++ {
 				ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-				_, err = m.Write(ctx, []writelog.Share{{Servers: []string{server("gw0")}, Command: make([]byte, 40<<10)}}, "")
+				_, err = m.Write(ctx, []writelog.Share{{Servers: []string{server("gw0")}, Command: make([]byte, 40<<10)}}, 0, "")
 				cancel()
 				if errors.Is(err, context.DeadlineExceeded) { // it is in the log
 					err = nil
@@ -566,7 +566,7 @@ func TestAWriteThatNoServerTakes(t *testing.T) {
 		}
 		full(true)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		_, err := g.member("gw1").Write(ctx, []writelog.Share{{Servers: []string{server("gw0"), server("gw1"), server("gw2")}, Command: []byte("waits")}}, "")
+		_, err := g.member("gw1").Write(ctx, []writelog.Share{{Servers: []string{server("gw0"), server("gw1"), server("gw2")}, Command: []byte("waits")}}, 0, "")
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("no server has it: %v", err)

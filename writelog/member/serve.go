@@ -23,6 +23,8 @@ func (m *Member) Handle(ctx context.Context, body []byte) ([]byte, error) {
 	switch {
 	case r.Hello != nil:
 		h := m.hello()
+		v := m.View()
+		h.Stranger = v.Formed && r.Hello.Cluster == v.Cluster && (r.Hello.Index <= v.Index || r.Hello.Epoch < v.Epoch) && !v.ids[r.Hello.Member]
 		return encodeReply(&reply{Hello: &h}), nil
 	case r.Join != nil:
 		return encodeReply(m.letIn(ctx, r.Join)), nil
@@ -114,7 +116,7 @@ func (m *Member) take(r *request) error {
 			return err
 		}
 	}
-	if slices.Contains(m.cfg.Peers, r.Name) {
+	if slices.Contains(m.cfg.Peers, r.Name) || slices.Contains(m.others.gateways(), r.Name) {
 		m.mu.Lock()
 		m.heard[r.From] = r.Name
 		m.mu.Unlock()
@@ -144,8 +146,8 @@ func (m *Member) take(r *request) error {
 
 // letIn takes up a gateway that has no log, if it is one of the catalog's.
 func (m *Member) letIn(ctx context.Context, j *join) *reply {
-	if !slices.Contains(m.cfg.Peers, j.Name) {
-		return &reply{Fault: "it is no gateway of the catalog"}
+	if !slices.Contains(m.others.gateways(), j.Name) {
+		return &reply{Fault: j.Name + " is no gateway of the catalog; add its node first: ibuki cluster add"}
 	}
 	result := make(chan reply, 1)
 	m.do(func(now time.Duration) {

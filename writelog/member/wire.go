@@ -95,7 +95,7 @@ func decodeReply(b []byte) (*reply, error) {
 // faults are those that a gateway tells another by number.
 var faults = []error{
 	nil, writelog.ErrNotLeader, writelog.ErrDropped, writelog.ErrAnswerGone, writelog.ErrUnconfirmed,
-	writelog.ErrBusy, ErrFull, ErrStopped, ErrOtherCluster,
+	writelog.ErrBusy, ErrFull, ErrStopped, ErrOtherCluster, writelog.ErrOtherCatalog,
 }
 
 func codeOf(err error) int {

@@ -20,18 +20,19 @@ const (
 )
 
 // Write puts a write into the log and returns the answer of each share when it may be
-// acknowledged. request is the client's own id of it, or "". The errors are
+// acknowledged. catalog is the View.CatalogAt by which the shares were made, request the client's own
+// id of it, or "". The errors are
 // ErrNoMajority, ErrFull, ErrStopped, those of package writelog, and ctx's: after
 // ErrUnconfirmed and ctx's the write may be done, and then before any that this gateway
 // proposes later.
-func (m *Member) Write(ctx context.Context, shares []writelog.Share, request string) ([]writelog.Answer, error) {
+func (m *Member) Write(ctx context.Context, shares []writelog.Share, catalog uint64, request string) ([]writelog.Answer, error) {
 	if len(request) > writelog.MaxRequest {
 		request = request[:writelog.MaxRequest]
 	}
 	if err := m.session(ctx); err != nil {
 		return nil, err
 	}
-	e := &writelog.Entry{Op: writelog.OpWrite, Request: request, Shares: shares}
+	e := &writelog.Entry{Op: writelog.OpWrite, Request: request, Shares: shares, Catalog: catalog}
 	m.mu.Lock()
 	if len(m.waiting) >= MaxWriting {
 		m.mu.Unlock()
@@ -81,7 +82,7 @@ func (m *Member) seeThrough(ctx context.Context, e *writelog.Entry) ([]writelog.
 		if m.wayTo(v) != "" {
 			answers, err := m.ask(ctx, v, e)
 			switch {
-			case err == nil, errors.Is(err, writelog.ErrDropped), errors.Is(err, writelog.ErrAnswerGone):
+			case err == nil, errors.Is(err, writelog.ErrDropped), errors.Is(err, writelog.ErrAnswerGone), errors.Is(err, writelog.ErrOtherCatalog):
 				return answers, err
 			case errors.Is(err, ErrFull) && !sent:
 				return nil, err
