@@ -32,8 +32,8 @@ var (
 	// ErrRemoved says that the other gateways go on without this one.
 	ErrRemoved = errors.New("this gateway was removed from the cluster: it answers nothing and has no vote; " +
 		"to take it in again, stop it, move the directory of its log away, ibuki cluster add its node, and start it")
-	// ErrLeftBehind says that the others were recovered without this one.
-	ErrLeftBehind = errors.New("the cluster was recovered without this gateway (ibuki cluster recover): it answers nothing and has no vote; " +
+	// ErrLeftBehind says that the others have a later epoch of the log, without this one.
+	ErrLeftBehind = errors.New("the other gateways have a later epoch of the log, without this gateway: it answers nothing and has no vote; " +
 		"stop it, move the directory of its log away, and start it: it joins the others anew")
 	// ErrOtherCluster says that a gateway belongs to another log.
 	ErrOtherCluster = errors.New("the gateway belongs to another cluster")
