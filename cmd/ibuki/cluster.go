@@ -85,8 +85,8 @@ Options:
   -gateway=127.0.0.1:10040  HOST:PORT of any gateway of the cluster (its -http). It
                             names the others, which are asked as well.
   -json                     The same for programs.
-  -n, -dry-run              With add, remove, replace, apply: only says what would be
-                            done.
+  -dry-run                  With add, remove, replace, apply, backup and restore: only
+                            says what would be done. -n is short for it.
   -no-wait                  With these: does not wait until it has come about.
   -end                      With drain: puts the server back.
   -vote=HOST:PORT           With add and remove: a gateway on a machine without a
@@ -107,7 +107,6 @@ Options:
                             removed first.
   -dataset=NAME             With backup and restore: a dataset of the catalog that is
                             not the gateway's default.
-  -dry-run                  With backup and restore: say what would be done.
 `,
 	run: runCluster,
 }

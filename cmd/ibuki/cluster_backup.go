@@ -28,6 +28,7 @@ func (e *env) backupFlags(args []string, discard bool) (f *backupFlags, code int
 	fs.StringVar(&f.address, "gateway", defaultGateway, "")
 	fs.StringVar(&f.dataset, "dataset", "", "")
 	fs.BoolVar(&f.json, "json", false, "")
+	fs.BoolVar(&f.dry, "n", false, "")
 	fs.BoolVar(&f.dry, "dry-run", false, "")
 	if discard {
 		fs.BoolVar(&f.discard, "discard", false, "")
