@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
 	"testing"
@@ -9,19 +8,20 @@ import (
 	"time"
 
 	"github.com/ibuki-dev/ibuki/groonga"
+	"github.com/ibuki-dev/ibuki/logtest"
 )
 
 // TestAWriteThatWaitsIsNamed: with its table and how long it waits, until it ends.
 func TestAWriteThatWaitsIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out logtest.Buffer
 		s := &silences{log: slog.New(slog.NewTextHandler(&out, nil)), server: "node1:10041"}
 		s.begin(&groonga.Command{Name: "select"})
 		s.begin(&groonga.Command{Name: "load", Args: []groonga.Arg{{Name: "table", Value: "Quick"}}})()
 		end := s.begin(&groonga.Command{Name: "load", Args: []groonga.Arg{{Name: "table", Value: "Items"}}})
 		time.Sleep(silentAfter - time.Millisecond)
 		synctest.Wait()
-		if f := s.fault(); f != "" || out.Len() > 0 {
+		if f := s.fault(); f != "" || out.String() != "" {
 			t.Errorf("too early: %s %s", f, &out)
 		}
 		time.Sleep(time.Second)
