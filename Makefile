@@ -42,7 +42,7 @@ interop:
 PURE = wire|coordinate|swim/broadcast|swim|serf|catalog|groonga
 # Long tests that run one goroutine or one process after the other: what another
 # program says to the same words, and three days of pings in virtual time.
-ALONE = TestSameAsSerf|TestSameFaults|TestBadValuesOfEveryFlag|TestRandomCommandsBesideOneServer|TestP164_PartitionsHeal/3_days
+ALONE = TestSameAsSerf|TestSameFaults|TestBadValuesOfEveryFlag|TestDroongaDocument|TestRandomCommandsBesideOneServer|TestP164_PartitionsHeal/3_days
 ## race         under the race detector: the tests of the packages that have goroutines, and the simulator's short ones
 .PHONY: race
 race:
